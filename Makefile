@@ -1,0 +1,40 @@
+# tfbisect: `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.synced
+
+.PHONY: help setup demo test lint format bench serve clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make the virtual environment from requirements.lock
+$(STAMP): requirements.lock pyproject.toml
+	@echo "setup: a virtual environment in $(VENV), packages and hashes from requirements.lock"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tfbisect needs Python 3.11 or newer, and %s is %s; name another with: make PYTHON=python3.12" % (sys.executable, sys.version.split()[0]))'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@awk '/^[^ #]/{uv = /^uv==/} uv' requirements.lock > $(VENV)/uv.lock
+	@$(BIN)/python -m pip install --quiet --require-hashes -r $(VENV)/uv.lock
+	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
+	@$(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python --editable .
+	@touch $@
+
+lint: setup ## ruff (check and format) and mypy strict
+	@echo "lint: ruff check, ruff format --check, mypy --strict"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: setup ## let ruff mend what it can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+test: setup ## every test, real containers included where an engine answers
+	@echo "test: pytest, with real containers, PostgreSQL and Chromium where they are"
+	@$(BIN)/python -m pytest
+
+clean: ## remove what the targets made in the checkout
+	@echo "clean: $(VENV), caches and build folders of this checkout; never your data directory"
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis .pytest_cache build dist *.egg-info

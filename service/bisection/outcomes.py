@@ -1,0 +1,122 @@
+"""From what happened in a run to what it means.
+
+What happened (RunReport) and what it means (Answer) are two types: facts are stored once and for all, meaning is
+derived from them each time they are read, so that a better rule can read old facts again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Ending = Literal["answered", "exited", "signalled", "out-of-memory", "timed-out", "output-flood", "unprepared", "lost"]
+"""How a run ended.
+
+answered: the harness handed over its one result. exited, signalled: the process ended without one.
+unprepared: the release's environment could not be made (`reason` says why). lost: infrastructure failed; says nothing
+about the release and is retried.
+"""
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """The facts of one run, as a runner saw them. Everything under `result` and `output` is untrusted."""
+
+    ending: Ending
+    reason: str = ""
+    """Why, where the ending is unprepared, lost, timed-out, out-of-memory or output-flood; for people."""
+    result: Mapping[str, Any] | None = None
+    """The harness's one result: {"kind": "measured"|"raised"|"refused"|"untestable", …}; see probes/README.md."""
+    exit_code: int | None = None
+    signal: int | None = None
+    output: str = ""
+    """What the snippet printed (standard output and error), bounded; the middle is cut."""
+    runner: str = ""
+    """"docker" or "local"."""
+    image: str = ""
+    """Image id (sha256:…) or the environment's folder name."""
+    python: str = ""
+    packages: Mapping[str, str] = field(default_factory=dict)
+    """Installed packages: name -> version."""
+    device: str = ""
+    """The device that really ran: "cpu", or the accelerator's name."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Durations by step: prepare, start, import, probe, total."""
+    missing_protections: tuple[str, ...] = ()
+    """Protections that this runner could not give, such as "no network namespace"."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A behaviour of a release, by its label."""
+
+    label: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Untestable:
+    """The release cannot answer, for this reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The snippet itself is at fault (no model in it, no dropout layer, …); says nothing about the release."""
+
+    message: str
+    line: int | None = None
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Infrastructure failed; says nothing about the release and is retried."""
+
+    reason: str
+
+
+Answer = Outcome | Untestable | Refused | Lost
+Judge = Callable[[Mapping[str, Any]], Answer]
+"""A probe's own rule: measurements -> Answer. Pure, total, tolerant of missing keys (measurements are untrusted)."""
+
+
+def classify(report: RunReport, judge: Judge) -> Answer:
+    """Say what a run means.
+
+    Args:
+        report: the facts.
+        judge: the probe's rule for a run that measured something.
+    """
+    match report.ending:
+        case "lost":
+            return Lost(report.reason)
+        case "unprepared":
+            return Untestable(report.reason)
+        case "answered" if report.result is not None:
+            return _classify_result(report.result, judge)
+        case "signalled":
+            return Outcome(f"raises:signal-{report.signal}", report.reason)
+        case "timed-out" | "out-of-memory" | "output-flood":
+            # A limit is ours, not the release's behaviour: it cannot answer within these limits.
+            return Untestable(report.reason or report.ending)
+        case _:
+            return Outcome(f"exits:{report.exit_code}", report.reason)
+
+
+def _classify_result(result: Mapping[str, Any], judge: Judge) -> Answer:
+    """Say what the harness's result means."""
+    match result.get("kind"):
+        case "measured":
+            measurements = result.get("measurements")
+            return judge(measurements if isinstance(measurements, Mapping) else {})
+        case "raised":
+            return Outcome(f"raises:{result.get('exception', 'Exception')}", str(result.get("message", "")))
+        case "refused":
+            line = result.get("line")
+            return Refused(str(result.get("message", "")), line if isinstance(line, int) else None)
+        case "untestable":
+            return Untestable(str(result.get("message", "no reason given")))
+        case kind:
+            return Untestable(f"the probe answered with an unknown kind of result ({kind!r})")

@@ -1,0 +1,118 @@
+"""Every error that a user can meet.
+
+TfbisectError
+├── BadInput                what was asked cannot be done; nothing was started (exit 2, HTTP 422)
+│   ├── SnippetError          empty, oversized, no Python, no model, no dropout layer
+│   ├── RangeError            no release in the range, ends swapped
+│   ├── UnknownName           no such probe, package, variant, setting
+│   └── ReplayError           a replay table that cannot be read
+├── NotFound                no bisection, watch or token of that name (exit 2, HTTP 404)
+├── ReleaseUntestable       this release cannot answer, with the reason; the bisection goes on
+│   ├── NoInterpreter         no Python that the release's wheels accept
+│   └── NotInstallable        its wheels or dependencies cannot be installed
+└── Unavailable             something around us is missing (exit 3, HTTP 503)
+    ├── NoRunner              neither an engine nor an interpreter
+    ├── EngineLost            the engine went away in the middle
+    ├── IndexUnreachable      the package index does not answer and nothing is cached
+    ├── DiskFull              too little room for an image
+    └── StoreError            the database cannot be reached or is of another version
+"""
+
+from __future__ import annotations
+
+
+class TfbisectError(Exception):
+    """The root. A message says what is wrong, both values, and what to do next."""
+
+    exit_code = 3
+    http_status = 500
+    title = "Something went wrong"
+
+    def __init__(self, message: str, *, field: str | None = None, line: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        """Path of the offending field in the request, such as `releases`; None where no field is to blame."""
+        self.line = line
+        """Line of the snippet, 1-based; None where no line is to blame."""
+
+
+class BadInput(TfbisectError):
+    """What was asked cannot be done; nothing was started."""
+
+    exit_code = 2
+    http_status = 422
+    title = "Bad input"
+
+
+class SnippetError(BadInput):
+    """The snippet cannot be probed."""
+
+    title = "Snippet not usable"
+
+
+class RangeError(BadInput):
+    """The releases named hold nothing to bisect."""
+
+    title = "Range not usable"
+
+
+class UnknownName(BadInput):
+    """A name that is not known here."""
+
+    title = "Unknown name"
+
+
+class ReplayError(BadInput):
+    """A replay table that cannot be read."""
+
+    title = "Replay table not usable"
+
+
+class NotFound(TfbisectError):
+    """Nothing is stored under that name."""
+
+    exit_code = 2
+    http_status = 404
+    title = "Not found"
+
+
+class ReleaseUntestable(TfbisectError):
+    """This release cannot answer; the message is the reason."""
+
+    title = "Release untestable"
+
+
+class NoInterpreter(ReleaseUntestable):
+    """No Python that the release's wheels accept can be had."""
+
+
+class NotInstallable(ReleaseUntestable):
+    """The release's wheels or their dependencies cannot be installed."""
+
+
+class Unavailable(TfbisectError):
+    """Something around us is missing."""
+
+    http_status = 503
+    title = "Not available"
+
+
+class NoRunner(Unavailable):
+    """Neither an engine nor an interpreter is here."""
+
+
+class EngineLost(Unavailable):
+    """The engine went away in the middle of a run; says nothing about the release."""
+
+
+class IndexUnreachable(Unavailable):
+    """The package index does not answer and nothing is cached."""
+
+
+class DiskFull(Unavailable):
+    """Too little room for another image."""
+
+
+class StoreError(Unavailable):
+    """The database cannot be reached, or is of another version."""

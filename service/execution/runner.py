@@ -1,0 +1,59 @@
+"""The port to whatever runs a probe."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from service.bisection.outcomes import RunReport
+
+Hardware = Literal["cpu", "cuda"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One release on one hardware: what an image or an environment is made for."""
+
+    package: str
+    release: str
+    hardware: Hardware = "cpu"
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """One execution of a probe. Sources travel with the request, so that images do not depend on probes."""
+
+    run_id: str
+    target: Target
+    harness_source: str
+    probe_source: str
+    framework: str
+    """The module to import ahead of the probe: tensorflow, keras, torch; "" for none."""
+    snippet: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    timeout_seconds: float = 120.0
+
+
+class Runner(Protocol):
+    """Three verbs, safe to call from several threads at once."""
+
+    name: str
+
+    def prepare(self, target: Target) -> None:
+        """Make the environment be there: idempotent; two callers wait for one build.
+
+        Raises:
+            ReleaseUntestable: this release cannot be had, with the reason.
+            Unavailable: the infrastructure failed; worth a retry.
+        """
+
+    def warm(self, target: Target, framework: str) -> None:
+        """Have something ready that has imported the framework and waits for its one snippet; may do nothing."""
+
+    def run(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
+        """Run the probe once and say what happened. Never raises for what a release or a snippet does."""
+
+    def close(self) -> None:
+        """Stop and remove all that this runner started."""
