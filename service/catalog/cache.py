@@ -1,0 +1,16 @@
+"""The port to a cache of what the index said. Losing it costs time and nothing else."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Protocol
+
+
+class Cache(Protocol):
+    """Keeps JSON values by kind and key; the store implements it."""
+
+    def cached(self, kind: str, key: str) -> tuple[Any, datetime] | None:
+        """Return the value and when it was put (UTC), or None."""
+
+    def put_cached(self, kind: str, key: str, value: Any) -> None:
+        """Keep a JSON value, in place of an older one."""

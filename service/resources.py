@@ -1,0 +1,18 @@
+"""Where the folders beside the package are: in a checkout beside `service/`, in an installed wheel inside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def resource_dir(name: str) -> Path:
+    """Return the folder of images, probes or migrations.
+
+    Raises:
+        FileNotFoundError: neither place has it; the installation is broken.
+    """
+    package = Path(__file__).parent
+    for candidate in (package.parent / name, package / "_resources" / name):
+        if candidate.is_dir():
+            return candidate
+    raise FileNotFoundError(f"no folder {name} beside {package}; install tfbisect again")

@@ -1,0 +1,61 @@
+"""Every setting, from TFBISECT_… environment variables; `tfbisect doctor --settings` lists them."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+GIB = 1024**3
+MIB = 1024**2
+
+
+def _default_data_dir() -> Path:
+    """Return the user's data folder by the XDG rule."""
+    home = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(home) / "tfbisect"
+
+
+class Settings(BaseSettings):
+    """Settings with their defaults. A field's description is its documentation."""
+
+    model_config = SettingsConfigDict(env_prefix="TFBISECT_", extra="ignore", frozen=True)
+
+    data_dir: Path = Field(default_factory=_default_data_dir, description="where the database and environments live")
+    database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the data folder")
+    runner: Literal["auto", "docker", "local"] = Field("auto", description="auto takes Docker where an engine answers")
+    parallel: int = Field(0, ge=0, le=256, description="runs at once; 0: one per core")
+
+    index_url: str = Field("", description="package index (simple API); empty: uv's own default")
+    ca_bundle: Path | None = Field(None, description="certificate bundle for builds and the index, in company networks")
+    catalog_max_age_seconds: PositiveFloat = Field(6 * 3600.0, description="age at which the catalog is asked anew")
+
+    python_image: str = Field(
+        "python:{python}-slim", description="base image of a release's image; {python} is the version it needs"
+    )
+    base_image: Literal["auto", "registry", "local"] = Field(
+        "auto", description="auto: pull the base, or make one on the spot where no registry answers"
+    )
+    debian_mirror: str = Field("", description="mirror for bases made on the spot; empty: the host's own")
+
+    timeout_seconds: PositiveFloat = Field(180.0, description="wall clock of one run, framework import included")
+    memory_bytes: PositiveInt = Field(3 * GIB, description="memory of one run, swap included")
+    cpus: PositiveFloat = Field(1.0, description="CPUs of one run")
+    pids: PositiveInt = Field(512, description="processes and threads of one run")
+    tmpfs_bytes: PositiveInt = Field(256 * MIB, description="size of /tmp, the only place a run can write to")
+    output_bytes: PositiveInt = Field(256 * 1024, description="how much of a run's printing is kept")
+    disk_reserve_bytes: PositiveInt = Field(4 * GIB, description="free disk below which no image is built")
+
+    @property
+    def store_url(self) -> str:
+        """Return the database's URL."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'tfbisect.sqlite3'}"
+
+    @cached_property
+    def workers(self) -> int:
+        """Return how many runs go on at once."""
+        return self.parallel or os.cpu_count() or 1
