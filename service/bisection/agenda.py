@@ -10,6 +10,8 @@ from typing import Literal
 from service.bisection.known import Known
 from service.bisection.lines import Bracket, Line, coarse_to_fine, survey_posts, survey_wants, tip_wants
 from service.bisection.releases import MAINLINE
+from service.bisection.settling import FLAKY
+from service.bisection.verdict import Change
 
 Purpose = Literal["settle", "bisect", "survey", "confirm", "tip", "repeat", "complete"]
 
@@ -129,11 +131,29 @@ def _tips(known: Known) -> tuple[PlannedRun, ...]:
 
 def _confirm(known: Known, pinned: Iterable[OpenBracket]) -> Iterator[PlannedRun]:
     """Return the further answers that the two neighbours of each change need, each neighbour's next one first."""
-    needed = known.neighbour_answers
-    neighbours = dict.fromkeys(
-        entry.line.releases[index] for entry in pinned for index in (entry.bracket.before, entry.bracket.after)
+    wanted: dict[str, int] = {}
+    for entry in pinned:
+        sides = (entry.bracket.before, entry.bracket.after)
+        needed = known.answers_beside(FLAKY in {entry.line.labels[side] for side in sides})
+        for side in sides:
+            release = entry.line.releases[side]
+            wanted[release] = max(needed, wanted.get(release, 0))
+    return _rounds(known, wanted, "confirm")
+
+
+def doubts(known: Known, changes: Iterable[Change]) -> tuple[PlannedRun, ...]:
+    """Return another run for both neighbours of each change that noise leaves in doubt; none where none was seen."""
+    if not known.noise and not any(reading.label == FLAKY for reading in known.readings.values()):
+        return ()
+    enough = 1 - known.policy.false_alarm_rate
+    unsure = [change for change in changes if change.confidence is not None and change.confidence < enough]
+    releases = dict.fromkeys(release for change in unsure for release in (change.before, change.after))
+    readings = {release: known.reading(release) for release in releases}
+    return tuple(
+        PlannedRun(release, reading.tally.answers, "confirm")
+        for release, reading in readings.items()
+        if not reading.exhausted
     )
-    return _rounds(known, dict.fromkeys(neighbours, needed), "confirm")
 
 
 def _repeats(known: Known) -> Iterator[PlannedRun]:
