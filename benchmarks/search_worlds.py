@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from math import ceil, log, log2
 from random import Random
+from zlib import crc32
 
 from service.bisection.outcomes import Outcome
 from service.bisection.planner import PlannedRun
@@ -53,7 +55,7 @@ class Asker:
         return answer.label if isinstance(answer, Outcome) else "untestable"
 
 
-def trial(count: int, changes: int, noise: float, seed: int) -> Trial | None:
+def trial(count: int, changes: int, noise: float, seed: str) -> Trial | None:
     """Return a history of `count` releases with that many changes; None where so many do not fit.
 
     Behaviours last at least a quarter of their even share, which is the resolution that the planner is given.
@@ -62,16 +64,17 @@ def trial(count: int, changes: int, noise: float, seed: int) -> Trial | None:
     free = count - shortest * (changes + 1)
     if free < 0:
         return None
-    dice = Random(f"{count}/{changes}/{noise}/{seed}")
+    name = f"{count}/{changes}/{noise}/{seed}"
+    dice = Random(name)
     cuts = [0, *sorted(dice.randint(0, free) for _ in range(changes)), free]
     labels: list[str] = []
     current = dice.choice(LETTERS)
-    for left, right in zip(cuts, cuts[1:], strict=False):
+    for left, right in itertools.pairwise(cuts):
         labels += [current] * (right - left + shortest)
         current = dice.choice([letter for letter in LETTERS if letter != current])
     releases = tuple(f"1.{index}.0" for index in range(count))
     outcomes = {release: _shares(label, noise) for release, label in zip(releases, labels, strict=True)}
-    return Trial(releases, tuple(labels), noise, shortest, seed, World(ReleaseTree(releases), outcomes))
+    return Trial(releases, tuple(labels), noise, shortest, crc32(name.encode()), World(ReleaseTree(releases), outcomes))
 
 
 def _shares(label: str, noise: float) -> dict[str, float]:
