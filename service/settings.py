@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     pids: PositiveInt = Field(512, description="processes and threads of one run")
     tmpfs_bytes: PositiveInt = Field(256 * MIB, description="size of /tmp, the only place a run can write to")
     output_bytes: PositiveInt = Field(256 * 1024, description="how much of a run's printing is kept")
+    flood_bytes: PositiveInt = Field(64 * MIB, description="printing beyond which a run is stopped")
+    warm_runs: int = Field(2, ge=0, le=64, description="runs kept ready ahead of need, framework imported; 0: none")
+    container_runtime: str = Field("", description="the engine's runtime, such as runsc; empty: its default")
     disk_reserve_bytes: PositiveInt = Field(4 * GIB, description="free disk below which no image is built")
 
     @property
