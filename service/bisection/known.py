@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil, log2
 
 from service.bisection.lines import Line, default_resolution, line_of, starting_with
 from service.bisection.outcomes import Answer
 from service.bisection.policy import Policy
 from service.bisection.releases import MAINLINE, ReleaseTree
-from service.bisection.settling import UNREAD, Reading, needed_lead, pooled_noise, read, tally
+from service.bisection.settling import FLAKY, UNREAD, Reading, likeliest_of, needed_lead, pooled_noise, read, tally
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,15 @@ class Known:
         """Return every line looked at, the mainline first."""
         return (self.mainline, *self.branches)
 
-    @property
-    def neighbour_answers(self) -> int:
-        """Return how many agreeing answers a neighbour of a change needs."""
-        return max(self.policy.confirmations, needed_lead(self.policy.false_alarm_rate, self.noise))
+    def answers_beside(self, flaky: bool) -> int:
+        """Return how many agreeing answers a neighbour of a change needs; more where the change is to a flaky release.
+
+        Flaky releases come in rows too, and one of them may well answer alike a few times.
+        """
+        needed = max(self.policy.confirmations, needed_lead(self.policy.false_alarm_rate, self.noise))
+        if flaky:
+            needed = max(needed, ceil(-log2(self.policy.false_alarm_rate)))
+        return min(needed, self.policy.max_repeats)
 
     @property
     def survey_answers(self) -> int:
@@ -66,11 +72,33 @@ def look(tree: ReleaseTree, observations: Mapping[str, Sequence[Answer]], policy
     tallies = {release: tally(observations[release]) for release in tree.all() if observations.get(release)}
     noise = pooled_noise(tallies.values(), policy.noise)
     readings = {release: read(counted, noise, policy) for release, counted in tallies.items()}
+    if any(reading.contested for reading in readings.values()):
+        readings = _as_neighbours(tree, readings, noise)
     resolution = policy.resolution or default_resolution(len(tree.mainline), policy.survey_runs)
     mainline = line_of(MAINLINE, tree.mainline, readings)
     asked = asked_branches(tree, mainline, policy)
     branches = _branch_lines(tree, mainline, readings, asked) if policy.branches != "none" else ()
     return Known(tree, policy, resolution, readings, noise, mainline, branches, asked)
+
+
+def _as_neighbours(tree: ReleaseTree, readings: dict[str, Reading], noise: float) -> dict[str, Reading]:
+    """Read each contested release as the release on one of its sides, where its answers allow it."""
+    settled = dict(readings)
+    for releases in tree.lines().values():
+        known = [release for release in releases if release in readings and readings[release].label]
+        for at, release in enumerate(known):
+            reading = readings[release]
+            if reading.contested:
+                sides = {_nearest_label(known[:at][::-1], readings), _nearest_label(known[at + 1 :], readings)}
+                label = likeliest_of(reading.tally.counts, sides - {None}, noise)
+                settled[release] = replace(reading, label=label or reading.label)
+    return settled
+
+
+def _nearest_label(releases: Sequence[str], readings: Mapping[str, Reading]) -> str | None:
+    """Return the label of the nearest release that is more than a contested flaky one."""
+    firm = (readings[release] for release in releases)
+    return next((reading.label for reading in firm if not (reading.contested and reading.label == FLAKY)), None)
 
 
 def _branch_lines(

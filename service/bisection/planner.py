@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from service.bisection.agenda import Agenda, PlannedRun, Purpose, agenda
+from service.bisection.agenda import Agenda, PlannedRun, Purpose, agenda, doubts
 from service.bisection.findings import state
 from service.bisection.known import look
 from service.bisection.outcomes import Answer
 from service.bisection.policy import Branches, Policy
 from service.bisection.releases import ReleaseTree
-from service.bisection.verdict import Verdict
+from service.bisection.verdict import Verdict, changes_of
 
 __all__ = ["Branches", "NextRuns", "PlannedRun", "Policy", "Purpose", "current_verdict", "plan"]
 
@@ -45,6 +45,8 @@ def plan(tree: ReleaseTree, observations: Mapping[str, Sequence[Answer]], policy
     if todo:
         return _next_runs(todo, policy.workers)
     verdict = state(known, todo)
+    if doubtful := doubts(known, changes_of(verdict)):
+        return NextRuns(doubtful[: policy.workers], len(doubtful), doubtful[policy.workers :])
     if todo.filling:
         ahead = todo.filling[policy.workers :]
         return NextRuns(todo.filling[: policy.workers], len(todo.filling), ahead, verdict)
