@@ -57,8 +57,8 @@ class Session(Protocol):
             OSError: nobody reads any more.
         """
 
-    def overrun(self) -> str:
-        """Return why it must be stopped now, or "" where the kernel keeps the limits."""
+    def takes_too_much(self) -> bool:
+        """Say whether it has more memory than it may; False where the kernel keeps that limit."""
 
     def exit(self) -> Exit | None:
         """Wait a moment until it has ended and say how; None when it goes on, deaf and mute."""
@@ -116,7 +116,7 @@ class Conversation:
             return "answered"
         if enough:
             return "output-flood" if self._transcript.flooded else "timed-out"
-        return "out-of-memory" if self._session.overrun() else None
+        return "out-of-memory" if self._session.takes_too_much() else None
 
     def _exchange(self, selector: selectors.BaseSelector, wait_seconds: float) -> bool:
         """Wait a little for words either way; return whether more can come."""

@@ -118,9 +118,9 @@ class ContainerSession:
         except WOULD_BLOCK as error:
             raise BlockingIOError from error
 
-    def overrun(self) -> str:
-        """Return "": the kernel keeps a container's limits."""
-        return ""
+    def takes_too_much(self) -> bool:
+        """Return False: the kernel keeps a container's limits."""
+        return False
 
     def exit(self) -> Exit | None:
         """Wait a moment until it has ended and say how; None when it goes on."""

@@ -25,7 +25,7 @@ from service.execution.docker_runner import exit_of
 from service.execution.hardening import run_environment
 from service.execution.limits import Limits
 from service.execution.locks import held
-from service.execution.processes import kill_marked, memory_bytes
+from service.execution.processes import kill_marked, takes_more_than
 from service.execution.runner import RunRequest, Target
 from service.execution.sandbox import PROGRAM_FOLDERS, Sandbox, find_sandbox, next_user, readable_for
 from service.execution.sessions import Environments, Place, ResolvedEnvironment, SessionRunner
@@ -144,10 +144,9 @@ class ProcessSession:
         """Send without blocking; return how many bytes were taken."""
         return os.write(self._in, words)
 
-    def overrun(self) -> str:
-        """Say so when the processes of the run together have more memory than they may."""
-        used = memory_bytes(self._process.pid)
-        return f"{used} bytes of memory" if used > self._memory_bytes else ""
+    def takes_too_much(self) -> bool:
+        """Say whether the processes of the run together have more memory than they may."""
+        return takes_more_than(self._memory_bytes, self._process.pid)
 
     def exit(self) -> Exit | None:
         """Wait a moment until it has ended and say how; None when it goes on."""
