@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     )
     debian_mirror: str = Field("", description="mirror for bases made on the spot; empty: the host's own")
 
+    cache_dir: Path | None = Field(None, description="where downloaded packages are kept; empty: in the data folder")
+    parallel_builds: PositiveInt = Field(2, description="images that are built at once")
+
     timeout_seconds: PositiveFloat = Field(180.0, description="wall clock of one run, framework import included")
     memory_bytes: PositiveInt = Field(3 * GIB, description="memory of one run, swap included")
     cpus: PositiveFloat = Field(1.0, description="CPUs of one run")
@@ -57,6 +60,11 @@ class Settings(BaseSettings):
     def store_url(self) -> str:
         """Return the database's URL."""
         return self.database_url or f"sqlite:///{self.data_dir / 'tfbisect.sqlite3'}"
+
+    @property
+    def download_dir(self) -> Path:
+        """Return where downloaded packages are kept."""
+        return self.cache_dir or self.data_dir / "packages"
 
     @cached_property
     def workers(self) -> int:
