@@ -88,6 +88,15 @@ class Environments:
         """
         return self._recipe_of(target)[0]
 
+    def known(self, target: Target) -> Environment | None:
+        """Return the environment of a target where it was resolved before, else None; never asks uv."""
+        try:
+            recipe, wheels = self._recipe_of(target)
+        except ReleaseUntestable:
+            return None
+        kept = self._cache.cached(CACHE_KIND, self._key(recipe))
+        return Environment(target, recipe, str(kept[0]["lock"]), wheels.bytes) if kept else None
+
     def resolve(self, target: Target) -> Environment:
         """Return the environment of a target, from the cache where its recipe was resolved before.
 
@@ -96,7 +105,7 @@ class Environments:
             Unavailable: the index does not answer.
         """
         recipe, wheels = self._recipe_of(target)
-        key = digest_of([self.catalog.index.url, recipe.digest])
+        key = self._key(recipe)
         kept = self._cache.cached(CACHE_KIND, key)
         lock = str(kept[0]["lock"]) if kept else self._resolved(target, recipe)
         if not kept:
@@ -123,6 +132,10 @@ class Environments:
             target = () if python else ("--target", str(folder))
             interpreter = python or self._interpreter(environment.python)
             self.uv.install(environment.recipe, lock, target, interpreter)
+
+    def _key(self, recipe: Recipe) -> str:
+        """Return the cache's key: another index may resolve to other files."""
+        return digest_of([self.catalog.index.url, recipe.digest])
 
     def _recipe_of(self, target: Target) -> tuple[Recipe, CatalogRelease]:
         """Find the release, and its slim double where the rules know one."""

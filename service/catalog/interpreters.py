@@ -14,6 +14,15 @@ PROBE = "import sys; print('%d.%d' % sys.version_info[:2]); print(getattr(sys, '
 PROBE_TIMEOUT_SECONDS = 20
 
 
+MINORS = tuple(f"3.{minor}" for minor in range(5, 14))
+"""Every minor that a TensorFlow wheel was ever made for, oldest first."""
+
+
+def installed_interpreters() -> list[str]:
+    """Return the minors that are here, oldest first."""
+    return [python for python in MINORS if find_interpreter(python) is not None]
+
+
 @cache
 def find_interpreter(python: str) -> Path | None:
     """Return the executable of an interpreter such as "3.6" outside of any virtual environment, or None."""

@@ -148,6 +148,20 @@ def absent_patches(versions: Sequence[str], releases: Sequence[CatalogRelease]) 
     return {str(patch): "not on the package index" for patch in holes if patch.release[:2] in minors}
 
 
+def absent(selection: Selection, releases: Sequence[CatalogRelease]) -> tuple[str, ...]:
+    """Return the patch numbers that a selection spans and the catalog never had, such as 1.13.0, in version order."""
+    finals = [Version(release.version) for release in releases if not release.is_prerelease]
+    present = {version.release for version in finals}
+    newest: dict[tuple[int, ...], int] = {}
+    for version in finals:
+        if len(version.release) == 3:
+            minor = version.release[:2]
+            newest[minor] = max(newest.get(minor, 0), version.release[2])
+    numbers = [(*minor, patch) for minor, last in newest.items() for patch in range(last)]
+    missing = [Version(".".join(map(str, number))) for number in numbers if number not in present]
+    return tuple(str(version) for version in sorted(missing) if any(span.holds(version) for span in selection.spans))
+
+
 def _named(point: Point, usable: Iterable[Version], by_name: Sequence[Version]) -> list[Version]:
     """Return what a single name stands for; an exact name may be yanked or a candidate."""
     found = [version for version in (usable if point.is_prefix else by_name) if point.begins(version)]
