@@ -15,6 +15,9 @@ from service.execution.channel import Transcript
 CHUNK_BYTES = 64 * 1024
 TICK_SECONDS = 0.1
 """How often a cancellation and the memory are looked at."""
+SIGNAL_BASE = 128
+"""A shell's way to say that a signal ended a process: 128 plus its number; the init process says it that way."""
+HIGHEST_SIGNAL = 64
 LINGER_SECONDS = 1.0
 """How long a process may take to end after its result: the rest of what it printed may still be on its way."""
 
@@ -36,6 +39,13 @@ class Exit:
         except ValueError:
             name = "unknown"
         return f"the process was ended by signal {self.signal} ({name})"
+
+
+def exit_of(code: int, *, out_of_memory: bool = False) -> Exit:
+    """Say how a process ended, from the number that the init process above it gives."""
+    if SIGNAL_BASE < code <= SIGNAL_BASE + HIGHEST_SIGNAL:
+        return Exit(None, code - SIGNAL_BASE, out_of_memory)
+    return Exit(code, None, out_of_memory)
 
 
 class Session(Protocol):

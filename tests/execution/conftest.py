@@ -17,7 +17,11 @@ from typing import Any
 import pytest
 
 from service.bisection.outcomes import RunReport
-from service.errors import NoRunner
+from service.catalog.interpreters import installed_interpreters
+from service.catalog.releases import Catalog
+from service.errors import NoRunner, TfbisectError
+from service.execution.base_image import PART, Grounds, GroundSettings
+from service.execution.docker_images import DockerImages
 from service.execution.docker_runner import DockerRunner
 from service.execution.engine import connect
 from service.execution.limits import Limits
@@ -26,7 +30,8 @@ from service.execution.runner import RunRequest, Target
 from service.execution.sandbox import Sandbox, find_sandbox
 from service.execution.sessions import SessionRunner
 from service.resources import resource_dir
-from service.settings import MIB
+from service.settings import MIB, Settings
+from tests.catalog.worlds import MemoryCache
 
 HOSTILE = Path(__file__).parent / "hostile"
 HARNESS = (resource_dir("probes") / "harness.py").read_text(encoding="ascii")
@@ -108,12 +113,24 @@ def engine() -> Any:
 
 
 @pytest.fixture(scope="session")
-def python_image(engine: Any) -> str:
-    """Return an image with a bare Python on its PATH."""
-    found = [tag for image in engine.images.list("tfbisect/ground") for tag in image.tags]
-    if not found:
-        pytest.skip("no image with a bare Python; run `tfbisect images build 1.12.0` first")
-    return str(found[0])
+def python_image(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return an image with a bare Python on its PATH: one that is there, or one made now."""
+    found = engine.images.list(filters={"label": f"{PART}=ground"})
+    return str(found[0].id) if found else _make_ground(engine, tmp_path_factory.mktemp("ground"))
+
+
+def _make_ground(engine: Any, folder: Path) -> str:
+    grounds = Grounds(
+        DockerImages(engine),
+        folder=resource_dir("images") / "base",
+        data_dir=folder,
+        index=Catalog(MemoryCache(), Settings()).index,
+        settings=GroundSettings(),
+    )
+    try:
+        return grounds.ensure(installed_interpreters()[-1]).id
+    except TfbisectError as error:
+        pytest.skip(error.message)
 
 
 @pytest.fixture(scope="session")
