@@ -182,6 +182,18 @@ class Bisections(Connected):
             connection.execute(update(bisections).where(bisections.c.id == found).values(**taken, started_at=started))
             return str(found)
 
+    def claim_one(self, bisection_id: str, owner: str, lease_seconds: float) -> bool:
+        """Take up this bisection, if it is queued or its coordinator died, and say whether this owner holds it."""
+        now = self._now()
+        free = or_(
+            bisections.c.status == "queued", bisections.c.lease_owner == owner, bisections.c.lease_expires_at < now
+        )
+        mine = and_(bisections.c.id == bisection_id, bisections.c.status.not_in(FINISHED), free)
+        taken = {"status": "running", "attempts": bisections.c.attempts + 1} | _lease(owner, now, lease_seconds)
+        started = func.coalesce(bisections.c.started_at, now)
+        with self._writing() as connection:
+            return connection.execute(update(bisections).where(mine).values(**taken, started_at=started)).rowcount == 1
+
     def renew(self, bisection_id: str, owner: str, lease_seconds: float) -> bool:
         """Keep a claim and say whether it still holds; False: leave the bisection to its new owner, or it is over."""
         return self._change_claimed(bisection_id, owner, _lease(owner, self._now(), lease_seconds))
