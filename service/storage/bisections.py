@@ -48,6 +48,8 @@ class Bisections(Connected):
         public: bool = True,
         owner: str | None = None,
         idempotency_key: str | None = None,
+        claimed_by: str | None = None,
+        lease_seconds: float = 60.0,
     ) -> Created:
         """Queue a bisection, or return the one that the same Idempotency-Key made before.
 
@@ -58,6 +60,8 @@ class Bisections(Connected):
             public: whether everybody may read it.
             owner: id of the token that asked.
             idempotency_key: of this owner; the same key with another request is refused.
+            claimed_by: who works it off at once; it is never queued then.
+            lease_seconds: how long that claim holds unless renewed.
 
         Raises:
             BadInput: the key was used for another request.
@@ -69,6 +73,8 @@ class Bisections(Connected):
                 if earlier is not None:
                     return Created(earlier, is_new=False)
             self._insert_bisection(connection, new_id, request, snippet, public=public, owner=owner)
+            if claimed_by is not None:
+                self._take(connection, new_id, claimed_by, lease_seconds)
             if idempotency_key is not None:
                 self._keep_key(connection, owner, idempotency_key, digest_of([request, snippet]), new_id)
             return Created(_read(connection, new_id), is_new=True)
@@ -177,22 +183,27 @@ class Bisections(Connected):
             )
             if found is None:
                 return None
-            taken = {"status": "running", "attempts": bisections.c.attempts + 1} | _lease(owner, now, lease_seconds)
-            started = func.coalesce(bisections.c.started_at, now)
-            connection.execute(update(bisections).where(bisections.c.id == found).values(**taken, started_at=started))
+            self._take(connection, found, owner, lease_seconds)
             return str(found)
 
     def claim_one(self, bisection_id: str, owner: str, lease_seconds: float) -> bool:
         """Take up this bisection, if it is queued or its coordinator died, and say whether this owner holds it."""
-        now = self._now()
-        free = or_(
-            bisections.c.status == "queued", bisections.c.lease_owner == owner, bisections.c.lease_expires_at < now
-        )
+        gone = bisections.c.lease_expires_at < self._now()
+        free = or_(bisections.c.status == "queued", bisections.c.lease_owner == owner, gone)
         mine = and_(bisections.c.id == bisection_id, bisections.c.status.not_in(FINISHED), free)
+        with self._writing() as connection:
+            if connection.scalar(select(bisections.c.id).where(mine).with_for_update()) is None:
+                return False
+            self._take(connection, bisection_id, owner, lease_seconds)
+            return True
+
+    def _take(self, connection: Connection, bisection_id: str, owner: str, lease_seconds: float) -> None:
+        """Write a claim into the caller's transaction."""
+        now = self._now()
         taken = {"status": "running", "attempts": bisections.c.attempts + 1} | _lease(owner, now, lease_seconds)
         started = func.coalesce(bisections.c.started_at, now)
-        with self._writing() as connection:
-            return connection.execute(update(bisections).where(mine).values(**taken, started_at=started)).rowcount == 1
+        mine = update(bisections).where(bisections.c.id == bisection_id)
+        connection.execute(mine.values(**taken, started_at=started))
 
     def renew(self, bisection_id: str, owner: str, lease_seconds: float) -> bool:
         """Keep a claim and say whether it still holds; False: leave the bisection to its new owner, or it is over."""
