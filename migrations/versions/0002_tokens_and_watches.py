@@ -102,6 +102,8 @@ def make_watch_history() -> None:
         key_to("watch_runs", "bisection_id", "bisections.id", ondelete="SET NULL"),
     )
     op.create_index("ix_watch_runs_watch_id_package_id", "watch_runs", ["watch_id", "package", "id"])
+    op.create_index("ix_watch_runs_watch_id_id", "watch_runs", ["watch_id", "id"])
+    op.create_index("ix_watch_runs_status_id", "watch_runs", ["status", "id"])
     op.create_index("ix_watch_runs_bisection_id", "watch_runs", ["bisection_id"])
 
 

@@ -186,14 +186,24 @@ class Bisections(Connected):
             self._take(connection, found, owner, lease_seconds)
             return str(found)
 
+    def claim_one(self, bisection_id: str, owner: str, lease_seconds: float) -> bool:
+        """Take up this bisection, if it is queued or its coordinator died, and say whether this owner holds it."""
+        gone = bisections.c.lease_expires_at < self._now()
+        free = or_(bisections.c.status == "queued", bisections.c.lease_owner == owner, gone)
+        mine = and_(bisections.c.id == bisection_id, bisections.c.status.not_in(FINISHED), free)
+        with self._writing() as connection:
+            if connection.scalar(select(bisections.c.id).where(mine).with_for_update()) is None:
+                return False
+            self._take(connection, bisection_id, owner, lease_seconds)
+            return True
+
     def _take(self, connection: Connection, bisection_id: str, owner: str, lease_seconds: float) -> None:
         """Write a claim into the caller's transaction."""
         now = self._now()
         taken = {"status": "running", "attempts": bisections.c.attempts + 1} | _lease(owner, now, lease_seconds)
         started = func.coalesce(bisections.c.started_at, now)
-        connection.execute(
-            update(bisections).where(bisections.c.id == bisection_id).values(**taken, started_at=started)
-        )
+        mine = update(bisections).where(bisections.c.id == bisection_id)
+        connection.execute(mine.values(**taken, started_at=started))
 
     def renew(self, bisection_id: str, owner: str, lease_seconds: float) -> bool:
         """Keep a claim and say whether it still holds; False: leave the bisection to its new owner, or it is over."""

@@ -86,8 +86,13 @@ def insert_unless_there(table: Table, dialect_name: str, values: Any) -> Any:
 
 
 @contextmanager
-def transaction(engine: Engine, *, writes: bool) -> Iterator[Connection]:
+def transaction(engine: Engine, *, writes: bool, snapshot: bool = False) -> Iterator[Connection]:
     """Open one transaction, committed at the end.
+
+    Args:
+        engine: from `make_engine`.
+        writes: take the writer's lock at once.
+        snapshot: every statement sees the database as of one moment, as SQLite always does.
 
     Raises:
         StoreError: the database cannot be reached, or stays locked.
@@ -95,6 +100,8 @@ def transaction(engine: Engine, *, writes: bool) -> Iterator[Connection]:
     try:
         with engine.connect() as connection:
             connection.execution_options(tfbisect_writes=writes)
+            if snapshot and engine.dialect.name == "postgresql":
+                connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
                 yield connection
     except OperationalError as error:

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, false, func, literal, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Dialect,
+    Select,
+    UnaryExpression,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.sql.operators import custom_op
 
 from service.errors import BadInput
 from service.storage.bisections import BISECTION_COLUMNS, bisection_of
@@ -15,7 +28,7 @@ from service.storage.search_words import change_terms, outcome_term, word_term, 
 from service.storage.tables import bisections, changes, search_terms
 
 # A count above this says "common"; counting further would make a search grow with the table.
-_COMMON = 1000
+_COMMON = 500
 
 
 class Listing(Connected):
@@ -38,7 +51,7 @@ class Listing(Connected):
         search = search or Search()
         with self._reading() as connection:
             terms = _rarest_first(connection, _terms_of(search))
-            query = bisections_query(search, terms, viewer, cursor).limit(limit + 1)
+            query = bisections_query(search, terms, viewer, cursor, connection.dialect).limit(limit + 1)
             rows = [bisection_of(row) for row in connection.execute(query)]
         return _page(rows, limit)
 
@@ -75,7 +88,9 @@ class Listing(Connected):
             return tuple(bisection_of(row) for row in rows)
 
 
-def bisections_query(search: Search, terms: tuple[str, ...], viewer: Viewer, cursor: str | None) -> Select[Any]:
+def bisections_query(
+    search: Search, terms: tuple[str, ...], viewer: Viewer, cursor: str | None, dialect: Dialect
+) -> Select[Any]:
     """Return the query of a list: along the first term's index where there are terms, else along a column's."""
     key = search_terms.c.bisection_id if terms else bisections.c.id
     query = _visible(select(*BISECTION_COLUMNS), viewer).order_by(key.desc())
@@ -87,8 +102,15 @@ def bisections_query(search: Search, terms: tuple[str, ...], viewer: Viewer, cur
         query = query.where(select(literal(1)).where(other.c.term == term, other.c.bisection_id == key).exists())
     for name in ("status", "probe", "package", "owner"):
         if (wanted := getattr(search, name)) is not None:
-            query = query.where(bisections.c[name] == wanted)
-    return query if cursor is None else query.where(key < cursor)
+            column = bisections.c[name]
+            query = query.where((_unwalked(column, dialect) if terms else column) == wanted)
+    # Both sides of the join, since PostgreSQL may walk along either.
+    return query if cursor is None else query.where(key < cursor, bisections.c.id < cursor)
+
+
+def _unwalked(column: ColumnElement[Any], dialect: Dialect) -> ColumnElement[Any]:
+    """Keep SQLite, which has no statistics until ANALYZE, from the column's index: the walk goes along a term's."""
+    return UnaryExpression(column, operator=custom_op("+")) if dialect.name == "sqlite" else column
 
 
 def changes_query(package: str, release: str, viewer: Viewer, cursor: str | None) -> Select[Any]:
@@ -124,8 +146,10 @@ def _rarest_first(connection: Connection, terms: Iterable[str]) -> tuple[str, ..
     """Order terms by how many bisections have them, counted up to a limit: the walk goes along the rarest."""
 
     def bounded_count(term: str) -> int:
-        some = select(literal(1)).where(search_terms.c.term == term).limit(_COMMON).subquery()
-        return connection.scalar(select(func.count()).select_from(some)) or 0
+        # As a range in the primary key's order, lest PostgreSQL reads the table for a common word.
+        some = select(literal(1)).where(search_terms.c.term.between(term, term))
+        some = some.order_by(search_terms.c.term, search_terms.c.bisection_id).limit(_COMMON)
+        return connection.scalar(select(func.count()).select_from(some.subquery())) or 0
 
     ordered = list(terms)
     return tuple(sorted(ordered, key=bounded_count)) if len(ordered) > 1 else tuple(ordered)

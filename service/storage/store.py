@@ -10,6 +10,7 @@ from sqlalchemy import literal, select
 from service.storage.bisections import Bisections
 from service.storage.cached import CachedValues
 from service.storage.connected import Clock, utc_now
+from service.storage.deliveries import Deliveries
 from service.storage.engine import make_engine
 from service.storage.events import Events
 from service.storage.leases import Leases
@@ -17,9 +18,10 @@ from service.storage.listing import Listing
 from service.storage.observations import Observations
 from service.storage.schema import check_version, upgrade
 from service.storage.tokens import Tokens
+from service.storage.watches import Watches
 
 
-class Store(Bisections, Observations, Events, Listing, Leases, CachedValues, Tokens):
+class Store(Bisections, Observations, Events, Listing, Leases, CachedValues, Tokens, Watches, Deliveries):
     """Everything that tfbisect keeps, on SQLite or PostgreSQL; safe for several threads and processes at once."""
 
     @classmethod

@@ -278,6 +278,8 @@ watch_runs = Table(
     Column("message", Text, nullable=False),
     UniqueConstraint("pass_id", "watch_id", "package"),
     Index(None, "watch_id", "package", "id"),
+    Index(None, "watch_id", "id"),
+    Index(None, "status", "id"),
     Index(None, "bisection_id"),
 )
 

@@ -71,3 +71,10 @@ def clock() -> Clock:
 def store(url: str, clock: Clock) -> Iterator[Store]:
     with Store.open(url, clock=clock) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def crowded_postgres_url(postgres_server: str) -> str:
+    name = f"tfb_{new_ulid().lower()}"
+    _execute(postgres_server, f"CREATE DATABASE {name}")
+    return database_url(postgres_server, name)
