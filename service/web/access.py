@@ -46,8 +46,8 @@ class Caller:
         """Return what the store shows this caller."""
         return Viewer(owner=self.owner, sees_all="admin" in self.scopes)
 
-    def may_delete(self, owner: str | None) -> bool:
-        """Say whether this caller may delete what that token made: its own, or, with `admin`, everything."""
+    def may_end(self, owner: str | None) -> bool:
+        """Say whether this caller may cancel and delete what that token made: its own, or, with `admin`, everything."""
         return "admin" in self.scopes or ("submit" in self.scopes and owner == self.owner)
 
     def require(self, scope: str) -> None:

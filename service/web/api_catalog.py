@@ -1,0 +1,114 @@
+"""The REST API, version 1: releases, probes; and how the service is."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from starlette.responses import JSONResponse
+
+from service.bisection.releases import tree_of
+from service.errors import NoRunner
+from service.web.api import WORD, says
+from service.web.dependencies import Probe
+from service.web.documents import API, stamp
+from service.web.schemas import HealthBody, ProbeBody, ProbesBody, ReleasesBody
+from service.web.site import Reader, ThisSite
+
+router = APIRouter()
+
+
+@router.get(
+    f"{API}/releases",
+    tags=["catalog"],
+    summary="List the releases of a package",
+    response_model=ReleasesBody,
+    responses=says(401, 403, 422, 503),
+)
+def list_releases(
+    site: ThisSite,
+    caller: Reader,  # noqa: ARG001  # who may not read gets no list
+    package: Annotated[
+        str, Query(description="name on the package index", min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._-]+$")
+    ] = "tensorflow",
+) -> JSONResponse:
+    """List every release that has a wheel for Linux, oldest version first, with its upload date."""
+    releases = site.dependencies.catalog.releases(package)
+    items = [
+        {
+            "release": release.version,
+            "uploaded_at": stamp(release.uploaded),
+            "pythons": list(release.pythons),
+            "bytes": release.bytes,
+            "yanked": release.yanked,
+            "gone": release.gone,
+        }
+        for release in releases
+    ]
+    mainline = tree_of(release.version for release in releases).mainline
+    return JSONResponse({"package": package, "mainline": list(mainline), "items": items})
+
+
+@router.get(
+    f"{API}/probes", tags=["catalog"], summary="List the probes", response_model=ProbesBody, responses=says(401, 403)
+)
+def list_probes(site: ThisSite, caller: Reader) -> JSONResponse:  # noqa: ARG001  # who may not read gets no list
+    """List what can be asked of a release, with the outcomes of each probe and its parameters."""
+    return JSONResponse({"items": [probe_json(probe) for probe in site.dependencies.probes.values()]})
+
+
+@router.get(
+    f"{API}/probes/{{name}}",
+    tags=["catalog"],
+    summary="Read a probe",
+    response_model=ProbeBody,
+    responses=says(401, 403, 404),
+)
+def read_probe(name: str, site: ThisSite, caller: Reader) -> JSONResponse:  # noqa: ARG001  # as above
+    """Read one probe."""
+    return JSONResponse(probe_json(site.probe(name)))
+
+
+@router.get("/healthz", tags=["service"], summary="Alive?", response_model=HealthBody)
+async def healthz() -> JSONResponse:
+    """Answer as long as the process does."""
+    return JSONResponse({"status": "ok"})
+
+
+@router.get("/readyz", tags=["service"], summary="Ready?", response_model=HealthBody, responses=says(503))
+def readyz(site: ThisSite) -> JSONResponse:
+    """Answer 200 when the database answers and bisections can be run, else 503 with what is missing."""
+    site.store.ping()
+    if problem := site.dependencies.engine_problem():
+        raise NoRunner(problem)
+    return JSONResponse({"status": "ok"})
+
+
+@router.get(
+    "/metrics",
+    tags=["service"],
+    summary="Numbers for Prometheus",
+    response_class=Response,
+    responses={200: {"description": "text format", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+def metrics(site: ThisSite) -> Response:
+    """Return requests, submissions, open bisections and event streams in Prometheus' text format."""
+    return Response(site.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def probe_json(probe: Probe) -> dict[str, Any]:
+    """Return a probe as the API shows it."""
+    return {
+        "name": probe.name,
+        "title": probe.title,
+        "question": probe.question,
+        "outcomes": dict(probe.outcomes),
+        "expected": sorted(probe.expected),
+        "parameters": {name: _plain(value) for name, value in probe.parameters.items()},
+        "digest": probe.digest,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return a parameter's schema as JSON, whatever it is kept as."""
+    return dict(vars(value)) if hasattr(value, "__dict__") else value
