@@ -1,0 +1,169 @@
+"""From what is known to what is said: segments, changes, coverage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from service.bisection import words
+from service.bisection.agenda import Agenda
+from service.bisection.known import Known
+from service.bisection.lines import Bracket, Line
+from service.bisection.releases import MAINLINE
+from service.bisection.settling import FLAKY, interval
+from service.bisection.verdict import (
+    Change,
+    Changes,
+    Coverage,
+    Flaky,
+    Gap,
+    NothingTestable,
+    Segment,
+    Share,
+    Unchanged,
+    Unfixed,
+    Verdict,
+    kind_of_change,
+)
+
+
+def state(known: Known, todo: Agenda) -> Verdict:
+    """State the verdict as far as it is known."""
+    segments = tuple(segment for line in known.lines for segment in _segments(line, known))
+    changes = tuple(_change(line, bracket, known) for line in known.lines for bracket in line.brackets())
+    gaps, flaky = tuple(_gaps(known)), tuple(_flaky(known))
+    common = (_coverage(known, todo), gaps, segments, flaky, known.policy.expected, known.noise)
+    verdict: Verdict
+    if changes:
+        verdict = Changes(*common, changes=changes, unfixed=tuple(_unfixed(known, changes)))
+    elif segments:
+        verdict = Unchanged(*common, outcome=segments[0].outcome)
+    else:
+        verdict = NothingTestable(*common)
+    return _in_words(verdict)
+
+
+def _in_words(verdict: Verdict) -> Verdict:
+    """Add what a verdict says in words."""
+    coverage = replace(verdict.coverage, statement=words.coverage_statement(verdict))
+    stated = replace(verdict, coverage=coverage, summary=words.one_line(verdict))
+    return replace(stated, words=words.paragraph(stated))
+
+
+def _segments(line: Line, known: Known) -> Iterator[Segment]:
+    """Return the runs of equal outcomes along a line; a branch of which only the start is known has none."""
+    if line.name != MAINLINE and not any(index > 0 for index in line.measured):
+        return
+    group: list[int] = []
+    for index in line.measured:
+        if group and line.labels[index] != line.labels[group[0]]:
+            yield _segment(line, group, known)
+            group = []
+        group.append(index)
+    if group:
+        yield _segment(line, group, known)
+
+
+def _segment(line: Line, group: list[int], known: Known) -> Segment:
+    """Return one segment from its measured releases."""
+    first, last = group[0], group[-1]
+    within = range(first, last + 1)
+    measured = tuple(line.releases[index] for index in group if known.reading(line.releases[index]).label)
+    return Segment(
+        line.name,
+        str(line.labels[first]),
+        line.releases[first],
+        line.releases[last],
+        measured,
+        tuple(line.releases[at] for at in within if not line.gaps[at] and line.releases[at] not in measured),
+        tuple(line.releases[at] for at in within if line.gaps[at]),
+    )
+
+
+def _change(line: Line, bracket: Bracket, known: Known) -> Change:
+    """Return the change that a bracket holds."""
+    before, after = line.releases[bracket.before], line.releases[bracket.after]
+    old, new = str(line.labels[bracket.before]), str(line.labels[bracket.after])
+    inside = range(bracket.before + 1, bracket.after)
+    untried = [at for at in inside if not line.gaps[at]]
+    closed = bracket.pinned
+    return Change(
+        kind_of_change(old, new, known.policy.expected),
+        line.name,
+        before,
+        after,
+        old,
+        new,
+        between=tuple(line.releases[at] for at in inside if closed or line.gaps[at]),
+        presumed=tuple(line.releases[at] for at in untried) if closed else (),
+        unasked=() if closed else tuple(line.releases[at] for at in untried),
+        confirmed=closed and all(_answered(known, release) for release in (before, after)),
+    )
+
+
+def _answered(known: Known, release: str) -> bool:
+    """Return whether a neighbour of a change answered as often as it must."""
+    reading = known.reading(release)
+    settled = reading.label is not None and len(reading.tally.counts) > 1
+    return settled or reading.tally.outcomes >= known.neighbour_answers
+
+
+def _gaps(known: Known) -> Iterator[Gap]:
+    """Return the releases without an outcome, in the order of history."""
+    for release in known.tree.all():
+        reading = known.reading(release)
+        match reading.gap:
+            case "untestable" | "refused" | "lost" as kind:
+                yield Gap(release, reading.tally.reason or kind, kind)
+
+
+def _flaky(known: Known) -> Iterator[Flaky]:
+    """Return the releases that answer differently each time."""
+    for release in known.tree.all():
+        reading = known.reading(release)
+        if reading.label == FLAKY:
+            runs = reading.tally.outcomes
+            shares = (
+                Share(label, count / runs, *interval(count, runs))
+                for label, count in sorted(reading.tally.counts.items(), key=lambda item: (-item[1], item[0]))
+            )
+            yield Flaky(release, runs, tuple(shares))
+
+
+def _unfixed(known: Known, changes: tuple[Change, ...]) -> Iterator[Unfixed]:
+    """Return the branches that still misbehave at their newest release although the mainline was mended after them."""
+    fixes = [change.after for change in changes if change.kind == "fixed" and change.line == MAINLINE]
+    at = {release: index for index, release in enumerate(known.mainline.releases)}
+    for line in known.branches:
+        outcomes = [line.labels[index] for index in line.measured]
+        later = [fix for fix in fixes if at[fix] > at[line.releases[0]]]
+        if later and len(outcomes) > 1 and all(known.policy.calls_wrong(outcome) for outcome in outcomes):
+            yield Unfixed(line.name, line.releases[line.measured[-1]], str(outcomes[-1]), later[0])
+
+
+def _coverage(known: Known, todo: Agenda) -> Coverage:
+    """Count what was looked at."""
+    releases = known.tree.all()
+    measured = {release for release in releases if known.reading(release).label}
+    gaps = {release for release in releases if known.reading(release).gap}
+    inferred = {release for line in known.lines for release in _inferred(line)} - measured - gaps
+    return Coverage(
+        first=releases[0] if releases else "",
+        last=releases[-1] if releases else "",
+        considered=len(releases),
+        measured=len(measured),
+        inferred=len(inferred),
+        untestable=len(gaps),
+        unexamined=len(releases) - len(measured) - len(gaps) - len(inferred),
+        resolution=known.resolution,
+        complete=not todo,
+        branches=known.policy.branches,
+        open=tuple(dict.fromkeys(run.release for run in todo.certain())),
+    )
+
+
+def _inferred(line: Line) -> Iterator[str]:
+    """Return the releases of a line that lie between two measured ones that agree."""
+    for left, right in line.neighbours():
+        if line.labels[left] == line.labels[right]:
+            yield from line.releases[left + 1 : right]

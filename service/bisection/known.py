@@ -1,0 +1,109 @@
+"""What the observations say of a history: a reading per release, laid along the lines that are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from service.bisection.lines import Line, default_resolution, line_of, starting_with
+from service.bisection.outcomes import Answer
+from service.bisection.policy import Policy
+from service.bisection.releases import MAINLINE, ReleaseTree
+from service.bisection.settling import UNREAD, Reading, needed_lead, pooled_noise, read, tally
+
+
+@dataclass(frozen=True)
+class Known:
+    """Everything that planning and stating a verdict start from."""
+
+    tree: ReleaseTree
+    policy: Policy
+    resolution: int
+    readings: Mapping[str, Reading]
+    noise: float
+    mainline: Line
+    branches: tuple[Line, ...]
+    """The branches that are looked at; each starts at its mainline release."""
+    asked: frozenset[str] = frozenset()
+    """Names of the branches that the policy wants looked at; others are here for what is known of them already."""
+
+    def reading(self, release: str) -> Reading:
+        """Return what is known of a release."""
+        return self.readings.get(release, UNREAD)
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """Return every line looked at, the mainline first."""
+        return (self.mainline, *self.branches)
+
+    @property
+    def neighbour_answers(self) -> int:
+        """Return how many agreeing answers a neighbour of a change needs."""
+        return max(self.policy.confirmations, needed_lead(self.policy.false_alarm_rate, self.noise))
+
+    @property
+    def survey_answers(self) -> int:
+        """Return how many agreeing answers a release of the survey needs."""
+        return max(self.policy.repeats, needed_lead(self.policy.miss_rate, self.noise))
+
+    def lacking(self, release: str, needed: int) -> int:
+        """Return how many more answers a release needs; 0 where it settled after a dispute, or is asked no more."""
+        reading = self.reading(release)
+        if reading.exhausted or reading.disputed or len(reading.tally.counts) > 1:
+            return 0
+        return max(0, needed - reading.tally.outcomes)
+
+    @property
+    def refused(self) -> bool:
+        """Return whether the snippet itself is at fault: refused often enough, and nothing else was seen."""
+        if any(reading.tally.counts for reading in self.readings.values()):
+            return False
+        return sum(reading.gap == "refused" for reading in self.readings.values()) >= self.policy.max_refused
+
+
+def look(tree: ReleaseTree, observations: Mapping[str, Sequence[Answer]], policy: Policy) -> Known:
+    """Read the observations of a history's releases; others are ignored."""
+    tallies = {release: tally(observations[release]) for release in tree.all() if observations.get(release)}
+    noise = pooled_noise(tallies.values(), policy.noise)
+    readings = {release: read(counted, noise, policy) for release, counted in tallies.items()}
+    resolution = policy.resolution or default_resolution(len(tree.mainline), policy.survey_runs)
+    mainline = line_of(MAINLINE, tree.mainline, readings)
+    asked = asked_branches(tree, mainline, policy)
+    branches = _branch_lines(tree, mainline, readings, asked) if policy.branches != "none" else ()
+    return Known(tree, policy, resolution, readings, noise, mainline, branches, asked)
+
+
+def _branch_lines(
+    tree: ReleaseTree, mainline: Line, readings: Mapping[str, Reading], asked: frozenset[str]
+) -> tuple[Line, ...]:
+    """Return the branches that are asked for, and those of which something is known already."""
+    at = {release: index for index, release in enumerate(mainline.releases)}
+    lines = []
+    for name, releases in tree.branches.items():
+        if name in asked or any(release in readings for release in releases[1:]):
+            line = line_of(name, releases, readings)
+            lent = None if line.tried(0) else mainline.inferred_label(at[releases[0]])
+            lines.append(starting_with(line, lent))
+    return tuple(lines)
+
+
+def asked_branches(tree: ReleaseTree, mainline: Line, policy: Policy) -> frozenset[str]:
+    """Return the branches that the policy wants looked at, as far as the mainline is known."""
+    if policy.branches == "none" or not tree.branches:
+        return frozenset()
+    if policy.branches == "all" or len(tree.mainline) == 1:
+        return frozenset(tree.branches)  # Within one minor the branch is all the history there is.
+    wanted = {mainline.releases[index] for index in _telling(mainline, policy)}
+    return frozenset(name for name, releases in tree.branches.items() if releases[0] in wanted)
+
+
+def _telling(mainline: Line, policy: Policy) -> set[int]:
+    """Return the mainline releases that border a pinned change or lie where the probe calls the outcome wrong."""
+    found: set[int] = {index for index in mainline.measured if policy.calls_wrong(mainline.labels[index])}
+    for left, right in mainline.neighbours():
+        if mainline.labels[left] == mainline.labels[right] and policy.calls_wrong(mainline.labels[left]):
+            found.update(range(left, right + 1))
+    for bracket in mainline.brackets():
+        if bracket.pinned:
+            found.update(range(bracket.before, bracket.after + 1))
+    return found

@@ -1,0 +1,188 @@
+"""How the answers of one release settle into one reading, and how much noise the answers of all releases show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from math import ceil, exp, log
+
+from service.bisection.outcomes import Answer, Lost, Outcome, Refused, Untestable
+
+FLAKY = "flaky"
+NOISE_CEILING = 0.4  # Beyond it a label is hardly ahead of its rival and the leads below grow without end.
+# A release whose minority holds over a third of six answers is flaky by itself and tells nothing of the probe's noise.
+FLAKY_MINORITY = 1 / 3
+FLAKY_ANSWERS = 6
+# Before the answers are weighed: of releases that answer differently, one in six is flaky and not merely noisy.
+FLAKY_ODDS = 0.2
+FLAKY_DOUBT = 0.05
+"""A label is settled once "flaky" holds less than this; flaky is settled once everything else does."""
+
+
+@dataclass(frozen=True)
+class NoiseRule:
+    """When answers that differ are settled."""
+
+    confirmations: int = 2
+    """Agreeing answers that each neighbour of a change needs, noise or none."""
+    repeats: int = 1
+    """Answers that every other release needs, noise or none."""
+    false_alarm_rate: float = 0.01
+    """Accepted chance that a neighbour of a change is read wrongly."""
+    miss_rate: float = 0.02
+    """Accepted chance that a release of the survey is read wrongly, which hides a behaviour seen nowhere else."""
+    noise: float = 0.0
+    """Share of wrong answers that the probe is known to give; what is seen can only raise it."""
+    max_repeats: int = 15
+    """Answers of one release after which it is called flaky if they still do not settle."""
+    max_lost: int = 3
+    """Lost or cut-off runs of one release after which it is asked no more."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How often one release gave each answer; the order in which they came is forgotten on purpose."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    untestable: int = 0
+    refused: int = 0
+    lost: int = 0
+    reason: str = ""
+    """Why it could not answer, where it could not."""
+
+    @property
+    def outcomes(self) -> int:
+        """Return how many runs showed a behaviour."""
+        return sum(self.counts.values())
+
+    @property
+    def answers(self) -> int:
+        """Return how many runs said anything at all; the number of the next repeat."""
+        return self.outcomes + self.untestable + self.refused
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is known of one release."""
+
+    tally: Tally
+    label: str | None = None
+    """Its outcome; None while it is unread, disputed or a gap."""
+    gap: str | None = None
+    """Why it is a gap: untestable, refused or lost; None where it is none."""
+    disputed: bool = False
+    """Its answers differ and have not settled."""
+    exhausted: bool = False
+    """It is asked no more, whatever is still missing."""
+
+    @property
+    def tried(self) -> bool:
+        """Return whether anything was heard of it."""
+        return self.label is not None or self.gap is not None or self.disputed
+
+
+UNREAD = Reading(Tally())
+
+
+def tally(answers: Sequence[Answer]) -> Tally:
+    """Count the answers of one release."""
+    counts: dict[str, int] = {}
+    untestable: list[str] = []
+    refused: list[str] = []
+    lost: list[str] = []
+    for answer in answers:
+        match answer:
+            case Outcome(label=label):
+                counts[label] = counts.get(label, 0) + 1
+            case Untestable(reason=reason):
+                untestable.append(reason)
+            case Refused(message=message):
+                refused.append(message)
+            case Lost(reason=reason):
+                lost.append(reason)
+    # The smallest reason, not the first: the answer must not depend on the order in which runs came back.
+    reasons = untestable or refused or lost
+    return Tally(counts, len(untestable), len(refused), len(lost), min(reasons, default=""))
+
+
+def pooled_noise(tallies: Iterable[Tally], floor: float = 0.0) -> float:
+    """Estimate the share of wrong answers from all releases that answered more than once.
+
+    Zero (or the floor) as long as no two answers of one release differ; else the minority's share with half an answer
+    added to the wrong ones and five to all, so that a first difference is not taken for the rule.
+    """
+    wrong = total = 0
+    for counted in tallies:
+        if len(counted.counts) == 0 or (answers := counted.outcomes) < 2:
+            continue
+        minority = answers - max(counted.counts.values())
+        if answers >= FLAKY_ANSWERS and minority > FLAKY_MINORITY * answers:
+            continue
+        wrong += minority
+        total += answers
+    seen = (wrong + 0.5) / (total + 5) if wrong else 0.0
+    return min(max(floor, seen), NOISE_CEILING)
+
+
+def needed_lead(error_rate: float, noise: float) -> int:
+    """Return how many agreeing answers make a reading wrong at most that often (Wald's sequential test)."""
+    if noise <= 0:
+        return 1
+    return max(1, ceil(log((1 - error_rate) / error_rate) / log((1 - noise) / noise) - 1e-9))
+
+
+def settle(counts: dict[str, int], noise: float, rule: NoiseRule) -> str | None:
+    """Say which behaviour the answers of one release come to; None asks for another run.
+
+    Answers that agree are that behaviour. For answers that differ three kinds of explanation are weighed: it is really
+    this label and the others are noise, for each label; or it is flaky, every label as likely as the next. It is the
+    label once all other labels together hold at most `false_alarm_rate` and flaky at most FLAKY_DOUBT.
+    """
+    if len(counts) == 1:
+        return next(iter(counts))
+    labels, flaky = _weigh(counts, max(noise, 0.02))
+    best = max(sorted(labels), key=lambda label: labels[label])
+    others = sum(labels.values()) - labels[best]
+    if others <= rule.false_alarm_rate * (others + labels[best]) and flaky <= FLAKY_DOUBT:
+        return best
+    if flaky >= 1 - FLAKY_DOUBT or sum(counts.values()) >= rule.max_repeats:
+        return FLAKY
+    return None
+
+
+def _weigh(counts: dict[str, int], noise: float) -> tuple[dict[str, float], float]:
+    """Return the share of each label and of "flaky" among the explanations."""
+    kinds, answers = len(counts), sum(counts.values())
+    logs = {
+        label: count * log(1 - noise) + (answers - count) * log(noise / (kinds - 1)) for label, count in counts.items()
+    }
+    flaky_log = log(FLAKY_ODDS) - answers * log(kinds)
+    top = max(*logs.values(), flaky_log)
+    weights = {label: exp(value - top) for label, value in logs.items()}
+    flaky = exp(flaky_log - top)
+    total = sum(weights.values()) + flaky
+    return {label: weight / total for label, weight in weights.items()}, flaky / total
+
+
+def read(counted: Tally, noise: float, rule: NoiseRule) -> Reading:
+    """Say what is known of a release."""
+    stuck = counted.lost >= rule.max_lost or counted.untestable + counted.refused >= rule.max_lost
+    if counted.counts:
+        label = settle(counted.counts, noise, rule)
+        exhausted = stuck or counted.outcomes >= rule.max_repeats
+        if label is None and exhausted:
+            label = FLAKY
+        return Reading(counted, label, disputed=label is None, exhausted=exhausted)
+    if counted.untestable or counted.refused:
+        return Reading(counted, gap="untestable" if counted.untestable else "refused", exhausted=True)
+    if counted.lost >= rule.max_lost:
+        return Reading(counted, gap="lost", exhausted=True)
+    return Reading(counted)
+
+
+def interval(count: int, answers: int, z: float = 1.96) -> tuple[float, float]:
+    """Return the 95 % interval of a share (Wilson's score interval)."""
+    share, square = count / answers, z * z / answers
+    middle = (share + square / 2) / (1 + square)
+    half = z * ((share * (1 - share) + square / 4) / answers) ** 0.5 / (1 + square)
+    return max(0.0, middle - half), min(1.0, middle + half)

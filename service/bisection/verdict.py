@@ -1,0 +1,300 @@
+"""What a bisection answers: segments, changes, coverage; and its JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Kind = Literal["introduced", "fixed", "changed"]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Neighbouring releases of one line with one outcome; `first` and `last` are measured."""
+
+    line: str
+    outcome: str
+    first: str
+    last: str
+    measured: tuple[str, ...]
+    inferred: tuple[str, ...] = ()
+    untestable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Change:
+    """A boundary between two segments of one line."""
+
+    kind: Kind
+    line: str
+    before: str
+    after: str
+    old: str
+    new: str
+    between: tuple[str, ...] = ()
+    """Releases between the two that could not be measured: the change is somewhere from there to `after`."""
+    presumed: tuple[str, ...] = ()
+    """Those of `between` that were not tried, since the releases around them could not be measured either."""
+    unasked: tuple[str, ...] = ()
+    """Releases between the two that may still be measured; empty once the change is pinned."""
+    confirmed: bool = False
+    """Both neighbours answered as often as the policy asks."""
+    confidence: float | None = None
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A release without an outcome, and why."""
+
+    release: str
+    reason: str
+    kind: Literal["untestable", "refused", "lost"] = "untestable"
+
+
+@dataclass(frozen=True)
+class Share:
+    """How often a flaky release gave one of its answers, with the 95 % interval."""
+
+    outcome: str
+    probability: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Flaky:
+    """A release that answers differently each time."""
+
+    release: str
+    runs: int
+    shares: tuple[Share, ...]
+
+
+@dataclass(frozen=True)
+class Unfixed:
+    """A branch whose releases never got the fix that the mainline got."""
+
+    line: str
+    last: str
+    outcome: str
+    fixed_at: str
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What was looked at, what was concluded, and what could hide."""
+
+    first: str
+    last: str
+    considered: int
+    measured: int
+    inferred: int
+    untestable: int
+    unexamined: int
+    """Releases that nothing was concluded of: branches that nobody asked about, ends beyond a gap, open work."""
+    resolution: int
+    complete: bool
+    """Nothing is left that the policy wants to run."""
+    branches: str = "tips"
+    open: tuple[str, ...] = ()
+    """Releases that the policy still wants to run, the most valuable first."""
+    statement: str = ""
+
+
+@dataclass(frozen=True)
+class _Stated:
+    """What every verdict carries."""
+
+    coverage: Coverage
+    gaps: tuple[Gap, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    flaky: tuple[Flaky, ...] = ()
+    expected: frozenset[str] = frozenset()
+    noise: float = 0.0
+    """Share of wrong answers seen among repeats."""
+    summary: str = ""
+    """The verdict in one line."""
+    words: str = ""
+    """The verdict in a paragraph, with the coverage statement."""
+
+
+@dataclass(frozen=True)
+class Changes(_Stated):
+    """The behaviour changes, at these places."""
+
+    changes: tuple[Change, ...] = ()
+    unfixed: tuple[Unfixed, ...] = ()
+
+
+@dataclass(frozen=True)
+class Unchanged(_Stated):
+    """Every release that was measured behaves alike."""
+
+    outcome: str = ""
+
+
+@dataclass(frozen=True)
+class NothingTestable(_Stated):
+    """No release gave an outcome; the gaps say why."""
+
+
+Verdict = Changes | Unchanged | NothingTestable
+
+
+@dataclass(frozen=True)
+class VerdictFacts:
+    """What a verdict's JSON says of the bisection around it."""
+
+    id: str = ""
+    status: str = "done"
+    package: str = "tensorflow"
+    hardware: str = "cpu"
+    runner: str = ""
+    probe: str = "dropout"
+    probe_digest: str = ""
+    snippet_digest: str = ""
+    snippet_name: str = "snippet.py"
+    """What the reproduce commands call the snippet."""
+    executed: int = 0
+    reused: int = 0
+    lost: int = 0
+    options: tuple[str, ...] = ()
+    """Further options of the reproduce commands, such as ("--input-shape", "28,28")."""
+
+
+def changes_of(verdict: Verdict) -> tuple[Change, ...]:
+    """Return a verdict's changes, empty where it has none."""
+    return verdict.changes if isinstance(verdict, Changes) else ()
+
+
+def kind_of_change(old: str, new: str, expected: frozenset[str]) -> Kind:
+    """Say whether the expected behaviour was lost, came back, or neither."""
+    match old in expected, new in expected:
+        case True, False:
+            return "introduced"
+        case False, True:
+            return "fixed"
+        case _:
+            return "changed"
+
+
+def reproduce_command(release: str, facts: VerdictFacts) -> str:
+    """Return the command that measures one release again."""
+    words = ["tfbisect", "run", _quoted(facts.snippet_name), "--package", facts.package, "--releases", release]
+    words += ["--hardware", facts.hardware, "--probe", facts.probe, *map(_quoted, facts.options), "--fresh"]
+    return " ".join(words)
+
+
+def _quoted(word: str) -> str:
+    """Quote a word for a POSIX shell where it needs that."""
+    plain = word and all(letter.isalnum() or letter in "-_./,:=@%+" for letter in word)
+    return word if plain else "'" + word.replace("'", "'\"'\"'") + "'"
+
+
+def to_json(verdict: Verdict, facts: VerdictFacts | None = None) -> dict[str, Any]:
+    """Return a verdict in the shape of the contract, schema tfbisect/verdict/1."""
+    facts = facts or VerdictFacts()
+    return {
+        "schema": "tfbisect/verdict/1",
+        "id": facts.id,
+        "status": facts.status,
+        "kind": {Changes: "changes", Unchanged: "unchanged", NothingTestable: "nothing-testable"}[type(verdict)],
+        "package": facts.package,
+        "hardware": facts.hardware,
+        "runner": facts.runner,
+        "probe": {"name": facts.probe, "digest": facts.probe_digest},
+        "snippet": facts.snippet_digest,
+        "summary": verdict.summary,
+        "words": verdict.words,
+        "releases": _releases_json(verdict.coverage),
+        "segments": [_segment_json(segment) for segment in verdict.segments],
+        "changes": [_change_json(change, facts) for change in changes_of(verdict)],
+        "never_fixed": _unfixed_json(verdict),
+        "coverage": _coverage_json(verdict.coverage),
+        "runs": {"executed": facts.executed, "reused": facts.reused, "lost": facts.lost},
+        "untestable": [{"release": gap.release, "reason": gap.reason, "kind": gap.kind} for gap in verdict.gaps],
+        "flaky": [_flaky_json(release) for release in verdict.flaky],
+        "noise": round(verdict.noise, 4),
+    }
+
+
+def _releases_json(coverage: Coverage) -> dict[str, Any]:
+    """Return the counts of releases."""
+    names = ("first", "last", "considered", "measured", "inferred", "untestable", "unexamined")
+    return {name: getattr(coverage, name) for name in names}
+
+
+def _segment_json(segment: Segment) -> dict[str, Any]:
+    """Return one segment."""
+    return {
+        "line": segment.line,
+        "outcome": segment.outcome,
+        "from": segment.first,
+        "to": segment.last,
+        "measured": list(segment.measured),
+        "inferred": list(segment.inferred),
+        "untestable": list(segment.untestable),
+    }
+
+
+def _change_json(change: Change, facts: VerdictFacts) -> dict[str, Any]:
+    """Return one change, with the commands that show its two sides."""
+    return {
+        "kind": change.kind,
+        "line": change.line,
+        "before": change.before,
+        "after": change.after,
+        "old": change.old,
+        "new": change.new,
+        "between": list(change.between),
+        "presumed": list(change.presumed),
+        "unasked": list(change.unasked),
+        "confirmed": change.confirmed,
+        "confidence": None if change.confidence is None else rounded_down(change.confidence),
+        "reproduce": {
+            "before": reproduce_command(change.before, facts),
+            "after": reproduce_command(change.after, facts),
+        },
+    }
+
+
+def rounded_down(confidence: float) -> float:
+    """Return a confidence with three digits, never higher than it is."""
+    return int(confidence * 1000) / 1000
+
+
+def _unfixed_json(verdict: Verdict) -> list[Mapping[str, str]]:
+    """Return the branches that never got a fix."""
+    if not isinstance(verdict, Changes):
+        return []
+    return [
+        {"line": branch.line, "last": branch.last, "outcome": branch.outcome, "fixed_at": branch.fixed_at}
+        for branch in verdict.unfixed
+    ]
+
+
+def _coverage_json(coverage: Coverage) -> dict[str, Any]:
+    """Return the coverage."""
+    return {
+        "complete": coverage.complete,
+        "resolution": coverage.resolution,
+        "branches": coverage.branches,
+        "open": list(coverage.open),
+        "statement": coverage.statement,
+    }
+
+
+def _flaky_json(flaky: Flaky) -> dict[str, Any]:
+    """Return one flaky release."""
+    return {
+        "release": flaky.release,
+        "runs": flaky.runs,
+        "outcomes": {
+            share.outcome: {
+                "probability": round(share.probability, 3),
+                "interval": [round(share.low, 3), round(share.high, 3)],
+            }
+            for share in flaky.shares
+        },
+    }

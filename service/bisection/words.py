@@ -1,0 +1,167 @@
+"""Verdicts in words: one line, a paragraph, and what was and was not looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from service.bisection.releases import MAINLINE
+from service.bisection.verdict import Change, Changes, Coverage, Flaky, NothingTestable, Unchanged, Unfixed, Verdict
+
+LISTED = 6  # Longer lists of releases are cut: a sentence is read, a table is looked up.
+
+
+def one_line(verdict: Verdict) -> str:
+    """Say a verdict in one line."""
+    match verdict:
+        case Changes():
+            parts = [*map(change_phrase, verdict.changes), *map(unfixed_phrase, verdict.unfixed)]
+            return _sentence("; ".join(parts))
+        case Unchanged():
+            return _unchanged_line(verdict)
+        case NothingTestable():
+            return _nothing_line(verdict)
+
+
+def paragraph(verdict: Verdict) -> str:
+    """Say a verdict in a paragraph: what changed, what is uncertain, what was looked at."""
+    sentences = _changes_sentences(verdict) if isinstance(verdict, Changes) else [one_line(verdict)]
+    sentences += [_flaky_sentence(flaky) for flaky in verdict.flaky]
+    sentences += [_gaps_sentence(verdict)] if verdict.gaps else []
+    return " ".join([*sentences, verdict.coverage.statement]).strip()
+
+
+def change_phrase(change: Change) -> str:
+    """Say a change in half a sentence."""
+    where = "" if change.line == MAINLINE else f"on branch {change.line} "
+    verb = {"introduced": "introduced", "fixed": "fixed", "changed": "changed"}[change.kind]
+    return f"{where}{verb} {_place(change)}: {change.old} became {change.new}"
+
+
+def unfixed_phrase(branch: Unfixed) -> str:
+    """Say that a branch never got a fix."""
+    return f"the {branch.line} patch releases up to {branch.last} never got the fix"
+
+
+def _place(change: Change) -> str:
+    """Say where a change is: at one release, or in a range whose gap is named."""
+    if change.unasked:
+        return f"between {change.before} and {change.after}, not yet narrowed down"
+    if not change.between:
+        return f"in {change.after}"
+    return f"after {change.before} and in {change.after} at the latest ({named(change.between)} could not be measured)"
+
+
+def named(releases: Sequence[str]) -> str:
+    """Name releases in a sentence, the middle of a long list cut."""
+    if len(releases) > LISTED:
+        return f"{releases[0]} to {releases[-1]}, {len(releases)} releases,"
+    if len(releases) <= 1:
+        return "".join(releases)
+    return f"{', '.join(releases[:-1])} and {releases[-1]}"
+
+
+def _sentence(text: str) -> str:
+    """Begin with a capital and end with a full stop."""
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _unchanged_line(verdict: Unchanged) -> str:
+    """Say that nothing changed, and how far that goes."""
+    coverage = verdict.coverage
+    if coverage.measured == 1:
+        return f"{verdict.outcome} in {verdict.segments[0].first}, the only release that was measured."
+    ends = verdict.segments[0]
+    text = (
+        f"No change from {ends.first} to {ends.last}: {verdict.outcome} in all {coverage.measured} releases measured."
+    )
+    if verdict.outcome.startswith(("raises:", "exits:")):
+        text += " The same failure everywhere points to the snippet rather than to a release."
+    return text
+
+
+def _nothing_line(verdict: NothingTestable) -> str:
+    """Say why there is no verdict."""
+    refused = [gap for gap in verdict.gaps if gap.kind == "refused"]
+    lost = [gap for gap in verdict.gaps if gap.kind == "lost"]
+    if refused:
+        return f"No verdict: the snippet was refused ({refused[0].reason})."
+    if not verdict.gaps:
+        return "No verdict yet: no release was measured."
+    if len(lost) == len(verdict.gaps):
+        return f"No verdict: every run was lost ({lost[0].reason}); this says nothing about the releases."
+    first = verdict.gaps[0]
+    return (
+        f"No verdict: none of the {len(verdict.gaps)} releases tried can be tested ({first.release}: {first.reason})."
+    )
+
+
+def _changes_sentences(verdict: Changes) -> list[str]:
+    """Say each change in a sentence, then the branches that never got a fix."""
+    mainline = [segment for segment in verdict.segments if segment.line == MAINLINE]
+    start = f"{mainline[0].first} {_shows(mainline[0].outcome)}." if mainline else ""
+    sentences = [_sentence(change_phrase(change) + _doubt(change)) for change in verdict.changes]
+    return [start, *sentences, *(_sentence(unfixed_phrase(branch)) for branch in verdict.unfixed)]
+
+
+def _shows(outcome: str) -> str:
+    """Say an outcome as what a release does."""
+    return f"shows {outcome}"
+
+
+def _doubt(change: Change) -> str:
+    """Say what is still uncertain of a change."""
+    if change.unasked or change.confirmed:
+        return ""
+    return " (not confirmed by a second run on both sides)"
+
+
+def _flaky_sentence(flaky: Flaky) -> str:
+    """Say how a flaky release answers."""
+    shares = ", ".join(
+        f"{share.outcome} {share.probability:.0%} (between {share.low:.0%} and {share.high:.0%})"
+        for share in flaky.shares
+    )
+    return f"{flaky.release} answers differently each time: in {flaky.runs} runs {shares}."
+
+
+def _gaps_sentence(verdict: Verdict) -> str:
+    """Name the releases that could not be measured."""
+    count = len(verdict.gaps)
+    releases = [gap.release for gap in verdict.gaps]
+    reason = f" ({verdict.gaps[0].reason})" if len({gap.reason for gap in verdict.gaps}) == 1 else ""
+    return f"{named(releases)} could not be measured{reason}." if count else ""
+
+
+def coverage_statement(verdict: Verdict) -> str:
+    """Say in plain language what was measured, what was inferred, and what could hide."""
+    coverage = verdict.coverage
+    if not coverage.considered:
+        return "There was no release to look at."
+    parts = [_looked_at(coverage)]
+    if not coverage.complete:
+        parts.append(f"This is not finished: {named(coverage.open)} still to be run.")
+    elif isinstance(verdict, NothingTestable):
+        pass
+    elif coverage.resolution > 1:
+        parts.append(
+            f"Every behaviour that lasts {coverage.resolution} or more mainline releases is found; "
+            f"a shorter one could hide among the releases that were inferred."
+        )
+    elif coverage.inferred:
+        parts.append("Every mainline release was tried; only patch releases between two that agree were inferred.")
+    return " ".join(parts)
+
+
+def _looked_at(coverage: Coverage) -> str:
+    """Count what was looked at."""
+    if coverage.measured == coverage.considered:
+        only = "The only release" if coverage.considered == 1 else f"Each of the {coverage.considered} releases"
+        return f"{only} from {coverage.first} to {coverage.last} was measured."
+    counts = [
+        (coverage.measured, "measured"),
+        (coverage.inferred, "inferred from neighbours that agree"),
+        (coverage.untestable, "impossible to measure"),
+        (coverage.unexamined, "not looked at"),
+    ]
+    said = ", ".join(f"{count} {what}" for count, what in counts if count)
+    return f"Of {coverage.considered} releases from {coverage.first} to {coverage.last}: {said}."
