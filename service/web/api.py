@@ -16,6 +16,7 @@ from service.web.comparing import compare
 from service.web.documents import API, Document, full_observation_json, summary_json
 from service.web.problems import Problem, Refusal, too_many
 from service.web.readings import ULID, verdict_of
+from service.web.schemas import ULID as EXAMPLE_ID
 from service.web.schemas import (
     BisectionBody,
     ComparisonBody,
@@ -25,7 +26,6 @@ from service.web.schemas import (
     ProblemBody,
     Submission,
 )
-from service.web.schemas import ULID as EXAMPLE_ID
 from service.web.site import Reader, Site, Submitter, ThisSite
 
 router = APIRouter(prefix=API)

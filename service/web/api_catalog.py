@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse
 
 from service.bisection.releases import tree_of
 from service.errors import NoRunner
-from service.web.api import WORD, says
+from service.web.api import says
 from service.web.dependencies import Probe
 from service.web.documents import API, stamp
 from service.web.schemas import HealthBody, ProbeBody, ProbesBody, ReleasesBody
@@ -104,11 +104,11 @@ def probe_json(probe: Probe) -> dict[str, Any]:
         "question": probe.question,
         "outcomes": dict(probe.outcomes),
         "expected": sorted(probe.expected),
-        "parameters": {name: _plain(value) for name, value in probe.parameters.items()},
+        "parameters": {name: plain(value) for name, value in probe.parameters.items()},
         "digest": probe.digest,
     }
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a parameter's schema as JSON, whatever it is kept as."""
     return dict(vars(value)) if hasattr(value, "__dict__") else value

@@ -45,7 +45,7 @@ def badge(label: str, words: str, colour: str) -> str:
     """Return a badge as SVG: flat, 20 pixels high."""
     left, right = (round(len(text) * LETTER + 12) for text in (label, words))
     said = escape(f"{label}: {words}")
-    text = f'fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle"'
+    text = 'fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle"'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="20" role="img" aria-label="{said}">'
         f"<title>{said}</title>"
@@ -83,7 +83,9 @@ def _rail(timeline: Timeline) -> str:
         cell, x = column.step.cell, 72 + index * width
         colour = TONE_COLOURS[cell.tone]
         opacity = "1" if cell.state == "measured" else "0.45"
-        drawn.append(f'<rect x="{x:.1f}" y="448" width="{width - 3:.1f}" height="22" fill="{colour}" opacity="{opacity}"/>')
+        drawn.append(
+            f'<rect x="{x:.1f}" y="448" width="{width - 3:.1f}" height="22" fill="{colour}" opacity="{opacity}"/>'
+        )
         if column.step.marker:
             drawn.append(f'<rect x="{x - 4:.1f}" y="430" width="5" height="58" fill="#1b1e23"/>')
         if len(columns) <= 14 or column.step.marker or index in (0, len(columns) - 1):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from service.bisection.outcomes import Judge
+from service.bisection.policy import Policy
 from service.bisection.releases import ReleaseTree
 from service.intake import BisectionRequest
 from service.settings import Settings
@@ -103,33 +104,26 @@ Submit = Callable[..., Submitted]
 """submit(request, *, public, owner, idempotency_key): checks, stores, and finishes at once what is known."""
 
 
-@dataclass(frozen=True)
-class Outlook:
-    """What is known of a bisection before or while it runs."""
+class Case(Protocol):
+    """A request made ready by intake."""
 
-    tree: ReleaseTree
-    verdict: Mapping[str, Any]
-    """The verdict so far, in the contract's JSON."""
-    runs_at_least: int
-    """Runs that are still to come, if nothing surprising turns up."""
-    planned: tuple[str, ...] = ()
-    """The releases that those runs are of."""
-    stored: int = 0
-    """Releases of the plan whose answers are stored already."""
+    @property
+    def tree(self) -> ReleaseTree:
+        """Return the releases it is about."""
+
+    @property
+    def policy(self) -> Policy:
+        """Return what its planner promises."""
 
 
-class Foresight(Protocol):
-    """Plans without running: for estimates and for what is known in the middle."""
+class Intake(Protocol):
+    """The one door, as far as the pages look through it."""
 
-    def outlook(self, request: BisectionRequest, answers: Mapping[str, Sequence[Any]]) -> Outlook:
-        """Return the verdict so far and how much is still to come.
-
-        Args:
-            request: what was asked.
-            answers: release -> what its runs meant, in order.
+    def case(self, request: BisectionRequest) -> Case:
+        """Check a request and make it ready.
 
         Raises:
-            BadInput: the request cannot be used.
+            BadInput: it cannot be used.
             IndexUnreachable: the releases are not known.
         """
 
@@ -143,7 +137,7 @@ class Dependencies:
     probes: Mapping[str, Probe]
     catalog: Catalog
     submit: Submit
-    foresight: Foresight
+    intake: Intake
     examples: Path | None = None
     """The folder of example snippets that the form offers."""
     engine_problem: Callable[[], str | None] = lambda: None

@@ -168,5 +168,3 @@ def by_release(observations: Iterable[LinkedObservation], variant: str = "") -> 
 def stamp(moment: datetime | None) -> str | None:
     """Return a moment as RFC 3339 writes it, UTC."""
     return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-

@@ -7,6 +7,7 @@ from typing import Any
 
 from service.intake import BisectionRequest
 from service.web.dependencies import Dependencies
+from service.web.foresight import look_ahead
 
 RUN_SECONDS = 3.0
 """Start, import and probe of one release (2 to 9 s here, FACTS of 2026: 1.x 2.5 s, 2.x up to 9 s)."""
@@ -20,7 +21,6 @@ class Estimate:
 
     releases: int
     runs: int
-    stored: int
     images_to_build: int
     seconds: float
 
@@ -32,7 +32,9 @@ class Estimate:
         """Return the parts of the sentence that the form shows, each a number and what it counts."""
         parts = [(f"{self.runs}", "run" if self.runs == 1 else "runs"), (duration(self.seconds), "")]
         if self.images_to_build:
-            parts.append((f"{self.images_to_build}", "image to build" if self.images_to_build == 1 else "images to build"))
+            parts.append(
+                (f"{self.images_to_build}", "image to build" if self.images_to_build == 1 else "images to build")
+            )
         return parts
 
 
@@ -48,12 +50,12 @@ class Estimator:
         Raises:
             BadInput: it cannot be made.
         """
-        outlook = self._dependencies.foresight.outlook(request, {})
+        outlook = look_ahead(self._dependencies.intake, request, {}, simulate=True)
         warm = set(self._dependencies.warm_releases(request.package, request.hardware))
         cold = sum(release not in warm for release in outlook.planned)
         workers = self._dependencies.settings.workers
         seconds = (outlook.runs_at_least * RUN_SECONDS + cold * BUILD_SECONDS) / workers
-        return Estimate(len(outlook.tree.all()), outlook.runs_at_least, outlook.stored, cold, round(seconds, 1))
+        return Estimate(len(outlook.tree.all()), outlook.runs_at_least, cold, round(seconds, 1))
 
 
 def duration(seconds: float) -> str:

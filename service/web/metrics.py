@@ -39,7 +39,10 @@ class Metrics:
             registry=self._registry,
         )
         self.submissions = Counter(
-            "tfbisect_submissions", "Bisections handed in, by how they were answered", ("answer",), registry=self._registry
+            "tfbisect_submissions",
+            "Bisections handed in, by how they were answered",
+            ("answer",),
+            registry=self._registry,
         )
         self._registry.register(_Open(store, broadcaster))
 

@@ -107,9 +107,7 @@ def draw(
     steps = {release: LEFT + (WIDTH - LEFT - RIGHT) * (i + 0.5) / max(1, len(shown)) for i, release in enumerate(shown)}
     marks = tuple(_marks(steps, values, tones, (low, high)))
     series = tuple(zip(values, SHAPES, strict=False))
-    crossed = [
-        (steps[before] + steps[after]) / 2 for before, after in changes if before in steps and after in steps
-    ]
+    crossed = [(steps[before] + steps[after]) / 2 for before, after in changes if before in steps and after in steps]
     says = f"{', '.join(values)} from {low:.4g} to {high:.4g} over {len(shown)} releases"
     return Plot(marks, _rows(low, high), _columns(steps), tuple(crossed), series, says)
 

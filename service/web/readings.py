@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.bisection.outcomes import Judge
+from service.bisection.outcomes import Answer, Judge
 from service.errors import NotFound, TfbisectError
 from service.intake import BisectionRequest
 from service.storage.records import Bisection, LinkedObservation, Viewer
-from service.web.dependencies import Dependencies, Outlook
+from service.web.dependencies import Dependencies
 from service.web.documents import Document, bisection_json, by_release, is_finished, meaning
+from service.web.foresight import Outlook, look_ahead
 
 ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 KEPT_DOCUMENTS = 4096
@@ -45,7 +46,7 @@ class Reading:
         """Say whether it will never change again."""
         return is_finished(self.bisection)
 
-    def answers(self, variant: str = "") -> dict[str, list[Any]]:
+    def answers(self, variant: str = "") -> dict[str, list[Answer]]:
         """Return what the runs of each release meant, by release."""
         return {
             release: [meaning(linked.observation.report, self.judge) for linked in runs]
@@ -143,7 +144,7 @@ class Readings:
         source = self._store.snippet(reading.bisection.snippet_digest)
         try:
             request = BisectionRequest.model_validate({**reading.bisection.request, "snippet": source})
-            return self._dependencies.foresight.outlook(request, reading.answers())
+            return look_ahead(self._dependencies.intake, request, reading.answers())
         except (TfbisectError, ValueError):
             return None
 

@@ -14,7 +14,13 @@ from service.web.plots import numbers_in
 from service.web.readings import Reading
 from service.web.timeline import Timeline
 
-STATE_SIGNS = {"measured": "", "inferred": " (inferred)", "untestable": "untestable", "running": "running", "waiting": "–"}
+STATE_SIGNS = {
+    "measured": "",
+    "inferred": " (inferred)",
+    "untestable": "untestable",
+    "running": "running",
+    "waiting": "–",
+}
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -85,7 +91,11 @@ def _change(change: Mapping[str, Any], reading: Reading, base_url: str) -> str:
 def _untestable(verdict: Mapping[str, Any]) -> str:
     """Return the releases that could not answer."""
     gaps = verdict.get("untestable", ())
-    return "\n".join(["Not testable:", *(f"- {gap['release']}: {plain(str(gap['reason']))[:300]}" for gap in gaps)]) if gaps else ""
+    return (
+        "\n".join(["Not testable:", *(f"- {gap['release']}: {plain(str(gap['reason']))[:300]}" for gap in gaps)])
+        if gaps
+        else ""
+    )
 
 
 def plain(text: str) -> str:

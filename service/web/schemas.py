@@ -195,7 +195,6 @@ class EstimateBody(BaseModel):
     """What a bisection would cost."""
 
     releases: int = Field(description="releases it is about")
-    runs: int = Field(description="containers it needs at least, stored answers left out")
-    stored: int = Field(description="releases with stored answers")
+    runs: int = Field(description="runs it needs at least; a stored answer costs nothing")
     images_to_build: int
     seconds: float = Field(description="rough wall clock")

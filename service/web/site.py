@@ -15,6 +15,8 @@ from service.web.estimate import Estimator
 from service.web.events import Broadcaster
 from service.web.metrics import Metrics
 from service.web.readings import Readings
+from service.web.templating import Pages
+from service.web.views import Views
 
 
 class Site:
@@ -28,7 +30,9 @@ class Site:
         self.readings = Readings(dependencies)
         self.broadcaster = Broadcaster(dependencies.store)
         self.estimator = Estimator(dependencies)
+        self.views = Views(dependencies)
         self.assets = Assets()
+        self.pages = Pages(self.assets)
         self.metrics = Metrics(self.store, self.broadcaster)
 
     def probe(self, name: str) -> Probe:

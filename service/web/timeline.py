@@ -54,14 +54,21 @@ class Marker:
     old: str
     new: str
     tone: str
+    line: str = MAINLINE
     between: tuple[str, ...] = ()
+    """Releases that could not be measured: the change may be in any of them."""
+    unasked: tuple[str, ...] = ()
+    """Releases that are still to be measured; empty once the change is pinned."""
     level: int = 0
     """0 or 1: markers of neighbouring columns take turns, so that their flags do not overlap."""
 
     @property
     def says(self) -> str:
         """Return the flag's words."""
-        return f"{self.kind} in {self.after}" if not self.between else f"{self.kind} in {self.between[0]} to {self.after}"
+        first = next(iter(self.between), self.after)
+        if self.unasked:
+            return f"{self.kind} after {self.before}, by {self.after}"
+        return f"{self.kind} in {self.after}" if first == self.after else f"{self.kind} in {first} to {self.after}"
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,23 @@ class Timeline:
     def steps(self) -> tuple[Step, ...]:
         """Return every step, each mainline release followed by its branch."""
         return tuple(step for column in self.columns for step in (column.step, *column.branch))
+
+    @property
+    def two_levels(self) -> bool:
+        """Say whether any flag is raised above its neighbour's."""
+        return any(column.step.marker is not None and column.step.marker.level for column in self.columns)
+
+    @property
+    def says(self) -> str:
+        """Return the mainline in words: each behaviour with where it starts."""
+        said: list[str] = []
+        last = ""
+        for column in self.columns:
+            cell = column.step.cell
+            if cell.outcome and cell.outcome != last:
+                said.append(f"{cell.outcome} from {cell.release}")
+                last = cell.outcome
+        return ", ".join(said) or "nothing measured yet"
 
 
 @dataclass(frozen=True)
@@ -166,7 +190,9 @@ def _markers(verdict: Mapping[str, Any], tones: Mapping[str, str]) -> dict[tuple
             old=str(change["old"]),
             new=str(change["new"]),
             tone=tones.get(str(change["new"]), "none"),
+            line=str(change["line"]),
             between=tuple(change.get("between", ())),
+            unasked=tuple(change.get("unasked", ())),
         )
         markers[str(change["line"]), marker.after] = marker
     return markers
