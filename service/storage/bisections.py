@@ -48,6 +48,8 @@ class Bisections(Connected):
         public: bool = True,
         owner: str | None = None,
         idempotency_key: str | None = None,
+        claimed_by: str | None = None,
+        lease_seconds: float = 60.0,
     ) -> Created:
         """Queue a bisection, or return the one that the same Idempotency-Key made before.
 
@@ -58,6 +60,8 @@ class Bisections(Connected):
             public: whether everybody may read it.
             owner: id of the token that asked.
             idempotency_key: of this owner; the same key with another request is refused.
+            claimed_by: who works it off at once; it is never queued then.
+            lease_seconds: how long that claim holds unless renewed.
 
         Raises:
             BadInput: the key was used for another request.
@@ -69,6 +73,8 @@ class Bisections(Connected):
                 if earlier is not None:
                     return Created(earlier, is_new=False)
             self._insert_bisection(connection, new_id, request, snippet, public=public, owner=owner)
+            if claimed_by is not None:
+                self._take(connection, new_id, claimed_by, lease_seconds)
             if idempotency_key is not None:
                 self._keep_key(connection, owner, idempotency_key, digest_of([request, snippet]), new_id)
             return Created(_read(connection, new_id), is_new=True)
@@ -177,10 +183,17 @@ class Bisections(Connected):
             )
             if found is None:
                 return None
-            taken = {"status": "running", "attempts": bisections.c.attempts + 1} | _lease(owner, now, lease_seconds)
-            started = func.coalesce(bisections.c.started_at, now)
-            connection.execute(update(bisections).where(bisections.c.id == found).values(**taken, started_at=started))
+            self._take(connection, found, owner, lease_seconds)
             return str(found)
+
+    def _take(self, connection: Connection, bisection_id: str, owner: str, lease_seconds: float) -> None:
+        """Write a claim into the caller's transaction."""
+        now = self._now()
+        taken = {"status": "running", "attempts": bisections.c.attempts + 1} | _lease(owner, now, lease_seconds)
+        started = func.coalesce(bisections.c.started_at, now)
+        connection.execute(
+            update(bisections).where(bisections.c.id == bisection_id).values(**taken, started_at=started)
+        )
 
     def renew(self, bisection_id: str, owner: str, lease_seconds: float) -> bool:
         """Keep a claim and say whether it still holds; False: leave the bisection to its new owner, or it is over."""
