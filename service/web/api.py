@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
@@ -15,18 +15,18 @@ from service.web.access import Caller
 from service.web.comparing import compare
 from service.web.documents import API, Document, full_observation_json, summary_json
 from service.web.problems import Problem, Refusal, too_many
-from service.web.readings import ULID, verdict_of
+from service.web.readings import verdict_of
 from service.web.schemas import ULID as EXAMPLE_ID
 from service.web.schemas import (
     BisectionBody,
     ComparisonBody,
     EstimateBody,
+    ListQuery,
     ObservationBody,
     PageBody,
-    ProblemBody,
     Submission,
 )
-from service.web.site import Reader, Site, Submitter, ThisSite
+from service.web.site import Reader, Site, Submitter, ThisSite, reader
 
 router = APIRouter(prefix=API)
 
@@ -42,7 +42,6 @@ IdempotencyKey = Annotated[
         examples=["ci-run-4711"],
     ),
 ]
-WORD = r"^[^\x00]*$"
 
 
 def says(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -102,7 +101,7 @@ def hand_in(site: Site, caller: Caller, body: Submission, idempotency_key: str |
     site.access.count_submission(caller)
     if site.store.open_counts().get("queued", 0) >= site.settings.queued_at_most:
         raise too_many(f"{site.settings.queued_at_most} bisections are waiting already.", 60)
-    submitted = site.dependencies.submit(
+    submitted = site.dependencies.submission.submit(
         body.request(), public=body.visibility == "public", owner=caller.owner, idempotency_key=idempotency_key
     )
     finished = site.store.bisection(submitted.id).status in FINISHED
@@ -117,30 +116,16 @@ def hand_in(site: Site, caller: Caller, body: Submission, idempotency_key: str |
     response_model=PageBody,
     responses=says(401, 403, 422, 503),
 )
-def list_bisections(
-    site: ThisSite,
-    caller: Reader,
-    limit: Annotated[int, Query(ge=1, le=100, description="bisections per page")] = 20,
-    cursor: Annotated[str | None, Query(description="`next` of the page before", pattern=f"^{ULID.pattern}$")] = None,
-    status: Annotated[
-        Literal["queued", "running", "done", "failed", "cancelled"] | None, Query(description="only these")
-    ] = None,
-    probe: Annotated[str | None, Query(description="only of this probe", max_length=64, pattern=WORD)] = None,
-    package: Annotated[str | None, Query(description="only of this package", max_length=128, pattern=WORD)] = None,
-    q: Annotated[str, Query(description="words that all stand in the snippet", max_length=200, pattern=WORD)] = "",
-    outcome: Annotated[str | None, Query(description="an outcome that occurs", max_length=128, pattern=WORD)] = None,
-    changed_in: Annotated[
-        str | None, Query(description="a release that a change landed on", max_length=64, pattern=WORD)
-    ] = None,
-) -> JSONResponse:
+def list_bisections(site: ThisSite, caller: Reader, wanted: Annotated[ListQuery, Query()]) -> JSONResponse:
     """List what the caller may see, newest first, page by page, narrowed by what is given."""
+    limit, cursor = wanted.limit, wanted.cursor
     search = Search(
-        status=status,
-        probe=probe,
-        package=package,
-        text=q,
-        outcomes=(outcome,) if outcome else (),
-        changed_in=changed_in or None,
+        status=wanted.status,
+        probe=wanted.probe,
+        package=wanted.package,
+        text=wanted.q,
+        outcomes=(wanted.outcome,) if wanted.outcome else (),
+        changed_in=wanted.changed_in or None,
     )
     page = site.store.bisections(search, limit=limit, cursor=cursor, viewer=caller.viewer)
     items = [{**summary_json(row), "summary": (row.verdict or {}).get("summary")} for row in page.rows]
@@ -169,13 +154,13 @@ async def read(bisection_id: Id, request: Request, site: ThisSite, caller: Reade
     response_model=list[ObservationBody],
     responses=says(401, 403, 404, 422, 503),
 )
-def read_release(bisection_id: Id, release: ReleaseName, site: ThisSite, caller: Reader) -> JSONResponse:
+def read_release(bisection_id: Id, release: ReleaseName, site: ThisSite, caller: Reader) -> Response:
     """Read every run of one release in full: measurements, output, packages, image, timings."""
     reading = site.readings.reading(bisection_id, caller.viewer)
     runs = [run for run in reading.observations if run.observation.identity.release == release]
     if not runs:
         raise NotFound(f"no run of {release} in this bisection; it was inferred, or not asked yet.")
-    return JSONResponse([full_observation_json(run, reading.judge) for run in runs])
+    return json_response(Document.of([full_observation_json(run, reading.judge) for run in runs]))
 
 
 @router.get(
@@ -273,12 +258,12 @@ def compare_two(
     caller: Reader,
     left: Annotated[str, Query(description="id of a bisection", max_length=64, examples=[EXAMPLE_ID])],
     right: Annotated[str, Query(description="id of another one", max_length=64, examples=[EXAMPLE_ID])],
-) -> JSONResponse:
+) -> Response:
     """Compare two bisections: release by release, and the changes that one, the other or both found."""
     ours, theirs = (site.readings.reading(name, caller.viewer) for name in (left, right))
     sides = {"left": summary_json(ours.bisection), "right": summary_json(theirs.bisection)}
     verdicts = [verdict_of(reading, site.readings.outlook(reading)) for reading in (ours, theirs)]
-    return JSONResponse({**sides, **compare(*verdicts)})
+    return json_response(Document.of({**sides, **compare(*verdicts)}))
 
 
 @router.post(
@@ -286,9 +271,10 @@ def compare_two(
     tags=["bisections"],
     summary="Estimate a bisection",
     response_model=EstimateBody,
+    dependencies=[Depends(reader)],
     responses=says(401, 403, 413, 422, 429, 503),
 )
-def estimate(body: Submission, site: ThisSite, caller: Reader) -> JSONResponse:  # noqa: ARG001  # who may not read gets no estimate
+def estimate(body: Submission, site: ThisSite) -> JSONResponse:
     """Say what a bisection would cost, without starting anything."""
     return JSONResponse(site.estimator.estimate(body.request()).as_json())
 
@@ -305,6 +291,3 @@ def tagged(document: Document, request: Request) -> Response:
     if named is not None and (named.strip() == "*" or document.etag in named):
         return Response(status_code=304, headers=headers)
     return Response(document.body, 200, headers, media_type="application/json")
-
-
-__all__ = ["ProblemBody", "router"]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from starlette.responses import JSONResponse
 
 from service.bisection.releases import tree_of
+from service.catalog.probes import Parameter, Probe
 from service.errors import NoRunner
 from service.web.api import says
-from service.web.dependencies import Probe
 from service.web.documents import API, stamp
 from service.web.schemas import HealthBody, ProbeBody, ProbesBody, ReleasesBody
-from service.web.site import Reader, ThisSite
+from service.web.site import ThisSite, reader
 
 router = APIRouter()
 
@@ -22,12 +22,12 @@ router = APIRouter()
     f"{API}/releases",
     tags=["catalog"],
     summary="List the releases of a package",
+    dependencies=[Depends(reader)],
     response_model=ReleasesBody,
     responses=says(401, 403, 422, 503),
 )
 def list_releases(
     site: ThisSite,
-    caller: Reader,  # noqa: ARG001  # who may not read gets no list
     package: Annotated[
         str, Query(description="name on the package index", min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._-]+$")
     ] = "tensorflow",
@@ -50,9 +50,14 @@ def list_releases(
 
 
 @router.get(
-    f"{API}/probes", tags=["catalog"], summary="List the probes", response_model=ProbesBody, responses=says(401, 403)
+    f"{API}/probes",
+    tags=["catalog"],
+    summary="List the probes",
+    dependencies=[Depends(reader)],
+    response_model=ProbesBody,
+    responses=says(401, 403),
 )
-def list_probes(site: ThisSite, caller: Reader) -> JSONResponse:  # noqa: ARG001  # who may not read gets no list
+def list_probes(site: ThisSite) -> JSONResponse:
     """List what can be asked of a release, with the outcomes of each probe and its parameters."""
     return JSONResponse({"items": [probe_json(probe) for probe in site.dependencies.probes.values()]})
 
@@ -61,10 +66,14 @@ def list_probes(site: ThisSite, caller: Reader) -> JSONResponse:  # noqa: ARG001
     f"{API}/probes/{{name}}",
     tags=["catalog"],
     summary="Read a probe",
+    dependencies=[Depends(reader)],
     response_model=ProbeBody,
-    responses=says(401, 403, 404),
+    responses=says(401, 403, 404, 422),
 )
-def read_probe(name: str, site: ThisSite, caller: Reader) -> JSONResponse:  # noqa: ARG001  # as above
+def read_probe(
+    name: Annotated[str, Path(description="name of a probe", examples=["dropout"], max_length=64)],
+    site: ThisSite,
+) -> JSONResponse:  # as above
     """Read one probe."""
     return JSONResponse(probe_json(site.probe(name)))
 
@@ -79,7 +88,7 @@ async def healthz() -> JSONResponse:
 def readyz(site: ThisSite) -> JSONResponse:
     """Answer 200 when the database answers and bisections can be run, else 503 with what is missing."""
     site.store.ping()
-    if problem := site.dependencies.engine_problem():
+    if problem := site.surroundings.engine_problem():
         raise NoRunner(problem)
     return JSONResponse({"status": "ok"})
 
@@ -104,11 +113,12 @@ def probe_json(probe: Probe) -> dict[str, Any]:
         "question": probe.question,
         "outcomes": dict(probe.outcomes),
         "expected": sorted(probe.expected),
-        "parameters": {name: plain(value) for name, value in probe.parameters.items()},
+        "parameters": {name: parameter_json(each) for name, each in probe.parameters.items()},
         "digest": probe.digest,
     }
 
 
-def plain(value: Any) -> Any:
-    """Return a parameter's schema as JSON, whatever it is kept as."""
-    return dict(vars(value)) if hasattr(value, "__dict__") else value
+def parameter_json(parameter: Parameter) -> dict[str, Any]:
+    """Return a parameter of a probe as the API shows it."""
+    said = {"type": parameter.type, "default": parameter.default, "help": parameter.help}
+    return {**said, "choices": list(parameter.choices)} if parameter.choices else said

@@ -15,8 +15,8 @@ from starlette.responses import Response
 
 from service import __version__
 from service.errors import TfbisectError
-from service.web import api, api_catalog, pages
-from service.web.dependencies import Dependencies
+from service.web import api, api_catalog, form_pages, list_pages, result_pages
+from service.web.dependencies import Dependencies, Surroundings
 from service.web.guard import Guard
 from service.web.metrics import Measured
 from service.web.openapi import describe
@@ -32,9 +32,9 @@ from service.web.site import Site, site_of
 log = structlog.get_logger()
 
 
-def create_app(dependencies: Dependencies) -> FastAPI:
+def create_app(dependencies: Dependencies, surroundings: Surroundings | None = None) -> FastAPI:
     """Return the web service as an ASGI application."""
-    site = Site(dependencies)
+    site = Site(dependencies, surroundings or Surroundings())
     hosts = [host.strip() for host in site.settings.allowed_hosts.split(",") if host.strip()]
     app = FastAPI(
         title="tfbisect",
@@ -51,7 +51,8 @@ def create_app(dependencies: Dependencies) -> FastAPI:
     app.state.site = site
     app.include_router(api.router)
     app.include_router(api_catalog.router)
-    app.include_router(pages.router)
+    for part in (form_pages, result_pages, list_pages):
+        app.include_router(part.router)
     app.add_route("/static/{path:path}", site.assets.serve, include_in_schema=False)
     _add_error_handlers(app)
     describe(app)
@@ -95,5 +96,12 @@ def _answer(request: Request, problem: Problem) -> Response:
     path = request.url.path
     wants_page = "text/html" in request.headers.get("accept", "")
     if wants_page and not path.startswith(("/api/", "/static/", "/healthz", "/readyz", "/metrics")):
-        return pages.problem_page(site_of(request), request, problem)
+        return _problem_page(request, problem)
     return problem.response()
+
+
+def _problem_page(request: Request, problem: Problem) -> Response:
+    """Show an error to a person."""
+    response = site_of(request).pages.response(request, "problem.html", problem.status, problem=problem)
+    response.headers.update(dict(problem.headers or {}))
+    return response

@@ -50,7 +50,8 @@ def badge(label: str, words: str, colour: str) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="20" role="img" aria-label="{said}">'
         f"<title>{said}</title>"
         f'<clipPath id="r"><rect width="{left + right}" height="20" rx="4"/></clipPath><g clip-path="url(#r)">'
-        f'<rect width="{left}" height="20" fill="#3a4048"/><rect x="{left}" width="{right}" height="20" fill="{colour}"/>'
+        f'<rect width="{left}" height="20" fill="#3a4048"/>'
+        f'<rect x="{left}" width="{right}" height="20" fill="{colour}"/>'
         f'</g><g {text}><text x="{left / 2}" y="14">{escape(label)}</text>'
         f'<text x="{left + right / 2}" y="14">{escape(words)}</text></g></svg>'
     )

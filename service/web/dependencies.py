@@ -2,145 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from service.bisection.outcomes import Judge
-from service.bisection.policy import Policy
-from service.bisection.releases import ReleaseTree
-from service.intake import BisectionRequest
+from service.catalog.probes import Probe
+from service.catalog.releases import Catalog
+from service.intake import Intake
 from service.settings import Settings
 from service.storage.store import Store
+from service.submission import Submission
 
 
-class Probe(Protocol):
-    """What the pages show of a probe."""
-
-    @property
-    def name(self) -> str:
-        """Return its name."""
+class Dependencies(Protocol):
+    """The parts of the house that the web service uses."""
 
     @property
-    def title(self) -> str:
-        """Return its title."""
+    def settings(self) -> Settings:
+        """Return the settings."""
 
     @property
-    def question(self) -> str:
-        """Return what it asks of each release."""
+    def store(self) -> Store:
+        """Return the database."""
 
     @property
-    def outcomes(self) -> Mapping[str, str]:
-        """Return its outcomes and what each means."""
+    def probes(self) -> Mapping[str, Probe]:
+        """Return the probes by name."""
 
     @property
-    def expected(self) -> Collection[str]:
-        """Return the outcomes that are as they should be."""
+    def catalog(self) -> Catalog:
+        """Return the releases that the index has."""
 
     @property
-    def parameters(self) -> Mapping[str, Any]:
-        """Return its parameters: name -> type, default, help."""
+    def intake(self) -> Intake:
+        """Return what checks requests."""
 
     @property
-    def digest(self) -> str:
-        """Return the content address of harness and probe."""
-
-    @property
-    def judge(self) -> Judge:
-        """Return its rule."""
+    def submission(self) -> Submission:
+        """Return the way in."""
 
 
-class Release(Protocol):
-    """A release of the catalog."""
-
-    @property
-    def version(self) -> str:
-        """Return its version."""
-
-    @property
-    def uploaded(self) -> datetime:
-        """Return when it came out, UTC."""
-
-    @property
-    def pythons(self) -> Sequence[str]:
-        """Return the interpreters it has wheels for."""
-
-    @property
-    def bytes(self) -> int:
-        """Return the size of its largest wheel."""
-
-    @property
-    def yanked(self) -> bool:
-        """Say whether it was withdrawn."""
-
-    @property
-    def gone(self) -> bool:
-        """Say whether the index lists it no more."""
+def no_problem() -> str | None:
+    """Say that nothing keeps bisections from being run, as far as this process knows."""
+    return None
 
 
-class Catalog(Protocol):
-    """Answers which releases a package has."""
-
-    def releases(self, package: str) -> Sequence[Release]:
-        """Return them in version order.
-
-        Raises:
-            UnknownName: the index has no such package.
-            IndexUnreachable: it does not answer and nothing is cached.
-        """
-
-
-class Submitted(Protocol):
-    """A bisection that was handed in."""
-
-    @property
-    def id(self) -> str:
-        """Return its id."""
-
-
-Submit = Callable[..., Submitted]
-"""submit(request, *, public, owner, idempotency_key): checks, stores, and finishes at once what is known."""
-
-
-class Case(Protocol):
-    """A request made ready by intake."""
-
-    @property
-    def tree(self) -> ReleaseTree:
-        """Return the releases it is about."""
-
-    @property
-    def policy(self) -> Policy:
-        """Return what its planner promises."""
-
-
-class Intake(Protocol):
-    """The one door, as far as the pages look through it."""
-
-    def case(self, request: BisectionRequest) -> Case:
-        """Check a request and make it ready.
-
-        Raises:
-            BadInput: it cannot be used.
-            IndexUnreachable: the releases are not known.
-        """
+def none_known(_package: str, _hardware: str) -> Collection[str]:
+    """Say that no image is known to be there."""
+    return ()
 
 
 @dataclass(frozen=True)
-class Dependencies:
-    """Everything that create_app needs."""
+class Surroundings:
+    """What only the process around the web service knows; all of it may be left out."""
 
-    settings: Settings
-    store: Store
-    probes: Mapping[str, Probe]
-    catalog: Catalog
-    submit: Submit
-    intake: Intake
     examples: Path | None = None
     """The folder of example snippets that the form offers."""
-    engine_problem: Callable[[], str | None] = lambda: None
+    engine_problem: Callable[[], str | None] = no_problem
     """Says what keeps bisections from being run, or None; asked by /readyz."""
-    warm_releases: Callable[[str, str], Collection[str]] = lambda _package, _hardware: ()
-    """Releases of a package on a hardware whose image is known to be there; for the estimate."""
+    warm_releases: Callable[[str, str], Collection[str]] = none_known
+    """Returns the releases of a package on a hardware whose image is there; for the estimate."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from service.bisection.outcomes import Answer, Judge, Lost, Outcome, Refused, RunReport, Untestable, classify
+from service.bisection.outcomes import Answer, Judge, RunReport, Untestable, classify
+from service.coordinator import answer_json
 from service.storage.records import FINISHED, Bisection, LinkedObservation
 
 API = "/api/v1"
@@ -23,10 +25,27 @@ class Document:
     etag: str
 
     @classmethod
-    def of(cls, value: Mapping[str, Any]) -> Document:
+    def of(cls, value: Any) -> Document:
         """Render a JSON value."""
-        body = json.dumps(value, separators=(",", ":"), ensure_ascii=True, default=str).encode()
+        body = json_text(value).encode()
         return cls(body, f'"{hashlib.sha256(body).hexdigest()[:20]}"')
+
+
+def json_text(value: Any) -> str:
+    """Return standard JSON, in ASCII. What JSON has no number for, such as NaN in a measurement, becomes a text."""
+    try:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False, default=str)
+    except ValueError:
+        return json.dumps(_finite(value), separators=(",", ":"), allow_nan=False, default=str)
+
+
+def _finite(value: Any) -> Any:
+    """Return a value with texts in place of numbers that JSON cannot say."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(name): _finite(item) for name, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def is_finished(bisection: Bisection) -> bool:
@@ -135,19 +154,6 @@ def full_observation_json(linked: LinkedObservation, judge: Judge | None) -> dic
         "parameters": dict(stored.identity.parameters),
         "missing_protections": list(report.missing_protections),
     }
-
-
-def answer_json(answer: Answer) -> dict[str, Any]:
-    """Return what a run means: an outcome, or why there is none."""
-    match answer:
-        case Outcome(label, detail):
-            return {"outcome": label, "detail": detail}
-        case Untestable(reason):
-            return {"outcome": None, "detail": reason, "untestable": True}
-        case Refused(message, _):
-            return {"outcome": None, "detail": message, "untestable": True}
-        case Lost(reason):
-            return {"outcome": None, "detail": reason, "lost": True}
 
 
 def measurements_of(report: RunReport) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from service.intake import BisectionRequest
-from service.web.dependencies import Dependencies
+from service.web.dependencies import Dependencies, Surroundings
 from service.web.foresight import look_ahead
 
 RUN_SECONDS = 3.0
@@ -41,8 +41,9 @@ class Estimate:
 class Estimator:
     """Estimates from the plan, the images that are known to be there, and typical times."""
 
-    def __init__(self, dependencies: Dependencies) -> None:
+    def __init__(self, dependencies: Dependencies, surroundings: Surroundings) -> None:
         self._dependencies = dependencies
+        self._surroundings = surroundings
 
     def estimate(self, request: BisectionRequest) -> Estimate:
         """Return what a bisection would cost.
@@ -51,7 +52,7 @@ class Estimator:
             BadInput: it cannot be made.
         """
         outlook = look_ahead(self._dependencies.intake, request, {}, simulate=True)
-        warm = set(self._dependencies.warm_releases(request.package, request.hardware))
+        warm = set(self._surroundings.warm_releases(request.package, request.hardware))
         cold = sum(release not in warm for release in outlook.planned)
         workers = self._dependencies.settings.workers
         seconds = (outlook.runs_at_least * RUN_SECONDS + cold * BUILD_SECONDS) / workers

@@ -7,7 +7,6 @@ list, so that a slow or a late reader loses nothing.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,6 +14,8 @@ from typing import Any, Protocol
 
 import structlog
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+
+from service.web.documents import json_text
 
 TICK_SECONDS = 0.2
 PING_SECONDS = 15.0
@@ -151,8 +152,7 @@ class Broadcaster:
 
 def encoded(event: Event) -> bytes:
     """Return an event as it goes over the wire."""
-    data = json.dumps(event.payload, separators=(",", ":"), default=str)
-    return format_sse_event(data_str=data, event=event.kind, id=str(event.seq))
+    return format_sse_event(data_str=json_text(event.payload), event=event.kind, id=str(event.seq))
 
 
 async def _woken(changed: asyncio.Event) -> bool:

@@ -11,8 +11,7 @@ from service.bisection.planner import NextRuns, current_verdict, plan
 from service.bisection.policy import Policy
 from service.bisection.releases import ReleaseTree
 from service.bisection.verdict import VerdictFacts, to_json
-from service.intake import BisectionRequest
-from service.web.dependencies import Intake
+from service.intake import BisectionRequest, Intake
 
 MOST_ROUNDS = 400
 

@@ -127,8 +127,6 @@ def form_page(
     """Show the form: empty, like another bisection, or as it was typed with what to mend."""
     if fields is None:
         fields = _like(site, caller, like) if like else DEFAULTS
-    from service.web.pages import row_of
-
     recent = site.store.bisections(limit=8, viewer=caller.viewer).rows
     faults = {fault.field.partition(".")[0]: fault for fault in problem.faults} if problem else {}
     return site.pages.response(
@@ -139,9 +137,9 @@ def form_page(
         problem=problem,
         faults=faults,
         probes=site.dependencies.probes,
-        examples=examples_in(site.dependencies.examples),
+        examples=examples_in(site.surroundings.examples),
         picks=picks(site, fields["package"] or "tensorflow"),
-        rows=[row_of(site, bisection) for bisection in recent],
+        rows=[site.views.row(bisection) for bisection in recent],
         has_token=caller.owner is not None,
     )
 

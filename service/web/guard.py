@@ -1,6 +1,7 @@
-"""What every request meets first: the host it names, where it comes from, how much it sends; and headers on each answer.
+"""What every request meets first: the host it names, where it comes from, how much it sends.
 
-A plain ASGI layer: it costs microseconds and streams pass through it untouched.
+It also puts the security headers on each answer. A plain ASGI layer: it costs microseconds, and streams pass through it
+untouched.
 """
 
 from __future__ import annotations

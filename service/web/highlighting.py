@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pygments.lexers import PythonLexer
-from pygments.token import Comment, Keyword, Name, Number, Operator, String, _TokenType
+from typing import Any
 
-KINDS: tuple[tuple[_TokenType, str], ...] = (
+from pygments.lexers import PythonLexer
+from pygments.token import Comment, Keyword, Name, Number, Operator, String
+
+KINDS: tuple[tuple[Any, str], ...] = (
     (Comment, "c"),
     (Keyword, "k"),
     (Operator.Word, "k"),

@@ -9,6 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fastapi import FastAPI
+
+from service import __version__
+from service.web import api, api_catalog
+from service.web.openapi import describe
+
 JSON = "application/json"
 EXAMPLE_HOST = "http://127.0.0.1:8000"
 
@@ -187,10 +193,7 @@ def _section(call: Call) -> str:
     parts = [f'<a id="{call.anchor}"></a>\n## {call.summary}', f"`{call.method} {call.path}`", call.description]
     if call.parameters:
         rows = ["| parameter | in | type | |", "| --- | --- | --- | --- |"]
-        rows += [
-            f"| `{each.name}`{' (required)' if each.required else ''} | {each.place} | {each.type.replace('|', 'or')} | {each.words} |"
-            for each in call.parameters
-        ]
+        rows += [_row(each) for each in call.parameters]
         parts.append("\n".join(rows))
     parts.append(f"```sh\n{call.curl(EXAMPLE_HOST)}\n```")
     parts.append("\n".join(f"- {status}: {words}" for status, words in call.answers))
@@ -199,14 +202,14 @@ def _section(call: Call) -> str:
     return "\n\n".join(parts)
 
 
+def _row(each: Parameter) -> str:
+    """Return one parameter as a row of a Markdown table."""
+    needed = " (required)" if each.required else ""
+    return f"| `{each.name}`{needed} | {each.place} | {each.type.replace('|', 'or')} | {each.words} |"
+
+
 def description() -> dict[str, Any]:
     """Return the description of the API, without a store or a catalog behind it."""
-    from fastapi import FastAPI
-
-    from service import __version__
-    from service.web import api, api_catalog
-    from service.web.openapi import describe
-
     app = FastAPI(title="tfbisect", version=__version__)
     app.include_router(api.router)
     app.include_router(api_catalog.router)

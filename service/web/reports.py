@@ -8,31 +8,31 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.web.documents import answer_json, meaning, measurements_of
+from service.coordinator import answer_json
+from service.web.documents import meaning, measurements_of
 from service.web.links import compare_url, notes_url, reproduce_command
 from service.web.plots import numbers_in
 from service.web.readings import Reading
 from service.web.timeline import Timeline
+from service.web.views import BisectionView
 
 STATE_SIGNS = {
     "measured": "",
     "inferred": " (inferred)",
     "untestable": "untestable",
     "running": "running",
-    "waiting": "–",
+    "waiting": "not asked",
 }
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def markdown(
-    reading: Reading, verdict: Mapping[str, Any], timeline: Timeline, source: str, summary: str, base_url: str
-) -> str:
+def markdown(reading: Reading, view: BisectionView, source: str, base_url: str) -> str:
     """Return the report that goes into a GitHub issue."""
-    bisection = reading.bisection
+    bisection, verdict = reading.bisection, view.verdict
     parts = [
-        f"### {plain(summary)}",
+        f"### {plain(view.summary)}",
         _facts(reading, verdict, base_url),
-        _table(timeline),
+        _table(view.timeline),
         *(_change(change, reading, base_url) for change in verdict.get("changes", ())),
         plain(str(verdict.get("coverage", {}).get("statement", ""))),
         _untestable(verdict),
@@ -131,7 +131,7 @@ def _row(reading: Reading, index: int) -> dict[str, Any]:
         "variant": linked.variant,
         "repeat": stored.repeat,
         "outcome": answer["outcome"] or "",
-        "detail": answer["detail"],
+        "reason": answer["reason"],
         "ending": report.ending,
         "reused": linked.reused,
         "python": report.python,

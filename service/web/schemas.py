@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from service.intake import BisectionRequest
 
 ULID = "01K0ABCDEFGHJKMNPQRSTVWXYZ"
+ULID_PATTERN = r"^[0-9A-HJKMNP-TV-Z]{26}$"
+WORD = r"^[^\x00]*$"
+"""No NUL: PostgreSQL takes none."""
 TUTORIAL = (
     "import tensorflow as tf\n\n"
     "model = tf.keras.models.Sequential([\n"
@@ -19,7 +23,7 @@ TUTORIAL = (
     "])\n"
     "model.compile(optimizer='adam', loss='sparse_categorical_crossentropy')\n"
 )
-EXAMPLE_REQUEST = {"snippet": TUTORIAL, "releases": "1.9..1.14", "input_shape": [28, 28]}
+EXAMPLE_REQUEST: JsonDict = {"snippet": TUTORIAL, "releases": "1.9..1.14", "input_shape": [28, 28]}
 
 
 class Submission(BisectionRequest):
@@ -34,6 +38,19 @@ class Submission(BisectionRequest):
     def request(self) -> BisectionRequest:
         """Return what is asked, without who may read it."""
         return BisectionRequest.model_validate(self.model_dump(exclude={"visibility"}))
+
+
+class ListQuery(BaseModel):
+    """What to list. Empty fields do not narrow."""
+
+    limit: int = Field(20, ge=1, le=100, description="bisections per page")
+    cursor: str | None = Field(None, pattern=ULID_PATTERN, description="`next` of the page before")
+    status: Literal["queued", "running", "done", "failed", "cancelled"] | None = Field(None, description="only these")
+    probe: str | None = Field(None, max_length=64, pattern=WORD, description="only of this probe")
+    package: str | None = Field(None, max_length=128, pattern=WORD, description="only of this package")
+    q: str = Field("", max_length=200, pattern=WORD, description="words that all stand in the snippet")
+    outcome: str | None = Field(None, max_length=128, pattern=WORD, description="an outcome that occurs")
+    changed_in: str | None = Field(None, max_length=64, pattern=WORD, description="a release that a change landed on")
 
 
 class FieldFaultBody(BaseModel):
@@ -104,8 +121,9 @@ class ObservationBody(BaseModel):
     variant: str = Field(description='"" for the snippet itself')
     repeat: int
     reused: bool = Field(description="answered by a stored run")
+    answer: Literal["outcome", "untestable", "refused", "lost"]
     outcome: str | None = Field(examples=["never-drops"])
-    detail: str
+    reason: str = Field(description="why there is no outcome, or what the outcome rests on")
     measurements: dict[str, Any]
     python: str
     runner: str

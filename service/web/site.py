@@ -7,10 +7,11 @@ from typing import Annotated, cast
 from fastapi import Depends
 from starlette.requests import Request
 
+from service.catalog.probes import Probe
 from service.errors import NotFound
 from service.web.access import Access, Caller
 from service.web.assets import Assets
-from service.web.dependencies import Dependencies, Probe
+from service.web.dependencies import Dependencies, Surroundings
 from service.web.estimate import Estimator
 from service.web.events import Broadcaster
 from service.web.metrics import Metrics
@@ -22,14 +23,15 @@ from service.web.views import Views
 class Site:
     """The web service's own parts."""
 
-    def __init__(self, dependencies: Dependencies) -> None:
+    def __init__(self, dependencies: Dependencies, surroundings: Surroundings) -> None:
         self.dependencies = dependencies
+        self.surroundings = surroundings
         self.settings = dependencies.settings
         self.store = dependencies.store
         self.access = Access(dependencies.settings, dependencies.store)
         self.readings = Readings(dependencies)
         self.broadcaster = Broadcaster(dependencies.store)
-        self.estimator = Estimator(dependencies)
+        self.estimator = Estimator(dependencies, surroundings)
         self.views = Views(dependencies)
         self.assets = Assets()
         self.pages = Pages(self.assets)

@@ -125,7 +125,7 @@ class Knowledge:
     """What is known beside the verdict."""
 
     tree: ReleaseTree | None = None
-    """All releases of the bisection; those the verdict does not mention are waiting. None: what the verdict mentions."""
+    """All releases of the bisection: those the verdict does not mention are waiting. None: what it mentions."""
     running: Collection[str] = ()
     expected: Collection[str] = ()
     outcomes: Sequence[str] = ()

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from service.bisection.releases import ReleaseTree, tree_of
+from service.catalog.releases import Catalog, CatalogRelease
 from service.errors import TfbisectError
 from service.storage.records import Bisection, LinkedObservation
-from service.web.dependencies import Catalog, Dependencies, Release
+from service.web.dependencies import Dependencies
 from service.web.differences import EnvironmentDifference, between
 from service.web.documents import by_release, is_finished, measurements_of, progress_json
 from service.web.estimate import RUN_SECONDS, duration
@@ -29,9 +30,9 @@ class KnownReleases:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._remembered: dict[str, tuple[float, Sequence[Release]]] = {}
+        self._remembered: dict[str, tuple[float, Sequence[CatalogRelease]]] = {}
 
-    def of(self, package: str) -> Sequence[Release]:
+    def of(self, package: str) -> Sequence[CatalogRelease]:
         """Return a package's releases in version order; none where they are not known."""
         now = time.monotonic()
         kept = self._remembered.get(package)
@@ -120,6 +121,16 @@ class Views:
             dates=self.releases.dates(bisection.package) if outlook else {},
         )
         return timeline_of(verdict, knowledge)
+
+    def row(self, bisection: Bisection) -> dict[str, Any]:
+        """Return a bisection as lists show it."""
+        verdict = bisection.verdict or {}
+        return {
+            "bisection": bisection,
+            "title": title_of(bisection),
+            "summary": headline(bisection, verdict),
+            "timeline": self.timeline(bisection, verdict),
+        }
 
     def _of_its_day(self, tree: ReleaseTree, bisection: Bisection) -> ReleaseTree:
         """Return a tree without the releases that came after a bisection."""
