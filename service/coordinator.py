@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -376,7 +376,9 @@ def conclude(case: Case, bisection_id: str, tracks: Sequence[Progress], status: 
     verdict = current_verdict(case.tree, subject.answers, case.policy)
     fault = no_verdict(verdict, subject) if status == DONE else None
     ending: Ending = "failed" if fault else status
-    return Finished(ending, _verdict_json(case, bisection_id, subject, verdict, ending), fault and problem(fault))
+    return Finished(
+        ending, _verdict_json(case, bisection_id, subject, verdict, ending), problem(fault) if fault else None
+    )
 
 
 def no_verdict(verdict: Verdict, progress: Progress) -> TfbisectError | None:
@@ -402,7 +404,8 @@ def _reasons(verdict: NothingTestable) -> str:
 def _fails_everywhere(outcome: str, progress: Progress) -> str:
     """Say that the snippet is at fault, with what it failed by."""
     detail = next(
-        (answer.detail for answers in progress.answers.values() for answer in answers if isinstance(answer, Outcome)), ""
+        (answer.detail for answers in progress.answers.values() for answer in answers if isinstance(answer, Outcome)),
+        "",
     )
     return (
         f"the snippet fails in every release that was tried ({outcome}), so it says nothing about any of them; "
@@ -410,7 +413,9 @@ def _fails_everywhere(outcome: str, progress: Progress) -> str:
     )
 
 
-def _verdict_json(case: Case, bisection_id: str, progress: Progress, verdict: Verdict, status: Ending) -> dict[str, Any]:
+def _verdict_json(
+    case: Case, bisection_id: str, progress: Progress, verdict: Verdict, status: Ending
+) -> dict[str, Any]:
     """Say a verdict in the contract's JSON."""
     facts = VerdictFacts(
         id=bisection_id,
