@@ -114,7 +114,7 @@ def build_request(**fields: Any) -> BisectionRequest:
 
 
 @app.command()
-def run(  # noqa: PLR0917 - one argument an option
+def run(
     file: Annotated[
         str, typer.Argument(help="Python source: a model or a whole training script; - reads standard input")
     ],
