@@ -17,9 +17,21 @@ $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@awk '/^[^ #]/{uv = /^uv==/} uv' requirements.lock > $(VENV)/uv.lock
 	@$(BIN)/python -m pip install --quiet --require-hashes -r $(VENV)/uv.lock
-	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
+	@$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python requirements.lock
 	@$(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python --editable .
 	@touch $@
+
+demo: setup ## bisect the tutorial script of the dropout bug over TensorFlow 1.9 to 1.14
+	@echo "demo: tfbisect run examples/dropout_tutorial.py --releases 1.9..1.14"
+	@$(BIN)/tfbisect run examples/dropout_tutorial.py --releases 1.9..1.14
+
+serve: setup ## the web service on 127.0.0.1:8000
+	@echo "serve: tfbisect serve, on http://127.0.0.1:8000"
+	@$(BIN)/tfbisect serve
+
+bench: setup ## the benchmarks, side by side with their baselines
+	@echo "bench: writes benchmarks/results/*.json and benchmarks/RESULTS.md"
+	@$(BIN)/python -m benchmarks
 
 lint: setup ## ruff (check and format) and mypy strict
 	@echo "lint: ruff check, ruff format --check, mypy --strict"

@@ -102,6 +102,12 @@ class NoRunner(Unavailable):
     """Neither an engine nor an interpreter is here."""
 
 
+class NoAnswer(Unavailable):
+    """Not one release gave an outcome; the message says why."""
+
+    title = "No verdict"
+
+
 class EngineLost(Unavailable):
     """The engine went away in the middle of a run; says nothing about the release."""
 

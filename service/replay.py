@@ -133,6 +133,12 @@ def run_world(world: World, policy: Policy, seed: int = 0) -> ReplayResult:
     return ReplayResult(step, tuple(rounds), before_filling)
 
 
+def usual_expectation(world: World) -> frozenset[str]:
+    """Return which of a table's outcomes is right where nobody says: the dropout probe's, else plainly "good"."""
+    labels = {label for shares in world.outcomes.values() for label in shares}
+    return next((frozenset({label}) for label in ("drops", "good") if label in labels), frozenset())
+
+
 def _lost(observations: Mapping[str, Sequence[Answer]], run: PlannedRun) -> int:
     """Return how many runs of a release were lost so far."""
     return sum(isinstance(answer, Lost) for answer in observations.get(run.release, ()))

@@ -42,18 +42,41 @@ class Settings(BaseSettings):
     )
     debian_mirror: str = Field("", description="mirror for bases made on the spot; empty: the host's own")
 
+    cache_dir: Path | None = Field(None, description="where downloaded packages are kept; empty: in the data folder")
+    parallel_builds: PositiveInt = Field(2, description="images that are built at once")
+
     timeout_seconds: PositiveFloat = Field(180.0, description="wall clock of one run, framework import included")
     memory_bytes: PositiveInt = Field(3 * GIB, description="memory of one run, swap included")
     cpus: PositiveFloat = Field(1.0, description="CPUs of one run")
     pids: PositiveInt = Field(512, description="processes and threads of one run")
     tmpfs_bytes: PositiveInt = Field(256 * MIB, description="size of /tmp, the only place a run can write to")
     output_bytes: PositiveInt = Field(256 * 1024, description="how much of a run's printing is kept")
+    flood_bytes: PositiveInt = Field(64 * MIB, description="printing beyond which a run is stopped")
+    warm_runs: int = Field(2, ge=0, le=64, description="runs kept ready ahead of need, framework imported; 0: none")
+    container_runtime: str = Field("", description="the engine's runtime, such as runsc; empty: its default")
     disk_reserve_bytes: PositiveInt = Field(4 * GIB, description="free disk below which no image is built")
+
+    public_url: str = Field("", description="address under which users reach the web service; empty: as they asked")
+    allowed_hosts: str = Field(
+        "", description="names the web service answers to beside localhost and IP addresses, comma-separated; * for any"
+    )
+    require_token: bool = Field(False, description="ask for a token (`tfbisect tokens create`)")
+    anonymous_read: bool = Field(False, description="with require_token: public bisections are read without one")
+    body_bytes: PositiveInt = Field(256 * 1024, description="largest request body of the web service")
+    submissions_per_minute: PositiveInt = Field(60, description="submissions per token or address")
+    submissions_per_hour: PositiveInt = Field(600, description="submissions per token or address")
+    queued_at_most: PositiveInt = Field(500, description="bisections waiting at once; more are told to come back")
+    streams_per_client: PositiveInt = Field(100, description="event streams open at once per token or address")
 
     @property
     def store_url(self) -> str:
         """Return the database's URL."""
         return self.database_url or f"sqlite:///{self.data_dir / 'tfbisect.sqlite3'}"
+
+    @property
+    def download_dir(self) -> Path:
+        """Return where downloaded packages are kept."""
+        return self.cache_dir or self.data_dir / "packages"
 
     @cached_property
     def workers(self) -> int:

@@ -1,0 +1,15 @@
+# One release: its packages, laid over the ground that images/base makes.
+#
+# packages.tar holds what `uv pip install --require-hashes` made of requirements.lock: installed outside, from one cache
+# for all builds, so that nothing is downloaded twice and neither compiler nor cache ever enters an image.
+ARG GROUND
+FROM ${GROUND}
+LABEL org.tfbisect.part=packages
+ARG PYTHON
+ARG MODULE
+COPY requirements.lock /opt/tfbisect/
+ADD packages.tar /opt/tfbisect/environment/lib/python${PYTHON}/site-packages/
+# A release that cannot be imported gives no image. The byte code that the import leaves is wanted: containers are
+# read-only. Built without a network.
+RUN python -c "import importlib, sys; importlib.import_module(sys.argv[1])" "${MODULE}"
+USER probe

@@ -1,0 +1,101 @@
+"""What the losses of the dropout probe mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from service.bisection.outcomes import Answer, Outcome, Untestable
+from service.catalog.snippets import require_dropout, require_model, syntax_tree
+
+# Sums in another order differ in the last digits of a 32-bit float; dropout changes losses by far more.
+ROUNDING = 1e-5
+
+
+def check(source: str) -> None:
+    """Refuse what can be seen to hold no model or no dropout layer."""
+    tree = syntax_tree(source)
+    require_model(tree)
+    require_dropout(tree)
+
+
+def judge(measurements: Mapping[str, Any]) -> Answer:
+    """Say whether dropout dropped, once the controls have shown that the losses can tell."""
+    fitted, batches, evaluated = (losses(measurements, name) for name in LOSSES)
+    if not (fitted and batches and evaluated):
+        return Untestable("the losses are missing, or not finite: " + said(measurements))
+    blind = blindness(measurements)
+    if blind:
+        return Untestable(f"the probe is blind here: {blind}")
+    tolerance = ROUNDING * scale(measurements)
+    if spread(evaluated) > tolerance:
+        return Outcome("always-drops", f"evaluation losses of one batch vary: {span(evaluated)}")
+    normally_apart = gap(measurements, "zero_rate_losses", "zero_rate_evaluate_losses") > tolerance
+    still = [
+        call
+        for call, seen in (("fit", fitted), ("train_on_batch", batches))
+        if spread(seen) <= tolerance and (normally_apart or abs(seen[0] - evaluated[0]) <= tolerance)
+    ]
+    if still:
+        calls = " and ".join(still)
+        return Outcome("never-drops", f"losses of {calls} stay at {fitted[0]:.9g}, evaluation at {evaluated[0]:.9g}")
+    return Outcome("drops", f"training losses vary, {span(fitted)}; evaluation stays at {evaluated[0]:.7g}")
+
+
+LOSSES = ("train_losses", "batch_losses", "evaluate_losses")
+CONTROLS = ("zero_rate_losses", "zero_rate_evaluate_losses", "near_one_losses")
+
+
+def blindness(measurements: Mapping[str, Any]) -> str:
+    """Return why the losses cannot tell whether dropout drops, or an empty text."""
+    if measurements.get("control_failed"):
+        return f"a control could not run ({measurements['control_failed']})"
+    zero, zero_evaluated, near_one = (losses(measurements, name) for name in CONTROLS)
+    if not (zero and zero_evaluated):
+        return "the control with rate 0 gave no finite loss"
+    if not measurements.get("near_one_losses"):
+        return "the control with rate 0.999 gave no loss"
+    tolerance = ROUNDING * scale(measurements)
+    if spread(zero) > tolerance:
+        return f"with rate 0 the training losses still vary, {span(zero)}: something besides dropout moves them"
+    # A loss beyond all numbers has changed as well.
+    if near_one and max(abs(loss - zero[0]) for loss in near_one) <= tolerance:
+        return f"with rate 0.999 the training losses stay at {zero[0]:.7g}: the loss does not depend on dropout"
+    return ""
+
+
+def gap(measurements: Mapping[str, Any], one: str, other: str) -> float:
+    """Return how far the first losses of two lists lie apart.
+
+    Batch normalisation keeps training and evaluation apart without any dropout; the twin with rate 0 shows it.
+    """
+    return abs(losses(measurements, one)[0] - losses(measurements, other)[0])
+
+
+def losses(measurements: Mapping[str, Any], name: str) -> list[float]:
+    """Return a list of finite losses, empty when there is none such."""
+    found = measurements.get(name)
+    if not isinstance(found, list) or not all(isinstance(loss, int | float) for loss in found):
+        return []
+    return [float(loss) for loss in found] if all(math.isfinite(loss) for loss in found) else []
+
+
+def scale(measurements: Mapping[str, Any]) -> float:
+    """Return the size of the losses, which rounding is relative to."""
+    return max((abs(loss) for name in (*LOSSES, *CONTROLS[:2]) for loss in losses(measurements, name)), default=0.0)
+
+
+def spread(seen: Sequence[float]) -> float:
+    """Return how far losses lie apart."""
+    return max(seen) - min(seen)
+
+
+def span(seen: Sequence[float]) -> str:
+    """Say between which values losses lie."""
+    return f"{min(seen):.7g} to {max(seen):.7g}"
+
+
+def said(measurements: Mapping[str, Any]) -> str:
+    """Say which losses were handed over, briefly."""
+    return ", ".join(f"{name} {str(measurements.get(name))[:60]}" for name in LOSSES)

@@ -1,0 +1,311 @@
+"""Runs one probe in one process and answers on a channel that the snippet cannot garble.
+
+Started by a runner as source text in the namespace of `__main__`, on Python 2.7 or 3.5 to 3.13, with the standard
+library alone. The protocol is in probes/README.md.
+"""
+import importlib
+import json
+import linecache
+import math
+import os
+import random
+import sys
+import time
+import traceback
+import types
+
+SNIPPET = "snippet.py"
+RESULT_BYTES = 1 << 20
+MESSAGE_CHARACTERS = 2000
+TRACEBACK_LINES = 40
+# Names of a snippet's own mistakes: no release of a framework makes a name defined.
+OWN_MISTAKES = ("NameError", "UnboundLocalError", "IndentationError", "TabError")
+VERSIONED = ("tensorflow", "keras", "torch", "numpy", "tf_keras", "h5py")
+TEXT = type(u"")
+
+
+class Untestable(Exception):
+    """This release cannot answer; the message is the reason."""
+
+
+class Refused(Exception):
+    """The snippet is at fault, not the release."""
+
+    def __init__(self, message, line=None):
+        Exception.__init__(self, message)
+        self.line = line
+
+
+class Raised(Exception):
+    """The snippet, or the framework on its behalf, raised `exc_info`."""
+
+    def __init__(self, exc_info):
+        Exception.__init__(self, "raised")
+        self.exc_info = exc_info
+
+
+class Stop(BaseException):
+    """Unwinds the snippet once the probe has what it wants; `except Exception` does not catch it."""
+
+
+class Channel(object):
+    """The way back to the runner: a copy of standard output, which itself becomes standard error."""
+
+    def __init__(self):
+        sys.stdout.flush()
+        self._descriptor = os.dup(1)
+        os.dup2(2, 1)
+
+    def send(self, event):
+        line = json.dumps(plain(event), sort_keys=True).encode("ascii")
+        if len(line) > RESULT_BYTES:
+            reason = "the probe's result has %d bytes, more than %d" % (len(line), RESULT_BYTES)
+            line = json.dumps({"event": "result", "result": {"kind": "untestable", "message": reason}}).encode("ascii")
+        line += b"\n"
+        while line:
+            line = line[os.write(self._descriptor, line):]
+
+
+def plain(value):
+    """Return `value` as what JSON can hold; floats that are not finite become "nan", "inf" and "-inf"."""
+    if value is None or isinstance(value, (bool, int, TEXT)):
+        return value
+    if isinstance(value, float):
+        return value if not (math.isnan(value) or math.isinf(value)) else str(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, dict):
+        return {plain(key) if isinstance(key, TEXT) else str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    for method in ("tolist", "item"):
+        if hasattr(value, method):
+            return plain(getattr(value, method)())
+    return str(value)
+
+
+class Context(object):
+    """What a probe is given."""
+
+    Untestable = Untestable
+    Refused = Refused
+    Raised = Raised
+    Stop = Stop
+
+    def __init__(self, framework_name, framework, snippet, parameters):
+        self.framework_name = framework_name
+        self.framework = framework
+        self.version = version_of(framework)
+        self.snippet = snippet
+        self.parameters = parameters
+        self.notes = []
+        self.namespace = {}
+        self._modules = []  # Python 2 empties a module's namespace once nothing holds the module.
+
+    def note(self, text):
+        """Keep a remark for the report: what was stood in for, which data was used."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def observe(self, function, *args, **kwargs):
+        """Call the framework on the snippet's behalf: what it raises is the release's behaviour."""
+        try:
+            return function(*args, **kwargs)
+        except (Untestable, Refused, Raised):
+            raise
+        except Exception:
+            raise Raised(sys.exc_info())
+
+    def execute(self, filename=SNIPPET):
+        """Run the snippet as `__main__` and return its namespace.
+
+        A `Stop` passes through. `SystemExit` is passed on for the probe to judge.
+        """
+        code = self._compiled(filename)
+        module = types.ModuleType("__main__")
+        module.__file__ = filename
+        self._modules.append(module)
+        self.namespace = module.__dict__
+        former = sys.modules["__main__"], sys.argv
+        sys.modules["__main__"], sys.argv = module, [filename]
+        try:
+            exec(code, module.__dict__)
+        except (Stop, SystemExit, Untestable, Refused, Raised):
+            raise
+        except BaseException:
+            raise Raised(sys.exc_info())
+        finally:
+            sys.modules["__main__"], sys.argv = former
+        return module.__dict__
+
+    def _compiled(self, filename):
+        # Functions of the snippet must have a source for inspect: AutoGraph reads it.
+        lines = self.snippet.splitlines(True)
+        linecache.cache[filename] = (len(self.snippet), None, lines, filename)
+        source = self.snippet
+        if sys.version_info[0] == 2:
+            source = b"\xef\xbb\xbf" + source.encode("utf-8")
+        try:
+            return compile(source, filename, "exec", 0, True)
+        except SyntaxError as error:
+            where = (error.lineno,) + sys.version_info[:2] + (error.msg,)
+            raise Untestable("line %s is no Python %d.%d, which this release runs on: %s" % where)
+
+
+def version_of(module):
+    """Return a module's version, or an empty text."""
+    found = getattr(module, "__version__", "")
+    return found if isinstance(found, (str, TEXT)) else ""
+
+
+def described(exc_info):
+    """Return what was raised as facts: name, message, traceback, line of the snippet, who raised it."""
+    kind, error, trail = exc_info
+    frames = traceback.extract_tb(trail)
+    own = [frame for frame in frames if frame[0] == SNIPPET]
+    if len(frames) > 0 and own:
+        frames = frames[frames.index(own[0]):]
+    lines = "".join(traceback.format_list(frames) + traceback.format_exception_only(kind, error)).splitlines()
+    origin = "snippet" if frames and frames[-1][0] == SNIPPET else "framework"
+    return {
+        "kind": "raised",
+        "exception": kind.__name__,
+        "message": message_of(error),
+        "traceback": "\n".join(lines[-TRACEBACK_LINES:]),
+        "line": own[-1][1] if own else None,
+        "origin": origin,
+    }
+
+
+def message_of(error):
+    """Return an exception's message, whatever its __str__ does."""
+    try:
+        return str(error)[:MESSAGE_CHARACTERS]
+    except Exception:
+        return repr(type(error))
+
+
+def result_of_raised(context, exc_info):
+    """Say whether what was raised is the snippet's own mistake or a behaviour of the release."""
+    facts = described(exc_info)
+    name = getattr(exc_info[1], "name", None) or facts["message"].split("named ")[-1].strip("'\"")
+    missing = str(name).split(".")[0]
+    root = context.framework_name or ""
+    if facts["exception"] in ("ImportError", "ModuleNotFoundError") and facts["message"].startswith("No module named"):
+        if missing not in (root, "keras", "tensorflow"):
+            reason = "the snippet imports %s, which this environment does not have" % missing
+            facts.update(kind="refused", message=reason)
+    elif facts["exception"] in OWN_MISTAKES and facts["origin"] == "snippet":
+        facts.update(kind="refused", message="%s: %s" % (facts["exception"], facts["message"]))
+    return facts
+
+
+def answer(context, probe_source):
+    """Run the probe and return its one result."""
+    namespace = {"__name__": "probe"}
+    try:
+        exec(compile(probe_source, "probe.py", "exec", 0, True), namespace)
+        return {"kind": "measured", "measurements": namespace["run"](context)}
+    except Untestable as error:
+        return {"kind": "untestable", "message": message_of(error)}
+    except Refused as error:
+        return {"kind": "refused", "message": message_of(error), "line": error.line}
+    except Raised as error:
+        return result_of_raised(context, error.exc_info)
+    except (Exception, Stop, SystemExit):
+        facts = described(sys.exc_info())
+        reason = "the probe itself failed: %s: %s" % (facts["exception"], facts["message"])
+        return {"kind": "untestable", "message": reason, "traceback": facts["traceback"]}
+
+
+def imported(name):
+    """Import the framework, its Keras included, as a snippet's first lines would."""
+    module = importlib.import_module(name)
+    if name == "tensorflow":
+        # From 2.16 on Keras is loaded at the first touch: it belongs to the import, not to the probe.
+        getattr(getattr(module, "keras", None), "layers", None)
+    return module
+
+
+def device_of(name, module):
+    """Return what the framework computes on: "cpu" or the accelerator's name."""
+    if not any(os.path.exists(path) for path in ("/dev/nvidia0", "/dev/dxg", "/dev/kfd")):
+        return "cpu"
+    try:
+        if name == "torch":
+            return module.cuda.get_device_name(0) if module.cuda.is_available() else "cpu"
+        found = module.test.gpu_device_name() if name == "tensorflow" else ""
+        return found or "cpu"
+    except Exception:
+        return "cpu"
+
+
+def versions():
+    """Return the versions of what is loaded and matters."""
+    found = {name: version_of(sys.modules.get(name)) for name in VERSIONED}
+    return {name: version for name, version in found.items() if version}
+
+
+def ready(channel, name):
+    """Import the framework ahead of need and say so; None when the import failed and the answer is given."""
+    began = time.time()
+    try:
+        module = imported(name) if name else None
+    except (Exception, SystemExit) as error:
+        reason = "cannot import %s: %s: %s" % (name, type(error).__name__, message_of(error))
+        channel.send({"event": "result", "result": {"kind": "untestable", "message": reason}, "probe_seconds": 0.0})
+        return None
+    channel.send({
+        "event": "ready", "import_seconds": time.time() - began, "framework": name, "version": version_of(module),
+        "python": "%d.%d.%d" % sys.version_info[:3], "device": device_of(name, module) if name else "cpu",
+    })
+    return (module,)
+
+
+def leave(status):
+    """End at once: a framework's own tear-down may hang or crash, and says nothing about the snippet."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            pass
+    os._exit(status)
+
+
+def next_line():
+    """Return the runner's next JSON object, or None when it hung up."""
+    line = sys.stdin.readline()
+    return json.loads(line) if line.strip() else None
+
+
+def main():
+    channel = Channel()
+    opening = next_line()
+    if opening is None:
+        return
+    framework = ready(channel, opening.get("framework") or "")
+    if framework is None:
+        return
+    request = next_line()
+    if request is None:
+        return
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    began = time.time()
+    random.seed(0)
+    context = Context(opening.get("framework") or "", framework[0], request["snippet"], request.get("parameters") or {})
+    result = answer(context, request["probe"])
+    event = {"event": "result", "result": result, "probe_seconds": time.time() - began, "packages": versions()}
+    if context.notes:
+        event["notes"] = context.notes
+        if isinstance(result.get("measurements"), dict):
+            result["measurements"].setdefault("notes", context.notes)
+    channel.send(event)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BaseException:
+        traceback.print_exc()
+        leave(70)
+    leave(0)

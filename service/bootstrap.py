@@ -1,0 +1,181 @@
+"""The only place that chooses implementations."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import cached_property
+from typing import Any
+
+import structlog
+
+from service.bisection.outcomes import RunReport
+from service.catalog.environments import Environments
+from service.catalog.interpreters import find_interpreter, installed_interpreters
+from service.catalog.overview import release_rows
+from service.catalog.probes import Probe, load_probes
+from service.catalog.ranges import parse_releases, select
+from service.catalog.releases import Catalog
+from service.coordinator import Coordinator
+from service.errors import Unavailable
+from service.execution.choice import Choice, choose_runner
+from service.execution.docker_images import DockerImages
+from service.execution.docker_runner import DockerRunner
+from service.execution.engine import connect
+from service.execution.images import LABEL, images_for
+from service.execution.limits import limits_of
+from service.execution.local_runner import LocalRunner
+from service.execution.runner import Hardware, Runner, RunRequest
+from service.intake import Intake
+from service.measuring import Laboratory
+from service.resources import resource_dir
+from service.settings import Settings
+from service.storage.records import ADMIN
+from service.storage.store import Store
+from service.submission import Submission
+from service.web.readings import Readings
+from service.web.reports import markdown
+from service.web.views import Views
+
+
+class House:
+    """Everything put together, each part made when it is first asked for."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+
+    @cached_property
+    def store(self) -> Store:
+        """Return the database; an empty one gets its tables."""
+        self.settings.data_dir.mkdir(parents=True, exist_ok=True)
+        return Store.open(self.settings.store_url)
+
+    @cached_property
+    def probes(self) -> Mapping[str, Probe]:
+        """Return the probes by name."""
+        return load_probes(resource_dir("probes"))
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """Return the releases that the index has."""
+        return Catalog(self.store, self.settings)
+
+    @cached_property
+    def environments(self) -> Environments:
+        """Return what each release is installed with."""
+        return Environments(self.catalog, self.store, self.settings)
+
+    @cached_property
+    def intake(self) -> Intake:
+        """Return the door."""
+        return Intake(self.catalog, self.probes, self.settings.workers)
+
+    @cached_property
+    def runner_choice(self) -> Choice:
+        """Return what runs a probe, Docker or local, and why it was taken."""
+        return choose_runner(self.settings, connect, self._docker_runner, self._local_runner, installed_interpreters)
+
+    @cached_property
+    def runner(self) -> Runner:
+        """Return what runs a probe."""
+        return self.runner_choice.runner
+
+    def engine_problem(self) -> str | None:
+        """Say what keeps bisections from being run, or None."""
+        try:
+            if self.runner.name == "docker":
+                connect().close()
+        except Unavailable as error:
+            return error.message
+        return None
+
+    def _docker_runner(self, client: Any) -> Runner:
+        return DockerRunner(
+            client,
+            self.environments,
+            images_for(self.settings, self.environments, DockerImages(client)),
+            limits_of(self.settings),
+            runtime=self.settings.container_runtime,
+        )
+
+    def _local_runner(self) -> Runner:
+        return LocalRunner(self.environments, limits_of(self.settings), self.settings.data_dir, find_interpreter)
+
+    def _execute(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
+        """Run a probe by whatever runner there is; it is chosen when the first run needs it."""
+        return self.runner.run(request, cancelled)
+
+    @cached_property
+    def executor(self) -> Executor:
+        """Return the pool; a run is a container or a process, so its threads only wait."""
+        return ThreadPoolExecutor(self.settings.workers, thread_name_prefix="run")
+
+    @cached_property
+    def laboratory(self) -> Laboratory:
+        """Return what answers questions."""
+        return Laboratory(self.store, self.environments, self._execute, self.settings.timeout_seconds)
+
+    @cached_property
+    def coordinator(self) -> Coordinator:
+        """Return the loop."""
+        return Coordinator(self.store, self.intake, self.laboratory, self.executor, self.settings.workers)
+
+    @cached_property
+    def submission(self) -> Submission:
+        """Return the way in."""
+        return Submission(self.store, self.intake, self.coordinator)
+
+    def release_rows(self, package: str, hardware: Hardware, only: str) -> list[dict[str, Any]]:
+        """Return the catalog as rows; see catalog/overview.py."""
+        known = self.catalog.releases(package)
+        if only:
+            chosen = set(select(parse_releases(only), known))
+            known = tuple(release for release in known if release.version in chosen)
+        return release_rows(package, hardware, known, self.environments, self._built_images())
+
+    def markdown(self, bisection_id: str) -> str:
+        """Return the report of a bisection, as the web service gives it."""
+        readings = Readings(self)
+        reading = readings.reading(bisection_id, ADMIN)
+        source = self.store.snippet(reading.bisection.snippet_digest)
+        address = self.settings.public_url or "http://127.0.0.1:8000"
+        return markdown(reading, Views(self).of(reading, readings.outlook(reading)), source, address)
+
+    def _built_images(self) -> Mapping[str, str]:
+        """Return the references of the images that are built, by environment digest; none where no engine answers."""
+        try:
+            found = DockerImages(connect()).labelled(f"{LABEL}environment")
+        except Unavailable:
+            return {}
+        return {image.labels[f"{LABEL}environment"]: image.references[0] for image in found if image.references}
+
+    def close(self) -> None:
+        """Stop what was started."""
+        if "executor" in self.__dict__:
+            self.executor.shutdown(cancel_futures=True)
+        if "runner" in self.__dict__:
+            self.runner.close()
+        if "store" in self.__dict__:
+            self.store.close()
+
+
+def set_up_logging(*, quiet: bool = False, json: bool = False) -> None:
+    """Send log lines to standard error, so that standard output carries only results."""
+    level = logging.ERROR if quiet else logging.WARNING
+    renderer = (
+        structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -1,0 +1,167 @@
+"""Environments: a release's dependencies as of its upload, resolved once to a lock."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from service.catalog.cache import Cache
+from service.catalog.interpreters import find_interpreter
+from service.catalog.recipes import Recipe, digest_of, load_rules, recipe_for, slim_package
+from service.catalog.releases import Catalog, CatalogRelease
+from service.catalog.uv import Uv
+from service.errors import NotInstallable, ReleaseUntestable, UnknownName
+from service.execution.runner import Target
+from service.resources import resource_dir
+from service.settings import Settings
+
+CACHE_KIND = "environment"
+PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Everything that is installed to run one release; the same on any machine."""
+
+    target: Target
+    recipe: Recipe
+    lock: str
+    """Requirements with hashes, as `uv pip install --require-hashes` takes them."""
+    download_bytes: int = 0
+    """Size of the framework's own wheel, as the index says."""
+
+    @property
+    def python(self) -> str:
+        """The interpreter's minor, such as "3.6"."""
+        return self.recipe.python
+
+    @property
+    def cutoff(self) -> datetime:
+        """The date that dependencies were taken as of, UTC."""
+        return self.recipe.cutoff
+
+    @property
+    def recipe_digest(self) -> str:
+        """Digest of the recipe."""
+        return self.recipe.digest
+
+    @property
+    def packages(self) -> Mapping[str, str]:
+        """Package -> version, by name."""
+        return dict(sorted(PINNED.findall(self.lock)))
+
+    @property
+    def digest(self) -> str:
+        """Digest over interpreter, lock and recipe: part of an observation's key."""
+        return digest_of({"python": self.python, "lock": self.lock, "recipe": self.recipe_digest})
+
+
+class Environments:
+    """Resolves targets to environments, each once."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        cache: Cache,
+        settings: Settings,
+        *,
+        interpreter: Callable[[str], Path | None] = find_interpreter,
+    ) -> None:
+        self.catalog = catalog
+        self.rules = load_rules(resource_dir("images") / "recipes.toml")
+        self.uv = Uv(catalog.index, settings.download_dir)
+        self._cache = cache
+        self._interpreter = interpreter
+
+    def recipe(self, target: Target) -> Recipe:
+        """Return how a target is installed.
+
+        Raises:
+            ReleaseUntestable: the index does not have it, or no interpreter fits.
+            UnknownName: no rule names the package.
+            IndexUnreachable: the index does not answer and nothing is cached.
+        """
+        return self._recipe_of(target)[0]
+
+    def known(self, target: Target) -> Environment | None:
+        """Return the environment of a target where it was resolved before, else None; never asks uv."""
+        try:
+            recipe, wheels = self._recipe_of(target)
+        except ReleaseUntestable:
+            return None
+        kept = self._cache.cached(CACHE_KIND, self._key(recipe))
+        return Environment(target, recipe, str(kept[0]["lock"]), wheels.bytes) if kept else None
+
+    def resolve(self, target: Target) -> Environment:
+        """Return the environment of a target, from the cache where its recipe was resolved before.
+
+        Raises:
+            ReleaseUntestable: as `recipe`; or NotInstallable, with what uv complains of.
+            Unavailable: the index does not answer.
+        """
+        recipe, wheels = self._recipe_of(target)
+        key = self._key(recipe)
+        kept = self._cache.cached(CACHE_KIND, key)
+        lock = str(kept[0]["lock"]) if kept else self._resolved(target, recipe)
+        if not kept:
+            value: dict[str, Any] = {"package": target.package, "release": target.release, "lock": lock}
+            self._cache.put_cached(CACHE_KIND, key, value)
+        return Environment(target, recipe, lock, wheels.bytes)
+
+    def install(self, environment: Environment, folder: Path, python: Path | None = None) -> None:
+        """Install an environment: into a folder of packages, or into a virtual environment.
+
+        Args:
+            environment: what to install.
+            folder: where the packages go; with `python`, any folder to keep the lock in.
+            python: interpreter of a virtual environment; None installs into `folder` for the recipe's Python.
+
+        Raises:
+            NotInstallable: a file is gone from the index, or a source package does not build.
+            IndexUnreachable: the index does not answer.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="tfbisect-") as scratch:
+            lock = Path(scratch) / "requirements.lock"
+            lock.write_text(environment.lock, encoding="utf-8")
+            target = () if python else ("--target", str(folder))
+            interpreter = python or self._interpreter(environment.python)
+            self.uv.install(environment.recipe, lock, target, interpreter)
+
+    def _key(self, recipe: Recipe) -> str:
+        """Return the cache's key: another index may resolve to other files."""
+        return digest_of([self.catalog.index.url, recipe.digest])
+
+    def _recipe_of(self, target: Target) -> tuple[Recipe, CatalogRelease]:
+        """Find the release, and its slim double where the rules know one."""
+        release = self.catalog.release(target.package, target.release)
+        if release is None:
+            raise ReleaseUntestable(f"{target.package} {target.release} is not on the package index.")
+        if release.gone:
+            raise ReleaseUntestable(f"{target.package} {target.release} was on the package index and is gone.")
+        slim = self._slim_of(target)
+        return recipe_for(target, release, self.rules, slim), slim or release
+
+    def _slim_of(self, target: Target) -> CatalogRelease | None:
+        """Return the release of the slim package; None where it lacks this one or the index lacks the package."""
+        name = slim_package(target, self.rules)
+        try:
+            slim = self.catalog.release(name, target.release) if name else None
+        except UnknownName:
+            return None
+        return None if slim is None or slim.gone or slim.yanked else slim
+
+    def _resolved(self, target: Target, recipe: Recipe) -> str:
+        """Resolve, and say of what where that fails."""
+        with tempfile.TemporaryDirectory(prefix="tfbisect-") as folder:
+            try:
+                return self.uv.resolve(recipe, self._interpreter(recipe.python), Path(folder))
+            except NotInstallable as error:
+                raise NotInstallable(
+                    f"{target.package} {target.release} cannot be resolved as of {recipe.cutoff:%Y-%m-%d}: {error}"
+                ) from error

@@ -1,0 +1,139 @@
+"""Probes: a folder each, with what runs inside (probe.py), what it is (probe.toml) and what it means (judge.py)."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any, Literal
+
+from service.bisection.outcomes import Judge
+from service.errors import BadInput
+
+ParameterType = Literal["shape", "integer", "number", "text", "flag"]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a probe."""
+
+    type: ParameterType
+    default: Any
+    help: str
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One question that can be asked of a release."""
+
+    name: str
+    title: str
+    question: str
+    outcomes: Mapping[str, str]
+    """Label -> what it means. `raises:<Exception>` and `flaky` belong to every probe."""
+    expected: frozenset[str]
+    """The outcomes that are right: losing one is a change `introduced`."""
+    parameters: Mapping[str, Parameter]
+    framework: str
+    """The module to import ahead of the probe, unless the package says otherwise; "" for none."""
+    frameworks: Mapping[str, str]
+    """Package -> the module to import."""
+    releases: str
+    """The releases of its own framework that it fits, such as "1.1.."."""
+    harness_source: str
+    probe_source: str
+    digest: str
+    """sha256 over harness and probe source: the same digest, the same question."""
+    judge: Judge
+    check: Callable[[str], None]
+    """Raises SnippetError for what can be seen without running."""
+    accepts_any_package: bool = False
+    docs: str = field(default="")
+
+    def framework_for(self, package: str) -> str:
+        """Return the module to import when `package` is the axis.
+
+        Raises:
+            BadInput: the probe has nothing to ask of that package.
+        """
+        if package in self.frameworks:
+            return self.frameworks[package]
+        if self.accepts_any_package:
+            return self.framework
+        raise BadInput(
+            f"the probe {self.name} fits {', '.join(sorted(self.frameworks))}, not {package}; "
+            "the probe script fits any package",
+            field="package",
+        )
+
+
+def load_probes(folder: Path) -> Mapping[str, Probe]:
+    """Return every probe of a folder by name, sorted.
+
+    Args:
+        folder: holds harness.py, shared/ and one folder per probe.
+
+    Raises:
+        ValueError: a probe's files contradict each other; the message says which.
+    """
+    harness = (folder / "harness.py").read_text("ascii")
+    found = sorted(path.parent for path in folder.glob("*/probe.toml"))
+    return MappingProxyType({path.name: _load_probe(path, harness) for path in found})
+
+
+def _load_probe(folder: Path, harness: str) -> Probe:
+    """Return the probe of one folder."""
+    facts = tomllib.loads((folder / "probe.toml").read_text("utf-8"))
+    source = composed(folder / "probe.py", facts.get("shared", []))
+    meaning = _module(folder / "judge.py", f"tfbisect_judge_{folder.name.replace('-', '_')}")
+    expected = frozenset(facts["expected"])
+    if not expected <= facts["outcomes"].keys() and not facts.get("open_outcomes", False):
+        raise ValueError(f"{folder.name}: expected {sorted(expected)} are not among its outcomes")
+    return Probe(
+        name=folder.name,
+        title=facts["title"],
+        question=facts["question"],
+        outcomes=MappingProxyType(facts["outcomes"]),
+        expected=expected,
+        parameters=MappingProxyType({name: _parameter(given) for name, given in facts.get("parameters", {}).items()}),
+        framework=facts["framework"],
+        frameworks=MappingProxyType(facts.get("frameworks", {})),
+        releases=facts["releases"],
+        harness_source=harness,
+        probe_source=source,
+        digest="sha256:" + hashlib.sha256(f"{harness}\0{source}".encode()).hexdigest(),
+        judge=meaning.judge,
+        check=meaning.check,
+        accepts_any_package=facts.get("any_package", False),
+        docs=f"docs/probes/{folder.name}.md",
+    )
+
+
+def _parameter(given: Mapping[str, Any]) -> Parameter:
+    """Return a parameter of probe.toml."""
+    return Parameter(given["type"], given["default"], given["help"], tuple(given.get("choices", ())))
+
+
+def composed(probe: Path, shared: list[str]) -> str:
+    """Return a probe's source with the shared modules that it imports in front: one text that needs no files."""
+    lines = ["import sys, types"]
+    for name in shared:
+        source = (probe.parent.parent / "shared" / f"{name}.py").read_text("ascii")
+        lines.append(f"sys.modules[{name!r}] = types.ModuleType({name!r})")
+        lines.append(f"exec(compile({source!r}, '{name}.py', 'exec', 0, True), sys.modules[{name!r}].__dict__)")
+    return "\n".join(lines) + "\n" + probe.read_text("ascii")
+
+
+def _module(path: Path, name: str) -> ModuleType:
+    """Import a judge from its file."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{path} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,174 @@
+"""Recipes: how a release is installed, from rules by release range. Pure but for reading the rules."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+from pydantic import BaseModel, ConfigDict
+
+from service.bisection.releases import minor_of
+from service.catalog.releases import CatalogRelease
+from service.errors import NoInterpreter, UnknownName
+from service.execution.runner import Hardware, Target
+
+
+class Rule(BaseModel):
+    """One rule of recipes.toml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    packages: tuple[str, ...]
+    releases: str = ""
+    hardware: Hardware | None = None
+    requirement: str | None = None
+    slim: str | None = None
+    module: str | None = None
+    pythons: tuple[str, ...] | None = None
+    margin_days: int | None = None
+    platform: str | None = None
+    exempt: Mapping[str, date] | None = None
+    constraints: tuple[str, ...] = ()
+    leave_out: tuple[str, ...] = ()
+
+    def fits(self, target: Target) -> bool:
+        """Say whether the rule applies to a target."""
+        return (
+            target.package in self.packages
+            and self.hardware in (None, target.hardware)
+            and SpecifierSet(self.releases).contains(target.release, prereleases=True)
+        )
+
+
+@dataclass(frozen=True)
+class Rules:
+    """All rules, in the order of the file."""
+
+    defaults: Mapping[str, Any]
+    rules: tuple[Rule, ...]
+
+    @property
+    def packages(self) -> frozenset[str]:
+        """Packages that can be installed by these rules."""
+        return frozenset(package for rule in self.rules for package in rule.packages)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one release is installed."""
+
+    python: str
+    """The interpreter's minor, such as "3.6"."""
+    requirement: str
+    module: str
+    cutoff: datetime
+    """Nothing younger than this is taken, UTC; but for `exempt`."""
+    platform: str
+    constraints: tuple[str, ...] = ()
+    exempt: Mapping[str, str] = field(default_factory=dict)
+    """Package -> ISO date: cut-offs of their own."""
+    leave_out: tuple[str, ...] = ()
+    """Patterns of paths that an image does without."""
+
+    @property
+    def digest(self) -> str:
+        """The recipe's content as "sha256:…"."""
+        return digest_of({**asdict(self), "cutoff": self.cutoff.isoformat()})
+
+
+def load_rules(path: Path) -> Rules:
+    """Read recipes.toml.
+
+    Raises:
+        pydantic.ValidationError: a rule has a key or a value that it must not have.
+    """
+    content = tomllib.loads(path.read_text(encoding="utf-8"))
+    return Rules(content.get("defaults", {}), tuple(Rule.model_validate(rule) for rule in content["rule"]))
+
+
+def recipe_for(target: Target, release: CatalogRelease, rules: Rules, slim: CatalogRelease | None = None) -> Recipe:
+    """Say how a release is installed on a hardware.
+
+    Args:
+        target: package, release and hardware.
+        release: what the catalog says of it.
+        rules: the rules of recipes.toml.
+        slim: the release of the rules' slim package with the same version, where there is one (see `slim_package`).
+
+    Raises:
+        UnknownName: no rule names the package.
+        NoInterpreter: the wheels accept none of the interpreters that the rules name.
+    """
+    settled = _settled(target, rules)
+    wheels = slim or release
+    words = {
+        "package": settled["slim"] if slim else target.package,
+        "release": target.release,
+        "minor": minor_of(target.release),
+        "keras": _keras_floor(target.release),
+    }
+    return Recipe(
+        python=_first_accepted(target, wheels, settled["pythons"]),
+        requirement=settled["requirement"].format(**words),
+        module=settled["module"],
+        cutoff=max(release.uploaded, wheels.uploaded) + timedelta(days=settled["margin_days"]),
+        platform=settled["platform"],
+        constraints=tuple(constraint.format(**words) for constraint in settled["constraints"]),
+        exempt={name: day.isoformat() for name, day in (settled.get("exempt") or {}).items()},
+        leave_out=settled["leave_out"],
+    )
+
+
+def slim_package(target: Target, rules: Rules) -> str | None:
+    """Return the package that holds the same release in a smaller wheel, by the rules; it may lack this release."""
+    name: str | None = _settled(target, rules).get("slim")
+    return name
+
+
+def digest_of(value: Any) -> str:
+    """Return the digest of a JSON value as "sha256:…", the same on any machine."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _settled(target: Target, rules: Rules) -> dict[str, Any]:
+    """Lay the rules that fit over one another."""
+    fitting = [rule for rule in rules.rules if rule.fits(target)]
+    if not any(rule.requirement for rule in fitting):
+        known = ", ".join(sorted(rules.packages))
+        raise UnknownName(f"no recipe for package {target.package!r}; there are recipes for {known}.", field="package")
+    settled: dict[str, Any] = dict(rules.defaults)
+    for rule in fitting:
+        settled.update(rule.model_dump(exclude_none=True, exclude={"packages", "releases", "hardware"}))
+    settled["constraints"] = _gathered(fitting, lambda rule: rule.constraints)
+    settled["leave_out"] = _gathered(fitting, lambda rule: rule.leave_out)
+    return settled
+
+
+def _gathered(rules: Iterable[Rule], part: Callable[[Rule], Sequence[str]]) -> tuple[str, ...]:
+    """Add up a part of several rules, each item once."""
+    return tuple(dict.fromkeys(item for rule in rules for item in part(rule)))
+
+
+def _first_accepted(target: Target, wheels: CatalogRelease, pythons: Iterable[str]) -> str:
+    """Return the first interpreter that the wheels accept."""
+    for python in pythons:
+        if wheels.accepts(python):
+            return python
+    raise NoInterpreter(
+        f"{target.package} {target.release} has wheels for Python {', '.join(wheels.pythons)} only, and the recipes "
+        f"know {', '.join(pythons)}; add a rule to images/recipes.toml."
+    )
+
+
+def _keras_floor(release: str) -> str:
+    """Return the oldest Keras of a release's minor: candidates are let in only for a candidate."""
+    return f"{minor_of(release)}.0{'rc0' if Version(release).is_prerelease else ''}"

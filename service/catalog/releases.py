@@ -1,0 +1,220 @@
+"""Releases of a package, as its index lists them, through a cache that outlives the index."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import requests
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.tags import Tag
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import Version
+from pypi_simple import (
+    PYPI_SIMPLE_ENDPOINT,
+    DistributionPackage,
+    NoSuchProjectError,
+    PyPISimple,
+    UnsupportedContentTypeError,
+    UnsupportedRepoVersionError,
+)
+
+from service.catalog.cache import Cache
+from service.errors import IndexUnreachable, UnknownName
+from service.settings import Settings
+
+CACHE_KIND = "releases"
+TIMEOUT_SECONDS = (5.0, 30.0)  # to connect, between two bytes; the largest list is 1 MB
+LINUX_PLATFORM = re.compile(r"any|linux_x86_64|manylinux\w*_x86_64")
+
+
+@dataclass(frozen=True)
+class CatalogRelease:
+    """A release that has at least one wheel for Linux on x86-64."""
+
+    version: str
+    uploaded: datetime
+    """When the last of its Linux wheels came, UTC."""
+    pythons: tuple[str, ...]
+    """Interpreters that its wheels are made for, such as "3.6", oldest first; "3" where one wheel serves them all."""
+    bytes: int
+    """Size of its largest Linux wheel; 0 where the index does not say."""
+    requires_python: str = ""
+    yanked: bool = False
+    gone: bool = False
+    """True where the index has dropped it since it was seen (nightlies live for some months)."""
+
+    def accepts(self, python: str) -> bool:
+        """Say whether a wheel can be installed under an interpreter such as "3.6"."""
+        listed = python in self.pythons or python.partition(".")[0] in self.pythons
+        return listed and _allows(self.requires_python, python)
+
+    @property
+    def is_prerelease(self) -> bool:
+        """Say whether this is a candidate or a nightly."""
+        return Version(self.version).is_prerelease
+
+
+@dataclass(frozen=True)
+class Index:
+    """Where packages come from: a Simple API address, and the certificates to trust."""
+
+    url: str = PYPI_SIMPLE_ENDPOINT
+    ca_bundle: Path | None = None
+
+    def session(self) -> requests.Session:
+        """Return an HTTP session that trusts the bundle."""
+        session = requests.Session()
+        if self.ca_bundle is not None:
+            session.verify = str(self.ca_bundle)
+        return session
+
+    def files(self, package: str) -> list[DistributionPackage]:
+        """Ask the index for a package's files.
+
+        Raises:
+            UnknownName: no package of that name there.
+            IndexUnreachable: no answer, or none that can be read.
+        """
+        try:
+            with PyPISimple(self.url, session=self.session()) as client:
+                return client.get_project_page(package, timeout=TIMEOUT_SECONDS).packages
+        except NoSuchProjectError as error:
+            raise UnknownName(
+                f"no package {package!r} on {self.url}; look at its spelling, or set TFBISECT_INDEX_URL.",
+                field="package",
+            ) from error
+        except (requests.RequestException, UnsupportedContentTypeError, UnsupportedRepoVersionError, OSError) as error:
+            raise IndexUnreachable(
+                f"the package index {self.url} does not answer for {package}: {error}. Look at the network, "
+                "TFBISECT_INDEX_URL and TFBISECT_CA_BUNDLE."
+            ) from error
+
+
+class Catalog:
+    """Answers which releases a package has."""
+
+    def __init__(self, cache: Cache, settings: Settings) -> None:
+        self.index = Index(settings.index_url or PYPI_SIMPLE_ENDPOINT, settings.ca_bundle)
+        self._cache = cache
+        self._max_age = timedelta(seconds=settings.catalog_max_age_seconds)
+
+    def releases(self, package: str) -> tuple[CatalogRelease, ...]:
+        """Return the releases of a package in version order, from the cache while it is fresh.
+
+        Raises:
+            UnknownName: the index has no such package.
+            IndexUnreachable: the index does not answer and nothing is cached.
+        """
+        package = canonicalize_name(package)
+        kept = self._cache.cached(CACHE_KIND, self._key(package))
+        known = _from_json(kept[0]) if kept else ()
+        if kept and datetime.now(UTC) - kept[1] < self._max_age:
+            return known
+        return self._refreshed(package, known)
+
+    def release(self, package: str, version: str) -> CatalogRelease | None:
+        """Return one release, or None where the package has no such."""
+        wanted = Version(version)
+        return next((release for release in self.releases(package) if Version(release.version) == wanted), None)
+
+    def _refreshed(self, package: str, known: tuple[CatalogRelease, ...]) -> tuple[CatalogRelease, ...]:
+        """Ask the index; where it does not answer, what is known must do."""
+        try:
+            fresh = releases_of(self.index.files(package))
+        except IndexUnreachable:
+            if known:
+                return known
+            raise
+        merged = with_gone(fresh, known)
+        self._cache.put_cached(CACHE_KIND, self._key(package), [_to_json(release) for release in merged])
+        return merged
+
+    def _key(self, package: str) -> str:
+        """Return the cache's key: two indexes may list different releases."""
+        return f"{self.index.url.rstrip('/')}/{package}"
+
+
+def releases_of(files: Iterable[DistributionPackage]) -> tuple[CatalogRelease, ...]:
+    """Gather an index's files into releases, in version order; only Linux x86-64 and universal wheels count."""
+    wheels: dict[Version, list[tuple[DistributionPackage, frozenset[Tag]]]] = {}
+    for file, version, tags in _linux_wheels(files):
+        wheels.setdefault(version, []).append((file, tags))
+    return tuple(_release(version, wheels[version]) for version in sorted(wheels))
+
+
+def with_gone(fresh: Iterable[CatalogRelease], known: Iterable[CatalogRelease]) -> tuple[CatalogRelease, ...]:
+    """Add to a fresh list what was known before and is listed no more, marked as gone, in version order."""
+    merged = {release.version: release for release in fresh}
+    for release in known:
+        if release.version not in merged:
+            merged[release.version] = CatalogRelease(**{**_fields(release), "gone": True})
+    return tuple(sorted(merged.values(), key=lambda release: Version(release.version)))
+
+
+def _linux_wheels(
+    files: Iterable[DistributionPackage],
+) -> Iterator[tuple[DistributionPackage, Version, frozenset[Tag]]]:
+    """Yield each wheel for Linux on x86-64, with its version and tags."""
+    for file in files:
+        try:
+            _, version, _, tags = parse_wheel_filename(file.filename)
+        except InvalidWheelFilename:
+            continue
+        if any(LINUX_PLATFORM.fullmatch(tag.platform) for tag in tags):
+            yield file, version, tags
+
+
+def _release(version: Version, wheels: list[tuple[DistributionPackage, frozenset[Tag]]]) -> CatalogRelease:
+    """Sum up a release's wheels."""
+    files = [file for file, _ in wheels]
+    pythons = {python for _, tags in wheels for tag in tags if (python := _python_of(tag))}
+    return CatalogRelease(
+        version=str(version),
+        uploaded=max(_utc(file.upload_time) for file in files),
+        pythons=tuple(sorted(pythons, key=Version)),
+        bytes=max(file.size or 0 for file in files),
+        requires_python=next((file.requires_python for file in files if file.requires_python), ""),
+        yanked=all(file.is_yanked for file in files),
+    )
+
+
+def _utc(moment: datetime | None) -> datetime:
+    """Return a moment in UTC; an index without upload times counts as the oldest date there is."""
+    return datetime.min.replace(tzinfo=UTC) if moment is None else moment.astimezone(UTC)
+
+
+def _python_of(tag: Tag) -> str | None:
+    """Return the interpreter of a wheel tag: "3.10" for cp310, "3" for py3; None where it is not CPython."""
+    match = re.fullmatch(r"(?:cp|py)(\d)(\d*)", tag.interpreter)
+    return None if match is None else ".".join(part for part in match.groups() if part)
+
+
+def _allows(requires_python: str, python: str) -> bool:
+    """Say whether a Requires-Python accepts the last patch of an interpreter; one that cannot be read accepts all."""
+    try:
+        return f"{python}.99" in SpecifierSet(requires_python)
+    except InvalidSpecifier:
+        return True
+
+
+def _fields(release: CatalogRelease) -> dict[str, Any]:
+    """Return a release's fields by name."""
+    return asdict(release)
+
+
+def _to_json(release: CatalogRelease) -> dict[str, Any]:
+    """Return a release as the cache keeps it."""
+    return {**_fields(release), "uploaded": release.uploaded.isoformat(), "pythons": list(release.pythons)}
+
+
+def _from_json(value: Iterable[Mapping[str, Any]]) -> tuple[CatalogRelease, ...]:
+    """Read what the cache kept."""
+    return tuple(
+        CatalogRelease(**{**row, "uploaded": datetime.fromisoformat(row["uploaded"]), "pythons": tuple(row["pythons"])})
+        for row in value
+    )

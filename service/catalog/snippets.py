@@ -1,0 +1,83 @@
+"""What can be seen in a snippet without running it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from service.errors import SnippetError
+
+LARGEST_BYTES = 64 * 1024
+TRAINING_CALLS = frozenset({"fit", "fit_generator", "train_on_batch"})
+MODEL_NAMES = frozenset({"model", "build_model"})
+DROPPING = ("dropout", "gaussiannoise")
+# Their dropout layers cannot be seen from outside.
+OPAQUE = frozenset({"applications", "load_model", "model_from_json", "model_from_yaml", "from_config", "clone_model"})
+
+
+def syntax_tree(source: str) -> ast.Module:
+    """Return a snippet's syntax tree.
+
+    Raises:
+        SnippetError: empty, larger than 64 KiB, or no Python, with the line.
+    """
+    if not source.strip():
+        raise SnippetError("the snippet is empty; give a model definition or a training script", field="snippet")
+    size = len(source.encode("utf-8", "surrogatepass"))
+    if size > LARGEST_BYTES:
+        raise SnippetError(f"the snippet has {size} bytes, more than {LARGEST_BYTES}; shorten it", field="snippet")
+    try:
+        return ast.parse(source)
+    except SyntaxError as error:
+        line = (error.text or "").strip()
+        hint = "; leave out the notebook's own commands" if line.startswith(("%", "!")) else ""
+        raise SnippetError(
+            f"line {error.lineno} is no Python ({error.msg}): {line[:80]}{hint}", field="snippet", line=error.lineno
+        ) from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise SnippetError(f"the snippet is no Python: {error}", field="snippet") from None
+
+
+def require_model(tree: ast.Module) -> None:
+    """Refuse a snippet that neither trains nor defines a model.
+
+    Raises:
+        SnippetError: no `model`, no `build_model()` and no call of `fit`.
+    """
+    called = {
+        node.func.attr for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    }
+    if not (called & TRAINING_CALLS or MODEL_NAMES & set(names(tree))):
+        raise SnippetError(
+            "no model found; end with a Keras model in `model`, define build_model(), or paste a script that calls fit",
+            field="snippet",
+        )
+
+
+def require_dropout(tree: ast.Module) -> None:
+    """Refuse a snippet in which nothing looks like a dropout layer.
+
+    Raises:
+        SnippetError: no name has "dropout" or "GaussianNoise" in it, and no model comes from elsewhere.
+    """
+    found = set(names(tree))
+    if found & OPAQUE or any(word in name.lower() for name in found for word in DROPPING):
+        return
+    raise SnippetError(
+        "no dropout layer found in the snippet; this probe needs one, others are listed by: tfbisect run --help",
+        field="snippet",
+    )
+
+
+def names(tree: ast.Module) -> Iterator[str]:
+    """Yield every name, attribute, keyword and imported name of a snippet, and its short texts."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+            case ast.keyword(arg=str(name)):
+                yield name
+            case ast.alias(name=name):
+                yield from name.split(".")
+            case ast.Constant(value=str(text)) if len(text) < 200:
+                yield text

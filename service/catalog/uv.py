@@ -1,0 +1,162 @@
+"""uv as this project uses it: resolve as of a date, install by hashes, one cache for all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.catalog.recipes import Recipe
+from service.catalog.releases import Index
+from service.errors import IndexUnreachable, NotInstallable, Unavailable
+
+RESOLVE_TIMEOUT_SECONDS = 300
+INSTALL_TIMEOUT_SECONDS = 1800  # CUDA wheels are 3 GB; a slow line must be able to bring them
+NETWORK_FAILURES = (
+    "failed to fetch",
+    "error sending request",
+    "dns error",
+    "connection refused",
+    "connection reset",
+    "timed out",
+    "network connectivity is disabled",
+    "invalid peer certificate",
+    "503 service unavailable",
+    "502 bad gateway",
+)
+
+
+@dataclass(frozen=True)
+class Uv:
+    """Runs uv with one index, one cache and nothing of the user's own configuration."""
+
+    index: Index
+    cache_dir: Path
+
+    def resolve(self, recipe: Recipe, interpreter: Path | None, folder: Path) -> str:
+        """Return the lock of a recipe: exact versions with the hashes of all their files.
+
+        Args:
+            recipe: what to install, as of when.
+            interpreter: one of the recipe's Python version; None takes the running one, which suffices unless a
+                dependency comes as source only.
+            folder: an empty folder to work in.
+
+        Raises:
+            NotInstallable: nothing fits, or a source package does not build.
+            IndexUnreachable: the index does not answer.
+        """
+        (folder / "constraints.txt").write_text("\n".join(recipe.constraints) + "\n", encoding="utf-8")
+        (folder / "requirements.in").write_text(recipe.requirement + "\n", encoding="utf-8")
+        command = ["pip", "compile", "--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
+        command += ["--constraints", "constraints.txt", "--exclude-newer", recipe.cutoff.isoformat()]
+        for name, day in sorted(recipe.exempt.items()):
+            command += ["--exclude-newer-package", f"{name}={day}"]
+        command += [*self._platform(recipe), "--python", str(interpreter or sys.executable), "requirements.in"]
+        return self.run(command, folder, RESOLVE_TIMEOUT_SECONDS)
+
+    def install(self, recipe: Recipe, lock: Path, target: Sequence[str], interpreter: Path | None) -> None:
+        """Install a lock by its hashes.
+
+        Args:
+            recipe: where the lock came from.
+            lock: the lock's file.
+            target: uv's options that say where to: ("--target", folder) or () for the interpreter's own environment.
+            interpreter: as in `resolve`, or that of a virtual environment.
+
+        Raises:
+            NotInstallable: a file is gone, or does not build.
+            IndexUnreachable: the index does not answer.
+        """
+        command = ["pip", "install", "--require-hashes", "--no-deps", "--quiet", "--link-mode", "hardlink"]
+        if interpreter is None:
+            command += self._platform(recipe)
+        command += ["--python", str(interpreter or sys.executable), *target, "--requirements", str(lock)]
+        self.run(command, lock.parent, INSTALL_TIMEOUT_SECONDS)
+
+    def forget(self, package: str) -> None:
+        """Drop a package's files from the cache: a framework's wheel is of no more use once its image is built."""
+        self.run(["cache", "clean", package], self.cache_dir.parent, RESOLVE_TIMEOUT_SECONDS)
+
+    def run(self, arguments: Sequence[str], folder: Path, timeout_seconds: float) -> str:
+        """Run uv and return what it prints.
+
+        Raises:
+            NotInstallable: it failed, for a reason that lies in the packages.
+            IndexUnreachable: it failed for want of the index.
+        """
+        self.cache_dir.mkdir(parents=True, exist_ok=True)
+        command = [uv_command(), *arguments, "--no-config", "--no-python-downloads", "--color", "never"]
+        if arguments[0] == "pip":
+            command += ["--default-index", self.index.url]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=folder,
+                env=self._variables(),
+                capture_output=True,
+                text=True,
+                timeout=timeout_seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise IndexUnreachable(
+                f"uv took more than {timeout_seconds} s; the index {self.index.url} is too slow."
+            ) from error
+        if done.returncode != 0:
+            raise failure_of(done.stderr, self.index.url)
+        return done.stdout
+
+    def _platform(self, recipe: Recipe) -> list[str]:
+        """Return the options that make the answer the same on any machine."""
+        return ["--python-version", recipe.python, "--python-platform", recipe.platform]
+
+    def _variables(self) -> dict[str, str]:
+        """Return the environment: the user's own, without what would change uv's answer."""
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("UV_", "PIP_", "VIRTUAL_ENV"))
+        }
+        for name in ("UV_INDEX_URL_USERNAME", "UV_HTTP_TIMEOUT", "UV_CONCURRENT_DOWNLOADS"):
+            if name in os.environ:
+                kept[name] = os.environ[name]
+        kept["UV_CACHE_DIR"] = str(self.cache_dir)
+        if self.index.ca_bundle is not None:
+            kept["SSL_CERT_FILE"] = str(self.index.ca_bundle)
+        return kept
+
+
+def uv_command() -> str:
+    """Return the path of uv: beside the running interpreter, or on PATH.
+
+    Raises:
+        Unavailable: neither has it.
+    """
+    beside = Path(sys.executable).parent / "uv"
+    found = str(beside) if beside.exists() else shutil.which("uv")
+    if found is None:
+        raise Unavailable("uv is not installed; run `make setup`, or `pip install uv`.")
+    return found
+
+
+def failure_of(stderr: str, index_url: str) -> NotInstallable | IndexUnreachable:
+    """Say what uv's complaint means: the packages are at fault, or the way to the index."""
+    reason = short_reason(stderr)
+    if any(sign in stderr.lower() for sign in NETWORK_FAILURES):
+        return IndexUnreachable(f"the package index {index_url} does not answer: {reason}")
+    return NotInstallable(reason)
+
+
+def short_reason(stderr: str, limit: int = 400) -> str:
+    """Return the part of uv's complaint that a person can act on: no warnings, no traceback frames, one line."""
+    lines = [line.strip() for line in stderr.splitlines()]
+    telling = [
+        line
+        for line in lines
+        if line and not line.lower().startswith(("warning", "hint", "file ", "[std", "traceback", "exec(", "self."))
+    ]
+    joined = " ".join(line.removeprefix("error:").lstrip("\u00d7").removeprefix("╰─▶").strip() for line in telling)
+    return joined if len(joined) <= limit else joined[: limit // 2] + " … " + joined[-limit // 2 :]

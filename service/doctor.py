@@ -1,0 +1,101 @@
+"""What works on this machine, and what to do about what does not."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from sqlalchemy import make_url
+
+from service.catalog.interpreters import installed_interpreters
+from service.errors import TfbisectError
+from service.settings import GIB, Settings
+
+if TYPE_CHECKING:
+    from service.bootstrap import House
+
+State = Literal["ok", "warning", "failure"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at."""
+
+    subject: str
+    state: State
+    message: str
+
+
+def examine(house: House) -> list[Finding]:
+    """Look at everything that the main job needs. A failure means that the main job cannot run."""
+    return [_guarded(subject, look, house) for subject, look in CHECKS]
+
+
+def _guarded(subject: str, look: Callable[[House], tuple[State, str]], house: House) -> Finding:
+    """Turn an error of ours into a failure that says what to do."""
+    try:
+        state, message = look(house)
+    except (TfbisectError, OSError) as error:
+        state, message = "failure", str(error)
+    return Finding(subject, state, message)
+
+
+def _data_folder(house: House) -> tuple[State, str]:
+    folder = house.settings.data_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    return "ok", f"{folder} (TFBISECT_DATA_DIR)"
+
+
+def _database(house: House) -> tuple[State, str]:
+    house.store.ping()
+    return "ok", f"{make_url(house.settings.store_url).render_as_string(hide_password=True)} (TFBISECT_DATABASE_URL)"
+
+
+def _disk(house: House) -> tuple[State, str]:
+    free_bytes = shutil.disk_usage(house.settings.data_dir).free
+    message = f"{free_bytes / GIB:.0f} GB free, {house.settings.disk_reserve_bytes / GIB:.0f} GB kept in reserve"
+    if free_bytes < house.settings.disk_reserve_bytes:
+        return "failure", message + "; free some, or run `tfbisect images prune`"
+    return "ok", message
+
+
+def _index(house: House) -> tuple[State, str]:
+    known = house.catalog.releases("tensorflow")
+    return "ok", f"{len(known)} releases of tensorflow known, the newest {known[-1].version}"
+
+
+def _runner(house: House) -> tuple[State, str]:
+    choice = house.runner_choice
+    missing = choice.runner.missing_protections()
+    note = f" Missing protections: {', '.join(missing)}." if missing else ""
+    state: State = "ok" if choice.runner.name == "docker" and not missing else "warning"
+    return state, f"{choice.runner.name}: {choice.why}{note}"
+
+
+def _interpreters(_: House) -> tuple[State, str]:
+    found = installed_interpreters()
+    if not found:
+        return "warning", "none but this one; bases are pulled from the registry, or install 3.6, 3.8 and 3.10"
+    return "ok", ", ".join(found)
+
+
+CHECKS: Iterable[tuple[str, Callable[[House], tuple[State, str]]]] = (
+    ("data folder", _data_folder),
+    ("database", _database),
+    ("disk", _disk),
+    ("package index", _index),
+    ("runner", _runner),
+    ("interpreters", _interpreters),
+)
+
+
+def setting_rows(settings: Settings) -> list[dict[str, Any]]:
+    """List every setting: its variable, its value and what it does. Secrets are not shown."""
+    rows = []
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        shown = "***" if "secret" in name or "password" in name else str(value)
+        rows.append({"name": f"TFBISECT_{name.upper()}", "value": shown, "description": field.description or ""})
+    return rows

@@ -1,0 +1,45 @@
+"""Room on disk: what is free, what a build takes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from service.errors import DiskFull
+
+GIB = 1024**3
+# A wheel unpacks to 3 to 4 times its size, and lies in the cache, in the archive and in the layer for a while.
+BUILD_FACTOR = 9
+SMALLEST_BUILD_BYTES = GIB // 2
+
+
+def free_bytes(folder: Path) -> int | None:
+    """Return what is free where a folder is or would be made; None where that cannot be told."""
+    for place in (folder, *folder.parents):
+        if place.exists():
+            return shutil.disk_usage(place).free
+    return None
+
+
+def build_bytes(wheel_bytes: int) -> int:
+    """Estimate the most disk that building an image takes, from the size of the framework's wheel."""
+    return max(SMALLEST_BUILD_BYTES, wheel_bytes * BUILD_FACTOR)
+
+
+def require_room(folder: Path, wanted_bytes: int, reserve_bytes: int, purpose: str) -> None:
+    """Refuse to begin what would fill the disk.
+
+    Raises:
+        DiskFull: less than the reserve would stay free.
+    """
+    free = free_bytes(folder)
+    if free is not None and free - wanted_bytes < reserve_bytes:
+        raise DiskFull(
+            f"{purpose} needs {in_gb(wanted_bytes)} and {in_gb(free)} are free at {folder}, of which "
+            f"{in_gb(reserve_bytes)} stay reserved; run `tfbisect images prune`, or lower TFBISECT_DISK_RESERVE_BYTES."
+        )
+
+
+def in_gb(size_bytes: int) -> str:
+    """Write a size for people."""
+    return f"{size_bytes / 1e9:.1f} GB"

@@ -1,0 +1,190 @@
+"""Images in a Docker engine, through its own Python client."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import docker
+import requests
+
+from service.errors import DiskFull, EngineLost
+from service.execution.image_engine import BuildFailed, BuildOrder, StoredImage
+
+BUILD_TIMEOUT_SECONDS = 1800  # between two words of the builder; a layer of 5 GB takes minutes
+PULL_TIMEOUT_SECONDS = 1800
+KEPT_LINES = 40
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class DockerImages:
+    """Implements ImageEngine. The classic builder is enough: it is there in every engine."""
+
+    def __init__(self, client: docker.DockerClient) -> None:
+        self._api = client.api
+
+    def find(self, reference: str) -> StoredImage | None:
+        """Return the image of a reference, or None."""
+        with _answering():
+            try:
+                return _stored(self._api.inspect_image(reference))
+            except docker.errors.NotFound:
+                return None
+
+    def labelled(self, label: str) -> list[StoredImage]:
+        """Return the images that have a label and a reference."""
+        with _answering():
+            rows = self._api.images(filters={"label": label})
+            return [_stored(self._api.inspect_image(row["Id"])) for row in rows if _named(row)]
+
+    def remnants(self, label: str) -> list[StoredImage]:
+        """Return untagged leaves with a label."""
+        with _answering():
+            rows = self._api.images(filters={"label": label, "dangling": True})
+            return [_stored(self._api.inspect_image(row["Id"])) for row in rows]
+
+    def pull(self, reference: str) -> bool:
+        """Fetch an image from its registry; False where it cannot be had."""
+        repository, _, tag = reference.rpartition(":")
+        try:
+            for line in self._api.pull(repository, tag=tag, stream=True, decode=True):
+                if "error" in line:
+                    return False
+        except docker.errors.APIError:
+            return False
+        except requests.RequestException as error:
+            raise EngineLost(f"the Docker engine went away: {error}") from error
+        return self.find(reference) is not None
+
+    def import_system(self, archive: Path, reference: str) -> StoredImage:
+        """Make an image of a root file system."""
+        repository, _, tag = reference.rpartition(":")
+        with _answering():
+            self._api.import_image_from_file(str(archive), repository=repository, tag=tag)
+        return self._surely(reference)
+
+    def build(self, order: BuildOrder) -> StoredImage:
+        """Build an image without a network; on failure nothing of it remains."""
+        steps = _Steps()
+        try:
+            with _answering():
+                lines = self._api.build(
+                    fileobj=order.context, custom_context=True, tag=order.reference, buildargs=dict(order.arguments),
+                    labels=dict(order.labels), network_mode="none", rm=True, forcerm=True, decode=True,
+                    timeout=BUILD_TIMEOUT_SECONDS,
+                )  # fmt: skip
+                for line in lines:
+                    steps.take(line)
+        except (BuildFailed, DiskFull):
+            self._remove_layers(steps.last_layer)
+            raise
+        return self._surely(order.reference)
+
+    def run(self, reference: str, command: list[str]) -> str:
+        """Run a command in a throw-away container, without network, and return what it prints."""
+        with _answering():
+            container = self._api.create_container(
+                reference, command, network_disabled=True, host_config=self._api.create_host_config(network_mode="none")
+            )["Id"]
+            try:
+                self._api.start(container)
+                status = self._api.wait(container)["StatusCode"]
+                output = str(self._api.logs(container).decode(errors="replace"))
+            finally:
+                self._api.remove_container(container, force=True)
+        if status != 0:
+            raise BuildFailed(f"{' '.join(command)} ended with {status}", output)
+        return output
+
+    def remove(self, reference: str) -> None:
+        """Remove an image; no error where it is gone already."""
+        with _answering(), suppress(docker.errors.NotFound):
+            self._api.remove_image(reference)
+
+    def images_in_use(self) -> frozenset[str]:
+        """Return the ids of the images that containers are made of, running or not."""
+        with _answering():
+            return frozenset(row["ImageID"] for row in self._api.containers(all=True))
+
+    def storage_folder(self) -> Path | None:
+        """Return where the engine keeps its images on this machine; None where it runs elsewhere."""
+        with _answering():
+            folder = Path(self._api.info().get("DockerRootDir", "/nowhere"))
+        return folder if self._api.base_url.startswith("http+docker://") and folder.exists() else None
+
+    def _surely(self, reference: str) -> StoredImage:
+        """Return an image that was made a moment ago."""
+        found = self.find(reference)
+        if found is None:
+            raise EngineLost(f"the Docker engine made {reference} and does not have it; was it pruned meanwhile?")
+        return found
+
+    def _remove_layers(self, layer: str) -> None:
+        """Remove what a failed build left: its last layer, and with it those below that nobody else has."""
+        if layer:
+            with suppress(docker.errors.APIError, requests.RequestException):
+                self._api.remove_image(layer)
+
+
+class _Steps:
+    """Reads the builder's words: keeps the last lines and layer, raises on an error."""
+
+    def __init__(self) -> None:
+        self._lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self.last_layer = ""
+
+    def take(self, line: Mapping[str, Any]) -> None:
+        """Take one message of the builder."""
+        if "error" in line:
+            raise self._failure(str(line["error"]))
+        text = COLOUR.sub("", str(line.get("stream", ""))).rstrip()
+        if text.startswith(" ---> ") and " " not in text[6:]:
+            self.last_layer = text[6:]
+        elif text:
+            self._lines.append(text)
+
+    def _failure(self, message: str) -> Exception:
+        """Say what an error of the builder means."""
+        if "no space left" in message:
+            return DiskFull(f"the Docker engine ran out of disk while building: {message}")
+        return BuildFailed(message, "\n".join(self._lines))
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Turn a silent or failing engine into EngineLost."""
+    try:
+        yield
+    except docker.errors.NotFound:
+        raise
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        raise EngineLost(f"the Docker engine does not answer: {error}; look with `docker info`.") from error
+
+
+def _named(row: Mapping[str, Any]) -> bool:
+    """Say whether an image has a reference."""
+    return any(tag != "<none>:<none>" for tag in row.get("RepoTags") or [])
+
+
+def _stored(facts: Mapping[str, Any]) -> StoredImage:
+    """Read the engine's description of an image."""
+    return StoredImage(
+        id=facts["Id"],
+        references=tuple(facts.get("RepoTags") or ()),
+        labels=(facts.get("Config") or {}).get("Labels") or {},
+        bytes=int(facts.get("Size", 0)),
+        created=_moment(facts.get("Created", "")),
+    )
+
+
+def _moment(text: str) -> datetime | None:
+    """Read the engine's time: nanoseconds, which Python reads as microseconds."""
+    try:
+        return datetime.fromisoformat(text[:19] + "+00:00")
+    except ValueError:
+        return None

@@ -1,0 +1,248 @@
+"""Runs probes in containers."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+import ssl
+import struct
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import docker.errors
+
+from service.errors import EngineLost
+from service.execution.channel import BOOT, Transcript
+from service.execution.conversation import Exit, exit_of
+from service.execution.engine import ENGINE_ERRORS, calling, describe
+from service.execution.hardening import RUN_LABEL, container_config, missing_protections
+from service.execution.limits import Limits
+from service.execution.owners import is_orphan, labels_of_run
+from service.execution.runner import Target
+from service.execution.sessions import Environments, Place, SessionRunner
+
+COMMAND = ("python", "-u", "-c", BOOT)
+WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+RECEIVE_BYTES = 256 * 1024
+EXIT_WAIT_SECONDS = 3
+STDOUT = 1
+
+
+class BuiltImage(Protocol):
+    """An image that can be run."""
+
+    @property
+    def id(self) -> str:
+        """Return "sha256:…"."""
+
+
+class Images(Protocol):
+    """Makes images be there."""
+
+    def ensure(self, environment: Any) -> BuiltImage:
+        """Return the image of an environment, built if need be."""
+
+
+class Demultiplexer:
+    """Takes the engine's stream of frames apart: 8 bytes of header (stream, length), then the words."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+
+    def feed(self, chunk: bytes, transcript: Transcript) -> None:
+        """Hand over the words of every frame as far as they have come."""
+        self._held += chunk
+        while len(self._held) >= 8:
+            stream, length = struct.unpack(">BxxxL", self._held[:8])
+            words = bytes(self._held[8 : 8 + length])
+            if stream == STDOUT:
+                transcript.add_protocol(words)
+            else:
+                transcript.add_output(words)
+            missing = length - len(words)
+            if missing:
+                # The rest of this frame comes later: leave a header for just that much.
+                self._held = bytearray(struct.pack(">BxxxL", stream, missing))
+                return
+            del self._held[: 8 + length]
+
+
+class ContainerSession:
+    """A container with its channel; see conversation.Session."""
+
+    def __init__(self, api: Any, container: str, channel: Any, remove: Callable[[str], None]) -> None:
+        self._api = api
+        self._container = container
+        self._remove = remove
+        self._channel = channel
+        self._socket: socket.socket = getattr(channel, "_sock", channel)
+        self._socket.setblocking(False)
+        # A number of its own for the way in: the way out has the other.
+        self._writable = os.dup(self._socket.fileno())
+        self._frames = Demultiplexer()
+        self._discarded = False
+
+    def inputs(self) -> Sequence[int]:
+        """Return the file descriptors that its words come from."""
+        return [self._socket.fileno()]
+
+    def receive(self, descriptor: int, transcript: Transcript) -> bool:  # noqa: ARG002 - both streams share one socket
+        """Take what has come; False when no more can come."""
+        try:
+            # An encrypted channel may hold more than the system knows of: read until it has no more.
+            while chunk := self._socket.recv(RECEIVE_BYTES):
+                self._frames.feed(chunk, transcript)
+                if transcript.flooded:
+                    return True
+        except WOULD_BLOCK:
+            return True
+        except OSError as error:
+            raise EngineLost(f"the engine hung up in the middle of a run: {error}") from error
+        return False
+
+    def output(self) -> int:
+        """Return the file descriptor that leads to its standard input."""
+        return self._writable
+
+    def send(self, words: memoryview) -> int:
+        """Send without blocking; return how many bytes were taken."""
+        try:
+            return self._socket.send(words)
+        except WOULD_BLOCK as error:
+            raise BlockingIOError from error
+
+    def takes_too_much(self) -> bool:
+        """Return False: the kernel keeps a container's limits."""
+        return False
+
+    def exit(self) -> Exit | None:
+        """Wait a moment until it has ended and say how; None when it goes on."""
+        with calling("say how a container ended"):
+            deadline = time.monotonic() + EXIT_WAIT_SECONDS
+            while True:
+                state = self._api.inspect_container(self._container)["State"]
+                if not state["Running"]:
+                    return exit_of(state["ExitCode"], out_of_memory=bool(state.get("OOMKilled")))
+                if time.monotonic() > deadline:
+                    return None
+                time.sleep(0.05)  # its channels are closed, so its end is a matter of milliseconds
+
+    def discard(self) -> None:
+        """Kill and remove the container, once."""
+        if self._discarded:
+            return
+        self._discarded = True
+        os.close(self._writable)
+        self._close_channel()
+        self._remove(self._container)
+
+    def _close_channel(self) -> None:
+        # The HTTP response that became the channel buffers the same socket: closed later, it complains.
+        response = getattr(self._channel, "_response", None)
+        if response is not None:
+            response.close()
+        self._channel.close()
+        self._socket.close()
+
+
+class DockerRunner(SessionRunner):
+    """Runs each probe in a container of its own."""
+
+    name = "docker"
+
+    def __init__(
+        self,
+        client: Any,
+        environments: Environments,
+        images: Images,
+        limits: Limits,
+        *,
+        harness_source: str = "",
+        warm: int = 0,
+        runtime: str = "",
+    ) -> None:
+        """Make a runner and remove what runners that are gone have left.
+
+        Args:
+            client: the engine; see engine.connect.
+            environments: resolves releases.
+            images: makes their images.
+            limits: bounds of each run.
+            harness_source: what warm containers are started with; without it nothing is warmed.
+            warm: how many containers may wait at once.
+            runtime: the engine's runtime by name; "" takes its default.
+
+        Raises:
+            EngineLost: the engine went away.
+        """
+        super().__init__(environments, limits, harness_source=harness_source, warm=warm)
+        self._api = client.api
+        self._images = images
+        self._runtime = runtime
+        self._missing = missing_protections(describe(client))
+        # Removing takes the engine longer than a run has to wait: one thread of its own does it.
+        self._remover = ThreadPoolExecutor(1, thread_name_prefix="tfbisect-remove")
+        self.remove_orphans()
+
+    def missing_protections(self, place: Place | None = None) -> tuple[str, ...]:  # noqa: ARG002 - the same everywhere
+        """Protections that this engine cannot give."""
+        return self._missing
+
+    def remove_orphans(self) -> list[str]:
+        """Remove the containers of runners that are gone; return their ids."""
+        with calling("list containers"):
+            found = self._api.containers(all=True, filters={"label": RUN_LABEL})
+        orphans = [row["Id"] for row in found if is_orphan(row.get("Labels") or {}, time.time())]
+        for container in orphans:
+            self._remove(container)
+        return orphans
+
+    def close(self) -> None:
+        """Remove all containers that this runner started, and wait for it."""
+        super().close()
+        self._remover.shutdown(wait=True)
+
+    def _make_place(self, target: Target) -> Place:
+        environment = self._environments.resolve(target)
+        return Place(self._images.ensure(environment).id, environment)
+
+    def _start(self, place: Place, name: str, lifetime_seconds: float) -> ContainerSession:
+        with calling("start a container"):
+            container = self._create(place.image, name, lifetime_seconds)
+            try:
+                channel = self._api.attach_socket(container, {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
+                self._api.start(container)
+            except BaseException:
+                self._remove_later(container)
+                raise
+        return ContainerSession(self._api, container, channel, self._remove_later)
+
+    def _create(self, image: str, name: str, lifetime_seconds: float) -> str:
+        labels = {RUN_LABEL: name, **labels_of_run(lifetime_seconds)}
+        config = container_config(image, COMMAND, self._limits, labels=labels, runtime=self._runtime)
+        created = self._api.create_container_from_config(config, container_name(name))
+        return str(created["Id"])
+
+    def _remove_later(self, container: str) -> None:
+        try:
+            self._remover.submit(self._remove, container)
+        except RuntimeError:
+            self._remove(container)  # already closing
+
+    def _remove(self, container: str) -> None:
+        """Kill and remove. What the engine cannot remove now carries a date after which the next runner does."""
+        try:
+            self._api.remove_container(container, force=True, v=True)
+        except docker.errors.NotFound:
+            return
+        except ENGINE_ERRORS:
+            return
+
+
+def container_name(run: str) -> str:
+    """Return a name for the container of a run that no other has, even when the run is repeated."""
+    return f"tfbisect-run-{re.sub(r'[^a-zA-Z0-9_.-]', '-', run)[:60]}-{secrets.token_hex(4)}"

@@ -1,0 +1,78 @@
+"""The one place that connects to a container engine."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import docker
+import docker.errors
+import requests
+
+from service.errors import EngineLost, NoRunner
+
+LOCAL_SOCKET = "unix:///var/run/docker.sock"
+CALL_SECONDS = 60
+CONNECTIONS = 64
+"""Connections kept open: each run under way holds one for its channel."""
+
+ENGINE_ERRORS: tuple[type[Exception], ...] = (docker.errors.DockerException, requests.RequestException, OSError)
+
+
+def connect() -> docker.DockerClient:
+    """Return a client of the engine that DOCKER_HOST names, or of the local socket; it has answered once.
+
+    Raises:
+        NoRunner: none answers, or it runs no Linux containers.
+    """
+    place = os.environ.get("DOCKER_HOST") or LOCAL_SOCKET
+    advice = "start Docker, set DOCKER_HOST, or use --runner local"
+    try:
+        _knock(place)
+        client = docker.from_env(timeout=CALL_SECONDS, max_pool_size=CONNECTIONS)
+        system = client.version().get("Os", "linux")
+    except ENGINE_ERRORS as error:
+        raise NoRunner(f"no container engine answers at {place} ({_first_line(error)}); {advice}.") from error
+    if system != "linux":
+        raise NoRunner(f"the engine at {place} runs {system} containers and the images are for linux; {advice}.")
+    return client
+
+
+def _knock(place: str) -> None:
+    """Raise OSError where nobody listens at a local socket: the client would leave its own end open."""
+    scheme, _, path = place.partition("://")
+    if scheme == "unix":
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as visitor:
+            visitor.settimeout(CALL_SECONDS)
+            visitor.connect(path)
+
+
+@contextmanager
+def calling(what: str) -> Iterator[None]:
+    """Turn whatever goes wrong between here and the engine into EngineLost.
+
+    Args:
+        what: the call in words, such as "start a container".
+    """
+    try:
+        yield
+    except ENGINE_ERRORS as error:
+        raise EngineLost(f"the engine could not {what}: {_first_line(error)}") from error
+
+
+def describe(client: Any) -> dict[str, Any]:
+    """Return the engine's description of itself.
+
+    Raises:
+        EngineLost: it does not answer.
+    """
+    with calling("describe itself"):
+        return dict(client.info())
+
+
+def _first_line(error: Exception) -> str:
+    explanation = getattr(error, "explanation", None) or str(error)
+    return str(explanation).strip().partition("\n")[0][:500]

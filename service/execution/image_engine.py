@@ -1,0 +1,85 @@
+"""The port to whatever keeps and builds images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """An image that the engine holds."""
+
+    id: str
+    references: tuple[str, ...]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    bytes: int = 0
+    """Its size with all its layers, shared ones included."""
+    created: datetime | None = None
+
+
+@dataclass(frozen=True)
+class BuildOrder:
+    """What to build: a context with a Dockerfile at its root, and how to name the result."""
+
+    context: Iterator[bytes]
+    """An uncompressed tar archive."""
+    reference: str
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class BuildFailed(Exception):
+    """A step of a build failed: a command in it, not the engine."""
+
+    def __init__(self, message: str, output: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.output = output
+        """The last lines that the build printed."""
+
+
+class ImageEngine(Protocol):
+    """Keeps images by reference. Every verb raises EngineLost where the engine does not answer."""
+
+    def find(self, reference: str) -> StoredImage | None:
+        """Return the image of a reference, or None."""
+
+    def labelled(self, label: str) -> list[StoredImage]:
+        """Return the images that have a label and a reference."""
+
+    def remnants(self, label: str) -> list[StoredImage]:
+        """Return what builds that died left behind: images with a label and neither reference nor children."""
+
+    def pull(self, reference: str) -> bool:
+        """Fetch an image from its registry; False where it cannot be had."""
+
+    def import_system(self, archive: Path, reference: str) -> StoredImage:
+        """Make an image of a root file system."""
+
+    def build(self, order: BuildOrder) -> StoredImage:
+        """Build an image without a network; on failure nothing of it remains.
+
+        Raises:
+            BuildFailed: one of its commands failed.
+            DiskFull: the engine ran out of room.
+        """
+
+    def run(self, reference: str, command: list[str]) -> str:
+        """Run a command in a throw-away container, without network, and return what it prints.
+
+        Raises:
+            BuildFailed: the command failed.
+        """
+
+    def remove(self, reference: str) -> None:
+        """Remove an image; no error where it is gone already."""
+
+    def images_in_use(self) -> frozenset[str]:
+        """Return the ids of the images that containers are made of, running or not."""
+
+    def storage_folder(self) -> Path | None:
+        """Return where the engine keeps its images on this machine; None where it runs elsewhere."""

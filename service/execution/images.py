@@ -1,0 +1,210 @@
+"""Images of releases: built once, by content, across threads and processes."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from service.catalog.environments import Environment, Environments
+from service.errors import NotInstallable
+from service.execution.archives import Packed, context_of
+from service.execution.base_image import PART, Grounds, GroundSettings
+from service.execution.disk import build_bytes, require_room
+from service.execution.image_engine import BuildFailed, BuildOrder, ImageEngine, StoredImage
+from service.execution.locks import held
+from service.resources import resource_dir
+from service.settings import Settings
+
+LABEL = "org.tfbisect."
+Step = Literal["installing", "building", "done"]
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image that a container can be made of."""
+
+    id: str
+    reference: str
+
+
+@dataclass(frozen=True)
+class BuildProgress:
+    """Where a build is. Steps come in the order of `Step`."""
+
+    release: str
+    step: Step
+    packed_bytes: int = 0
+    """Size of the packages, known from `building` on."""
+
+
+Progress = Callable[[BuildProgress], None]
+
+
+class Images:
+    """Makes the image of an environment be there."""
+
+    def __init__(
+        self,
+        engine: ImageEngine,
+        environments: Environments,
+        *,
+        grounds: Grounds,
+        recipes_dir: Path,
+        data_dir: Path,
+        reserve_bytes: int,
+        parallel: int = 2,
+    ) -> None:
+        self.engine = engine
+        self._environments = environments
+        self.grounds = grounds
+        self._recipes_dir = recipes_dir
+        self._data_dir = data_dir
+        self._reserve_bytes = reserve_bytes
+        self._slots = threading.BoundedSemaphore(parallel)
+
+    def ensure(self, environment: Environment, progress: Progress | None = None) -> Image:
+        """Return the image of an environment, built now if it is not there; callers who come meanwhile wait.
+
+        Args:
+            environment: what the image holds.
+            progress: called with each step, from this thread.
+
+        Raises:
+            NotInstallable: a package cannot be installed, or the release cannot be imported.
+            NoInterpreter: nothing gives the Python that it needs.
+            DiskFull: too little room; nothing was begun.
+            Unavailable: the engine, the index or a tool is missing.
+        """
+        reference = reference_of(environment)
+        found = self._current(environment)
+        if found is None:
+            with held(self._data_dir / "locks" / f"image-{environment.digest[7:19]}.lock"), self._slots:
+                found = self._current(environment) or self._build(environment, progress or _silent)
+        self.touch(reference)
+        return Image(found.id, reference)
+
+    def touch(self, reference: str) -> None:
+        """Note that an image is used now."""
+        mark = self.use_mark(reference)
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+
+    def use_mark(self, reference: str) -> Path:
+        """Return the file whose time says when an image was last used."""
+        return self._data_dir / "images" / (reference.replace("/", "_").replace(":", "_") + ".used")
+
+    def _current(self, environment: Environment) -> StoredImage | None:
+        """Return the image if the engine has a whole one of this very environment."""
+        found = self.engine.find(reference_of(environment))
+        return found if found and found.labels.get(LABEL + "environment") == environment.digest else None
+
+    def _build(self, environment: Environment, progress: Progress) -> StoredImage:
+        """Install beside the making of the ground, then lay one over the other."""
+        self._require_room(environment)
+        release = environment.target.release
+        parent = self._data_dir / "builds"
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=parent) as folder, ThreadPoolExecutor(1) as side:
+            scratch = Path(folder)
+            grounding = side.submit(self.grounds.ensure, environment.python)
+            progress(BuildProgress(release, "installing"))
+            self._environments.install(environment, scratch / "packages")
+            packages = packed_packages(environment, scratch / "packages")
+            ground, packed_bytes = grounding.result(), packages.size_bytes()
+            progress(BuildProgress(release, "building", packed_bytes))
+            built = self._lay(environment, packages, ground)
+            progress(BuildProgress(release, "done", packed_bytes))
+            return built
+
+    def _lay(self, environment: Environment, packages: Packed, ground: StoredImage) -> StoredImage:
+        """Build the release's image on its ground."""
+        content: dict[str, bytes | Packed] = {
+            "Dockerfile": (self._recipes_dir / "cpu.Dockerfile").read_bytes(),
+            "requirements.lock": environment.lock.encode(),
+            "packages.tar": packages,
+        }
+        arguments = {"GROUND": ground.id, "PYTHON": environment.python, "MODULE": environment.recipe.module}
+        labels = labels_of(environment, ground)
+        order = BuildOrder(context_of(content), reference_of(environment), arguments, labels)
+        try:
+            return self.engine.build(order)
+        except BuildFailed as error:
+            raise NotInstallable(why_not_importable(environment, error)) from error
+
+    def _require_room(self, environment: Environment) -> None:
+        """Refuse before anything is written, both where we unpack and where the engine keeps images."""
+        places = {self._data_dir, self.engine.storage_folder() or self._data_dir}
+        for place in places:
+            purpose = f"an image of {environment.target.package} {environment.target.release}"
+            require_room(place, build_bytes(environment.download_bytes), self._reserve_bytes, purpose)
+
+
+def images_for(settings: Settings, environments: Environments, engine: ImageEngine) -> Images:
+    """Put together what makes images, by the settings."""
+    folder = resource_dir("images")
+    ground_settings = GroundSettings(settings.base_image, settings.python_image, settings.debian_mirror)
+    grounds = Grounds(
+        engine,
+        folder=folder / "base",
+        data_dir=settings.data_dir,
+        index=environments.catalog.index,
+        settings=ground_settings,
+    )
+    return Images(
+        engine,
+        environments,
+        grounds=grounds,
+        recipes_dir=folder,
+        data_dir=settings.data_dir,
+        reserve_bytes=settings.disk_reserve_bytes,
+        parallel=settings.parallel_builds,
+    )
+
+
+def packed_packages(environment: Environment, folder: Path) -> Packed:
+    """Return an installed environment as an archive, without what only a shell would use."""
+    return Packed(folder, (".",), tuple(f"./{path}" for path in ("bin/*", ".lock", *environment.recipe.leave_out)))
+
+
+def reference_of(environment: Environment) -> str:
+    """Name an environment's image: tfbisect/PACKAGE:RELEASE-HARDWARE-DIGEST."""
+    target = environment.target
+    release = target.release.replace("+", "_").replace("!", "_")
+    return f"tfbisect/{target.package}:{release}-{target.hardware}-{environment.digest[7:19]}"
+
+
+def labels_of(environment: Environment, ground: StoredImage) -> dict[str, str]:
+    """Say in labels where an image comes from."""
+    target = environment.target
+    facts = {
+        "package": target.package,
+        "release": target.release,
+        "hardware": target.hardware,
+        "python": environment.python,
+        "recipe": environment.recipe_digest,
+        "environment": environment.digest,
+        "cutoff": environment.cutoff.isoformat(),
+        "ground": ground.id,
+        "packages": json.dumps(environment.packages, separators=(",", ":")),
+    }
+    return {PART: "release"} | {LABEL + name: value for name, value in facts.items()}
+
+
+def why_not_importable(environment: Environment, failure: BuildFailed) -> str:
+    """Say why a release gave no image, from the last words of its import."""
+    own = ("Step ", " --->", "Removing intermediate container")
+    words = [line for line in failure.output.splitlines() if line.strip() and not line.startswith(own)]
+    target = environment.target
+    if "code: 132" in failure.message:
+        words = ["it stopped with an illegal instruction; this CPU lacks one that the wheel was built for"]
+    return f"{target.package} {target.release} is installed but cannot be imported: {words[-1] if words else failure}"
+
+
+def _silent(_: BuildProgress) -> None:
+    """Report nothing."""

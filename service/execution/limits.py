@@ -1,0 +1,39 @@
+"""How much one run may take, the same numbers for every runner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.settings import GIB, MIB, Settings
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of one run. What goes beyond is refused by the kernel or stopped by the runner."""
+
+    memory_bytes: int = 3 * GIB
+    """Memory, swap included."""
+    cpus: float = 1.0
+    pids: int = 512
+    """Processes and threads."""
+    tmpfs_bytes: int = 256 * MIB
+    """Size of /tmp, the only place to write to."""
+    output_bytes: int = 256 * 1024
+    """How much printing is kept; the middle is cut."""
+    flood_bytes: int = 64 * MIB
+    """How much printing is read at all; beyond it the run is stopped."""
+    open_files: int = 1024
+    shared_memory_bytes: int = 64 * MIB
+    """Size of /dev/shm, where semaphores live."""
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return the limits that the settings ask for."""
+    return Limits(
+        memory_bytes=settings.memory_bytes,
+        cpus=settings.cpus,
+        pids=settings.pids,
+        tmpfs_bytes=settings.tmpfs_bytes,
+        output_bytes=settings.output_bytes,
+        flood_bytes=settings.flood_bytes,
+    )

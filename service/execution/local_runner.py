@@ -1,0 +1,201 @@
+"""Runs probes as processes of this machine, for machines without a container engine."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+
+from service.bisection.outcomes import RunReport
+from service.errors import EngineLost
+from service.execution.channel import BOOT, Transcript
+from service.execution.conversation import Exit, exit_of
+from service.execution.environment_folders import EnvironmentFolders, InstallableEnvironments
+from service.execution.hardening import run_environment
+from service.execution.limits import Limits
+from service.execution.processes import kill_marked, takes_more_than
+from service.execution.runner import RunRequest, Target
+from service.execution.sandbox import PROGRAM_FOLDERS, Sandbox, find_sandbox, next_user, readable_for
+from service.execution.sessions import Place, SessionRunner
+
+RECEIVE_BYTES = 256 * 1024
+EXIT_WAIT_SECONDS = 3
+MARK = "TFBISECT_RUN"
+
+
+class ProcessSession:
+    """A process of this machine with its channel; see conversation.Session."""
+
+    def __init__(
+        self, command: Sequence[str], variables: Mapping[str, str], limits: Limits, home: Path, user: int | None
+    ) -> None:
+        self._home = home
+        self._user = user
+        self._memory_bytes = limits.memory_bytes
+        self._mark = f"{MARK}={secrets.token_hex(16)}"
+        # Every pipe without a buffer: what is read is read from the descriptor.
+        self._process = subprocess.Popen(
+            command,
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=home,
+            env={**variables, MARK: self._mark.partition("=")[2]},
+            start_new_session=True,
+            close_fds=True,
+        )
+        stdin, stdout, stderr = self._process.stdin, self._process.stdout, self._process.stderr
+        if stdin is None or stdout is None or stderr is None:
+            raise EngineLost("the system gave a process without pipes")
+        self._pipes = (stdin, stdout, stderr)
+        self._in, self._out, self._err = (pipe.fileno() for pipe in self._pipes)
+        for descriptor in (self._in, self._out, self._err):
+            os.set_blocking(descriptor, False)
+
+    def inputs(self) -> Sequence[int]:
+        """Return the file descriptors that its words come from."""
+        return [self._out, self._err]
+
+    def receive(self, descriptor: int, transcript: Transcript) -> bool:
+        """Take what has come; False when no more can come."""
+        try:
+            chunk = os.read(descriptor, RECEIVE_BYTES)
+        except BlockingIOError:
+            return True
+        (transcript.add_protocol if descriptor == self._out else transcript.add_output)(chunk)
+        return bool(chunk)
+
+    def output(self) -> int:
+        """Return the file descriptor that leads to its standard input."""
+        return self._in
+
+    def send(self, words: memoryview) -> int:
+        """Send without blocking; return how many bytes were taken."""
+        return os.write(self._in, words)
+
+    def takes_too_much(self) -> bool:
+        """Say whether the processes of the run together have more memory than they may."""
+        return takes_more_than(self._memory_bytes, self._process.pid)
+
+    def exit(self) -> Exit | None:
+        """Wait a moment until it has ended and say how; None when it goes on."""
+        try:
+            code = self._process.wait(EXIT_WAIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            return None
+        return Exit(None, -code) if code < 0 else exit_of(code)
+
+    def discard(self) -> None:
+        """Kill the process with all its children and remove its folder. Can be called again."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        kill_marked(self._mark, self._user)
+        for pipe in self._pipes:
+            pipe.close()
+        shutil.rmtree(self._home, ignore_errors=True)
+
+
+class LocalRunner(SessionRunner):
+    """Runs each probe in a process of its own, with whatever protection this machine has."""
+
+    name = "local"
+
+    def __init__(
+        self,
+        environments: InstallableEnvironments,
+        limits: Limits,
+        data_dir: Path,
+        interpreter: Callable[[str], Path | None],
+        *,
+        datasets: Callable[[], Path] | None = None,
+        harness_source: str = "",
+        warm: int = 0,
+        sandbox: Sandbox | None = None,
+    ) -> None:
+        """Make a runner.
+
+        Args:
+            environments: resolves and installs releases.
+            limits: bounds of each run.
+            data_dir: where the virtual environments are kept.
+            interpreter: finds a Python by its minor.
+            datasets: returns the folder of data sets, fetched if need be; None: probes make up their data.
+            harness_source: what warm processes are started with; without it nothing is warmed.
+            warm: how many processes may wait at once.
+            sandbox: the means to use; None finds out what works for each interpreter.
+        """
+        super().__init__(environments, limits, harness_source=harness_source, warm=warm)
+        self._folders = EnvironmentFolders(data_dir / "environments", environments, interpreter)
+        self._sandbox = sandbox
+        self._fetch_datasets = datasets
+        self._datasets: Path | None = None
+
+    def missing_protections(self, place: Place | None = None) -> tuple[str, ...]:
+        """Protections that this machine cannot give; without a place, to an interpreter such as this one."""
+        return self._sandbox_for(_python_of(place) if place else Path(sys.executable)).missing()
+
+    def run(self, request: RunRequest, cancelled: Event) -> RunReport:
+        """Run the probe once and say what happened; see Runner."""
+        report = super().run(request, cancelled)
+        if report.result is not None and report.result.get("exception") == "MemoryError":
+            # Here the limit shows as a refused allocation; in a container the kernel ends the process.
+            return replace(report, ending="out-of-memory", reason="asked for more memory than it may take")
+        return report
+
+    def _make_place(self, target: Target) -> Place:
+        environment = self._environments.resolve(target)
+        folder = self._folders.ensure(environment, f"{target.package} {target.release}")
+        if self._fetch_datasets:
+            self._datasets = self._fetch_datasets()
+        return Place(str(folder), environment)
+
+    def _start(self, place: Place, name: str, lifetime_seconds: float) -> ProcessSession:
+        python = _python_of(place)
+        sandbox = self._sandbox_for(python)
+        user = next_user() if sandbox.own_user else None
+        datasets = [self._datasets] if self._datasets else []
+        command = sandbox.wrap(
+            [str(python), "-u", "-c", BOOT],
+            [*readable_for(python), *datasets],
+            self._limits,
+            seconds=lifetime_seconds,
+            user=user or os.getuid(),
+        )
+        try:
+            home = _make_home(user)
+            variables = _variables(self._limits, None if sandbox.bubblewrap else home, self._datasets)
+            return ProcessSession(command, variables, self._limits, home, user)
+        except OSError as error:
+            raise EngineLost(f"cannot start a process for {name}: {error}") from error
+
+    def _sandbox_for(self, python: Path) -> Sandbox:
+        return self._sandbox or find_sandbox(python)
+
+
+def _python_of(place: Place) -> Path:
+    return Path(place.image) / "bin" / "python"
+
+
+def _make_home(user: int | None) -> Path:
+    home = Path(tempfile.mkdtemp(prefix="tfbisect-run-"))
+    if user is not None:
+        os.chown(home, user, user)
+    return home
+
+
+def _variables(limits: Limits, home: Path | None, datasets: Path | None) -> dict[str, str]:
+    """Return the process's environment; a home of its own where /tmp is everybody's."""
+    own = {"HOME": str(home), "TMPDIR": str(home)} if home else {}
+    data = {"TFBISECT_DATASETS": str(datasets)} if datasets else {}
+    return {**run_environment(limits), "PATH": PROGRAM_FOLDERS, **own, **data}

@@ -1,0 +1,61 @@
+"""Whose container is it, and is that process still there? Several coordinators may share one engine."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from service.execution.hardening import EXPIRES_LABEL, OWNER_LABEL
+
+GRACE_SECONDS = 300.0
+"""How long past its end a container may stay before anybody may remove it: clocks differ."""
+
+
+@cache
+def _here() -> str:
+    """Return what sets this kernel and this process table apart from all others."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return os.uname().nodename
+
+
+def owner_of(pid: int) -> str:
+    """Return the label of a process: unlike its number it is never used again."""
+    return f"{_here()}/{pid}/{_started_at(pid)}"
+
+
+def labels_of_run(lifetime_seconds: float) -> dict[str, str]:
+    """Return the labels that say who may remove a container, and when anybody may."""
+    return {OWNER_LABEL: owner_of(os.getpid()), EXPIRES_LABEL: str(int(time.time() + lifetime_seconds))}
+
+
+def is_orphan(labels: Mapping[str, str], now: float) -> bool:
+    """Say whether a container of these labels has been left behind.
+
+    Args:
+        labels: the container's labels.
+        now: seconds since the epoch.
+    """
+    try:
+        if now > float(labels.get(EXPIRES_LABEL, "inf")) + GRACE_SECONDS:
+            return True
+    except ValueError:
+        return True
+    place, _, process = labels.get(OWNER_LABEL, "").rpartition("/")
+    place, _, pid = place.rpartition("/")
+    # Elsewhere only time tells: another machine's process cannot be seen from here.
+    return place == _here() and pid.isdigit() and _started_at(int(pid)) != process
+
+
+def _started_at(pid: int) -> str:
+    """Return when a process started, in clock ticks since boot; "" where there is none."""
+    try:
+        # The name in brackets may hold spaces and brackets of its own: what follows the last one is fixed.
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""

@@ -1,0 +1,169 @@
+"""What a machine without a container engine can put around a process: bubblewrap, a user of its own, kernel limits."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from service.execution.limits import Limits
+
+# Beyond what systems hand out to people, services and containers (1,879,048,192 and up is free by systemd's table).
+FIRST_RUN_USER = 1_900_000_000
+_USERS = itertools.count(FIRST_RUN_USER + os.getpid() * 64 % 100_000_000)
+
+SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/alternatives")
+TRY_SECONDS = 20
+PROGRAM_FOLDERS = "/usr/bin:/bin"
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """The means that work on this machine, each really tried."""
+
+    bubblewrap: bool = False
+    """Namespaces of its own: no network, no files but those named, no sight of other processes."""
+    own_user: bool = False
+    """Started by root, a run goes on as a user that owns nothing."""
+    kernel_limits: bool = False
+    """prlimit is there: processes, files, address space."""
+    as_root: bool = False
+
+    def wrap(
+        self, command: Sequence[str], readable: Sequence[Path], limits: Limits, *, seconds: float, user: int
+    ) -> list[str]:
+        """Return the command with all means around it.
+
+        Args:
+            command: what to run.
+            readable: files and folders that it may read, beside the system's own.
+            limits: bounds of the run.
+            seconds: wall clock of the run; the limit of CPU time follows from it.
+            user: number of the user to run as, where `own_user` is given.
+        """
+        inner = [*self._user(user), *self._limits(limits, seconds), *command]
+        return [*self._namespaces(readable, limits), *inner] if self.bubblewrap else inner
+
+    def missing(self) -> tuple[str, ...]:
+        """Say in words which protections are not there."""
+        gaps = {
+            "no network isolation": self.bubblewrap,
+            "no file system isolation": self.bubblewrap,
+            "processes of others can be seen": self.bubblewrap,
+            "runs as root": self.own_user or not self.as_root,
+            # The kernel does not count root's processes.
+            "no limit of processes": self.kernel_limits and (self.own_user or not self.as_root),
+            "no limit of files and address space": self.kernel_limits,
+            "memory is watched from outside, not limited by the kernel as a whole": False,
+            "no share of CPU": False,
+            "no system call filter": False,
+        }
+        return tuple(words for words, given in gaps.items() if not given)
+
+    def _namespaces(self, readable: Sequence[Path], limits: Limits) -> list[str]:
+        command = ["bwrap", "--die-with-parent", "--new-session", "--hostname", "probe", "--unshare-uts"]
+        command += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-cgroup-try"]
+        # Root needs no user namespace, and inside one it could not become another user.
+        command += ["--cap-drop", "ALL", *(_KEPT_CAPABILITIES if self.own_user else ["--unshare-user"])]
+        command += ["--proc", "/proc", "--dev", "/dev"]
+        command += ["--perms", "1777", "--size", str(limits.shared_memory_bytes), "--tmpfs", "/dev/shm"]  # noqa: S108
+        command += ["--perms", "1777", "--size", str(limits.tmpfs_bytes), "--tmpfs", "/tmp"]  # noqa: S108
+        for path in SYSTEM_FOLDERS:
+            command += ["--ro-bind-try", path, path]
+        for folder in readable:
+            # Made by name: bubblewrap closes the parents that it makes by itself to all but root.
+            for parent in reversed(folder.parents[:-1]):
+                command += ["--perms", "0755", "--dir", str(parent)]
+            command += ["--ro-bind", str(folder), str(folder)]
+        return [*command, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp", "--"]  # noqa: S108
+
+    def _user(self, user: int) -> list[str]:
+        if not self.own_user:
+            return []
+        who = ["--reuid", str(user), "--regid", str(user), "--clear-groups"]
+        return ["setpriv", *who, "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
+
+    def _limits(self, limits: Limits, seconds: float) -> list[str]:
+        if not self.kernel_limits:
+            return []
+        # The kernel counts a user's processes, not a run's: without a user of its own the others' come on top.
+        processes = limits.pids + (0 if self.own_user else processes_of(os.getuid()))
+        cpu_seconds = math.ceil(seconds * (os.cpu_count() or 1)) + 10
+        return [
+            "prlimit",
+            "--core=0",
+            f"--nofile={limits.open_files}",
+            f"--nproc={processes}",
+            f"--fsize={limits.tmpfs_bytes}",
+            f"--data={limits.memory_bytes}",
+            f"--cpu={cpu_seconds}",
+        ]
+
+
+_KEPT_CAPABILITIES = ("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP")
+
+
+def next_user() -> int:
+    """Return the number of a user that no other run has."""
+    return next(_USERS)
+
+
+@cache
+def find_sandbox(python: Path, bubblewrap: bool = True) -> Sandbox:
+    """Return what works on this machine, strongest first; each is tried with a real process.
+
+    Args:
+        python: the interpreter that runs will use, in its virtual environment: where a user of its own cannot reach
+            it, that means is out.
+        bubblewrap: False does without it even where it works.
+    """
+    root = os.getuid() == 0
+    limits = shutil.which("prlimit") is not None
+    for namespaces in (True, False) if bubblewrap else (False,):
+        for own_user in (True, False) if root else (False,):
+            sandbox = Sandbox(bubblewrap=namespaces, own_user=own_user, kernel_limits=limits, as_root=root)
+            if _works(sandbox, python):
+                return sandbox
+    return Sandbox(as_root=root)
+
+
+def readable_for(python: Path) -> list[Path]:
+    """Return the folders that an interpreter needs: its own, and that of its virtual environment."""
+    return [python.resolve().parent.parent, python.parent.parent]
+
+
+def _works(sandbox: Sandbox, python: Path) -> bool:
+    """Run an interpreter in it."""
+    command = [str(python), "-c", "import json"]
+    wrapped = sandbox.wrap(command, readable_for(python), Limits(), seconds=TRY_SECONDS, user=FIRST_RUN_USER)
+    variables = {"PATH": PROGRAM_FOLDERS}
+    try:
+        done = subprocess.run(wrapped, capture_output=True, timeout=TRY_SECONDS, check=False, cwd="/", env=variables)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+def processes_of(user: int) -> int:
+    """Return how many threads a user's processes have."""
+    return sum(_threads(entry) for entry in Path("/proc").glob("[0-9]*") if _owner(entry) == user)
+
+
+def _threads(entry: Path) -> int:
+    try:
+        return sum(1 for _ in (entry / "task").iterdir())
+    except OSError:
+        return 0
+
+
+def _owner(entry: Path) -> int | None:
+    try:
+        return entry.stat().st_uid
+    except OSError:
+        return None

@@ -1,0 +1,363 @@
+"""Bisections: made, read, taken up by a coordinator, finished, deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, null, or_, select, true, update
+from sqlalchemy.engine import Row
+
+from service.errors import BadInput, NotFound
+from service.storage.connected import Connected
+from service.storage.events import append_event
+from service.storage.json_text import digest_of, text_digest
+from service.storage.records import FINISHED, Bisection, Created, Status
+from service.storage.search_words import change_points, verdict_terms, word_term, words_of
+from service.storage.tables import (
+    LONGEST_NAME,
+    bisections,
+    changes,
+    idempotency_keys,
+    links,
+    observations,
+    search_terms,
+    snippets,
+    watches,
+)
+from service.storage.ulid import new_ulid
+
+BISECTION_COLUMNS = tuple(bisections.c[name] for name in Bisection.__dataclass_fields__)
+
+
+def bisection_of(row: Row[Any]) -> Bisection:
+    """Read a bisection from a row that holds BISECTION_COLUMNS."""
+    return Bisection(**{name: row._mapping[name] for name in Bisection.__dataclass_fields__})
+
+
+class Bisections(Connected):
+    """The bisections of the store."""
+
+    def create_bisection(
+        self,
+        request: Mapping[str, Any],
+        snippet: str,
+        *,
+        bisection_id: str | None = None,
+        public: bool = True,
+        owner: str | None = None,
+        idempotency_key: str | None = None,
+        claimed_by: str | None = None,
+        lease_seconds: float = 60.0,
+    ) -> Created:
+        """Queue a bisection, or return the one that the same Idempotency-Key made before.
+
+        Args:
+            request: the request as it was understood, JSON; names at least `package` and `probe`.
+            snippet: the source to probe.
+            bisection_id: a ULID, by default a new one.
+            public: whether everybody may read it.
+            owner: id of the token that asked.
+            idempotency_key: of this owner; the same key with another request is refused.
+            claimed_by: who works it off at once; it is never queued then.
+            lease_seconds: how long that claim holds unless renewed.
+
+        Raises:
+            BadInput: the key was used for another request.
+        """
+        new_id = bisection_id or new_ulid()
+        with self._writing() as connection:
+            if idempotency_key is not None:
+                earlier = self._earlier(connection, owner, idempotency_key, request, snippet)
+                if earlier is not None:
+                    return Created(earlier, is_new=False)
+            self._insert_bisection(connection, new_id, request, snippet, public=public, owner=owner)
+            if claimed_by is not None:
+                self._take(connection, new_id, claimed_by, lease_seconds)
+            if idempotency_key is not None:
+                self._keep_key(connection, owner, idempotency_key, digest_of([request, snippet]), new_id)
+            return Created(_read(connection, new_id), is_new=True)
+
+    def _earlier(
+        self, connection: Connection, owner: str | None, key: str, request: Mapping[str, Any], snippet: str
+    ) -> Bisection | None:
+        query = select(idempotency_keys).where(idempotency_keys.c.owner == (owner or ""), idempotency_keys.c.key == key)
+        if connection.dialect.name == "postgresql":  # SQLite has one writer at a time, and that is us
+            connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"{owner}\n{key}", 0))))
+        row = connection.execute(query).first()
+        if row is None:
+            return None
+        if row.request_digest != digest_of([request, snippet]):
+            raise BadInput(
+                f"Idempotency-Key {key} was used for another request; take a new key.", field="Idempotency-Key"
+            )
+        return _read(connection, row.bisection_id)
+
+    def _insert_bisection(
+        self,
+        connection: Connection,
+        new_id: str,
+        request: Mapping[str, Any],
+        snippet: str,
+        *,
+        public: bool,
+        owner: str | None,
+    ) -> None:
+        digest = text_digest(snippet)
+        connection.execute(self._insert_unless_there(snippets, {"digest": digest, "source": snippet}))
+        connection.execute(
+            insert(bisections).values(
+                id=new_id,
+                created_at=self._now(),
+                status="queued",
+                package=str(request["package"]),
+                probe=str(request["probe"]),
+                snippet_digest=digest,
+                request=dict(request),
+                public=public,
+                owner=owner,
+                cancel_requested=False,
+                last_event=0,
+                attempts=0,
+            )
+        )
+        add_terms(connection, new_id, map(word_term, words_of(snippet)))
+
+    def _keep_key(self, connection: Connection, owner: str | None, key: str, digest: str, bisection_id: str) -> None:
+        connection.execute(
+            insert(idempotency_keys).values(
+                owner=owner or "",
+                key=key,
+                request_digest=digest,
+                bisection_id=bisection_id,
+                created_at=self._now(),
+            )
+        )
+
+    def forget_idempotency_keys(self, older_than: timedelta) -> int:
+        """Forget keys that nobody repeats any more and return how many."""
+        with self._writing() as connection:
+            limit = self._now() - older_than
+            return connection.execute(delete(idempotency_keys).where(idempotency_keys.c.created_at < limit)).rowcount
+
+    def bisection(self, bisection_id: str) -> Bisection:
+        """Return a bisection.
+
+        Raises:
+            NotFound: there is none of this id.
+        """
+        with self._reading() as connection:
+            return _read(connection, bisection_id)
+
+    def snippet(self, digest: str) -> str:
+        """Return the source of a snippet.
+
+        Raises:
+            NotFound: there is none of this digest.
+        """
+        with self._reading() as connection:
+            source = connection.scalar(select(snippets.c.source).where(snippets.c.digest == digest))
+        if source is None:
+            raise NotFound(f"no snippet {digest}")
+        return str(source)
+
+    def open_counts(self) -> dict[str, int]:
+        """Return how many bisections are queued and running."""
+        query = select(bisections.c.status, func.count().label("number")).where(
+            bisections.c.status.in_(["queued", "running"])
+        )
+        with self._reading() as connection:
+            found = {row.status: row.number for row in connection.execute(query.group_by(bisections.c.status))}
+        return {"queued": found.get("queued", 0), "running": found.get("running", 0)}
+
+    def claim(self, owner: str, lease_seconds: float) -> str | None:
+        """Take up the oldest bisection that is queued, or whose coordinator died; None when there is nothing to do.
+
+        The claim holds until the lease runs out; `renew` keeps it. Two callers never hold one bisection.
+        """
+        now = self._now()
+        with self._writing() as connection:
+            found = connection.scalar(_oldest(bisections.c.status == "queued")) or connection.scalar(
+                _oldest(and_(bisections.c.status == "running", bisections.c.lease_expires_at < now))
+            )
+            if found is None:
+                return None
+            self._take(connection, found, owner, lease_seconds)
+            return str(found)
+
+    def claim_one(self, bisection_id: str, owner: str, lease_seconds: float) -> bool:
+        """Take up this bisection, if it is queued or its coordinator died, and say whether this owner holds it."""
+        gone = bisections.c.lease_expires_at < self._now()
+        free = or_(bisections.c.status == "queued", bisections.c.lease_owner == owner, gone)
+        mine = and_(bisections.c.id == bisection_id, bisections.c.status.not_in(FINISHED), free)
+        with self._writing() as connection:
+            if connection.scalar(select(bisections.c.id).where(mine).with_for_update()) is None:
+                return False
+            self._take(connection, bisection_id, owner, lease_seconds)
+            return True
+
+    def _take(self, connection: Connection, bisection_id: str, owner: str, lease_seconds: float) -> None:
+        """Write a claim into the caller's transaction."""
+        now = self._now()
+        taken = {"status": "running", "attempts": bisections.c.attempts + 1} | _lease(owner, now, lease_seconds)
+        started = func.coalesce(bisections.c.started_at, now)
+        mine = update(bisections).where(bisections.c.id == bisection_id)
+        connection.execute(mine.values(**taken, started_at=started))
+
+    def renew(self, bisection_id: str, owner: str, lease_seconds: float) -> bool:
+        """Keep a claim and say whether it still holds; False: leave the bisection to its new owner, or it is over."""
+        return self._change_claimed(bisection_id, owner, _lease(owner, self._now(), lease_seconds))
+
+    def requeue(self, bisection_id: str, owner: str) -> bool:
+        """Give a claim back, so that the next coordinator goes on; False where it was not held."""
+        return self._change_claimed(bisection_id, owner, {"status": "queued"} | _NO_LEASE)
+
+    def set_progress(self, bisection_id: str, progress: Mapping[str, Any]) -> None:
+        """Say how far a bisection is, in place of what was said before."""
+        with self._writing() as connection:
+            connection.execute(
+                update(bisections).where(bisections.c.id == bisection_id).values(progress=dict(progress))
+            )
+
+    def _change_claimed(self, bisection_id: str, owner: str, values: Mapping[str, Any]) -> bool:
+        held = and_(
+            bisections.c.id == bisection_id, bisections.c.lease_owner == owner, bisections.c.status == "running"
+        )
+        with self._writing() as connection:
+            return connection.execute(update(bisections).where(held).values(**values)).rowcount == 1
+
+    def request_cancel(self, bisection_id: str) -> Bisection:
+        """Ask for an end: a queued bisection is cancelled at once, a running one by its coordinator.
+
+        Raises:
+            NotFound: there is none of this id.
+        """
+        with self._writing() as connection:
+            bisection = _read(connection, bisection_id, lock=True)
+            mine = update(bisections).where(bisections.c.id == bisection_id)
+            if bisection.status == "queued":
+                connection.execute(mine.values(status="cancelled", cancel_requested=True, finished_at=self._now()))
+                append_event(connection, bisection_id, "end", {"status": "cancelled"}, self._now())
+            elif bisection.status == "running":
+                connection.execute(mine.values(cancel_requested=True))
+            return _read(connection, bisection_id)
+
+    def cancel_requested(self, bisection_id: str) -> bool:
+        """Say whether somebody asked for an end, or deleted it."""
+        query = select(bisections.c.cancel_requested).where(bisections.c.id == bisection_id)
+        with self._reading() as connection:
+            return connection.scalar(query) is not False
+
+    def finish(
+        self,
+        bisection_id: str,
+        status: Status,
+        verdict: Mapping[str, Any] | None = None,
+        error: Mapping[str, Any] | None = None,
+        *,
+        owner: str | None = None,
+        events: Iterable[tuple[str, Mapping[str, Any]]] = (),
+    ) -> bool:
+        """Close a bisection with its verdict or error, its changes and its last events, all or nothing.
+
+        Args:
+            bisection_id: which one.
+            status: done, failed or cancelled.
+            verdict: as CONTRACT fixes it.
+            error: a problem, JSON.
+            owner: holder of the claim; a coordinator that lost its claim changes nothing. None: no claim is needed.
+            events: (kind, payload), appended in this order.
+
+        Returns:
+            False where it was closed before, deleted, or claimed by somebody else.
+        """
+        if status not in FINISHED:
+            raise ValueError(f"{status} is no end; one of {sorted(FINISHED)}")
+        mine: ColumnElement[bool] = true() if owner is None else bisections.c.lease_owner == owner
+        still_open = and_(bisections.c.id == bisection_id, bisections.c.status.not_in(FINISHED), mine)
+        values = {
+            "status": status,
+            "finished_at": self._now(),
+            "verdict": _json(verdict),
+            "error": _json(error),
+            "points": change_points(verdict or {}),
+        }
+        with self._writing() as connection:
+            if connection.execute(update(bisections).where(still_open).values(**values, **_NO_LEASE)).rowcount != 1:
+                return False
+            _keep_findings(connection, bisection_id, verdict or {})
+            for kind, payload in events:
+                append_event(connection, bisection_id, kind, payload, self._now())
+            return True
+
+    def delete_bisection(self, bisection_id: str) -> None:
+        """Remove a bisection, and what nothing else refers to: its observations and its snippet.
+
+        Raises:
+            NotFound: there is none of this id.
+        """
+        with self._writing() as connection:
+            digest = _read(connection, bisection_id, lock=True).snippet_digest
+            used = list(connection.scalars(select(links.c.observation_id).where(links.c.bisection_id == bisection_id)))
+            connection.execute(delete(bisections).where(bisections.c.id == bisection_id))
+            for observation_id in used:
+                linked = select(links.c.observation_id).where(links.c.observation_id == observation_id).exists()
+                connection.execute(delete(observations).where(observations.c.id == observation_id, ~linked))
+            _delete_unused_snippet(connection, digest)
+
+
+_NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_expires_at": None}
+
+
+def _lease(owner: str, now: datetime, lease_seconds: float) -> dict[str, Any]:
+    return {"lease_owner": owner, "lease_expires_at": now + timedelta(seconds=lease_seconds)}
+
+
+def _oldest(condition: ColumnElement[bool]) -> Any:
+    """Return a query for the oldest bisection that no other transaction is taking at this moment."""
+    query = select(bisections.c.id).where(condition).order_by(bisections.c.id).limit(1)
+    return query.with_for_update(skip_locked=True)
+
+
+def _read(connection: Connection, bisection_id: str, *, lock: bool = False) -> Bisection:
+    query = select(*BISECTION_COLUMNS).where(bisections.c.id == bisection_id)
+    row = connection.execute(query.with_for_update() if lock else query).first()
+    if row is None:
+        raise NotFound(f"no bisection {bisection_id}; `tfbisect serve` and its list show what is there")
+    return bisection_of(row)
+
+
+def _json(value: Mapping[str, Any] | None) -> Any:
+    return null() if value is None else dict(value)
+
+
+def _keep_findings(connection: Connection, bisection_id: str, verdict: Mapping[str, Any]) -> None:
+    """Write down what a verdict is found by."""
+    found = [
+        {
+            "bisection_id": bisection_id,
+            "position": position,
+            "package": str(verdict.get("package", "")),
+            **{name: str(change[name])[:LONGEST_NAME] for name in ("line", "kind", "before", "after", "old", "new")},
+        }
+        for position, change in enumerate(verdict.get("changes", ()))
+    ]
+    if found:
+        connection.execute(insert(changes), found)
+    add_terms(connection, bisection_id, verdict_terms(verdict))
+
+
+def add_terms(connection: Connection, bisection_id: str, terms: Iterable[str]) -> None:
+    """Make a bisection be found by these terms."""
+    rows = [{"term": term, "bisection_id": bisection_id} for term in sorted(set(terms))]
+    if rows:
+        connection.execute(insert(search_terms), rows)
+
+
+def _delete_unused_snippet(connection: Connection, digest: str) -> None:
+    used = or_(
+        select(bisections.c.id).where(bisections.c.snippet_digest == digest).exists(),
+        select(watches.c.id).where(watches.c.snippet_digest == digest).exists(),
+    )
+    connection.execute(delete(snippets).where(snippets.c.digest == digest, ~used))

@@ -1,0 +1,117 @@
+"""Connections to the database: SQLite made safe for several processes, or PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.schema import Table
+
+from service.errors import StoreError
+from service.storage import json_text
+
+_BUSY_SECONDS = 30
+_LOCK_TIMEOUT_MILLISECONDS = 30_000
+
+
+def parse_url(url: str) -> URL:
+    """Read a database URL; `postgresql://` and `postgres://` mean the psycopg driver.
+
+    Raises:
+        StoreError: not a URL, or of a database that is not supported.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise StoreError(f"{url!r} is no database URL; write sqlite:////path/file or postgresql://…") from error
+    if parsed.drivername in {"postgres", "postgresql"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
+        raise StoreError(f"{parsed.drivername} is not supported; use sqlite:////path/file or postgresql://…")
+    if parsed.get_backend_name() == "sqlite" and parsed.database in {None, "", ":memory:"}:
+        raise StoreError("a database in memory is lost with its process; name a file: sqlite:////path/file")
+    return parsed
+
+
+def make_engine(url: str) -> Engine:
+    """Return an engine whose write transactions take their lock at once, so that none fails half way."""
+    parsed = parse_url(url)
+    try:
+        return _sqlite_engine(parsed) if parsed.get_backend_name() == "sqlite" else _postgres_engine(parsed)
+    except (NoSuchModuleError, ImportError) as error:
+        raise StoreError(f"no driver for {parsed.drivername}; use postgresql:// or sqlite:///") from error
+
+
+def _postgres_engine(url: URL) -> Engine:
+    options = f"-c timezone=UTC -c lock_timeout={_LOCK_TIMEOUT_MILLISECONDS}"
+    return create_engine(url, pool_pre_ping=True, connect_args={"options": options}, **_JSON)
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, **_JSON)
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+_JSON: dict[str, Any] = {"json_serializer": json_text.dumps, "json_deserializer": json_text.loads}
+
+
+def _set_up_sqlite(connection: Any, record: object) -> None:  # noqa: ARG001
+    connection.isolation_level = None  # `_begin_sqlite` says BEGIN, not the driver: only so are migrations atomic
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    # A killed process loses nothing; a power cut may lose the last second, which is measured again.
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("tfbisect_writes", False)
+    # A reader that turns writer in the middle cannot wait for its lock; a writer from the start can.
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def insert_unless_there(table: Table, dialect_name: str, values: Any) -> Any:
+    """Return an INSERT that leaves a row with the same unique columns as it is."""
+    insert = postgresql.insert if dialect_name == "postgresql" else sqlite.insert
+    return insert(table).values(values).on_conflict_do_nothing()
+
+
+@contextmanager
+def transaction(engine: Engine, *, writes: bool, snapshot: bool = False) -> Iterator[Connection]:
+    """Open one transaction, committed at the end.
+
+    Args:
+        engine: from `make_engine`.
+        writes: take the writer's lock at once.
+        snapshot: every statement sees the database as of one moment, as SQLite always does.
+
+    Raises:
+        StoreError: the database cannot be reached, or stays locked.
+    """
+    try:
+        with engine.connect() as connection:
+            connection.execution_options(tfbisect_writes=writes)
+            if snapshot and engine.dialect.name == "postgresql":
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
+    except OperationalError as error:
+        raise StoreError(f"the database does not answer: {error.orig}; {place(engine.url)}") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise StoreError(f"the database went away: {error.orig}; {place(engine.url)}") from error
+        raise
+
+
+def place(url: URL) -> str:
+    """Say where the database is, without its password."""
+    return f"check TFBISECT_DATABASE_URL, now {url.render_as_string(hide_password=True)}"

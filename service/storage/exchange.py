@@ -1,0 +1,147 @@
+"""Everything in a database as JSON Lines, and back: from SQLite to PostgreSQL, the other way, or to a file.
+
+The first line names the format and the version of the tables, then one line per row, tables in an order in which every
+row comes after those that it refers to. The last line counts the rows, so that a file that was cut is noticed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from itertools import chain
+from typing import Any
+
+from sqlalchemy import Connection, Table, insert, literal, select
+
+from service.errors import BadInput, StoreError
+from service.storage import json_text
+from service.storage.engine import make_engine, transaction
+from service.storage.schema import check_version, newest_version, upgrade
+from service.storage.tables import UtcDateTime, metadata
+
+FORMAT = "tfbisect/export/1"
+_ROWS_AT_ONCE = 1000
+
+
+def export_lines(url: str) -> Iterator[str]:
+    """Give every row of a database as a line of JSON, as of one moment, whatever is written meanwhile.
+
+    Raises:
+        StoreError: the database cannot be read, is empty, or is of another version.
+    """
+    engine = make_engine(url)
+    try:
+        if check_version(engine) is None:
+            raise StoreError("there is nothing to export: the database has no tables")
+        yield json_text.dumps({"format": FORMAT, "version": newest_version()})
+        counts: Counter[str] = Counter()
+        with transaction(engine, writes=False, snapshot=True) as connection:
+            for table, row in _rows(connection):
+                counts[table.name] += 1
+                yield json_text.dumps({"table": table.name, "row": _as_json(row)})
+        yield json_text.dumps({"end": counts})
+    finally:
+        engine.dispose()
+
+
+def _rows(connection: Connection) -> Iterator[tuple[Table, Mapping[str, Any]]]:
+    for table in metadata.sorted_tables:
+        query = select(table).order_by(*table.primary_key)
+        for row in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query).mappings():
+            yield table, {**row}
+
+
+def import_lines(url: str, lines: Iterable[str]) -> Mapping[str, int]:
+    """Fill an empty database with what was exported, all or nothing, and return the rows by table.
+
+    Raises:
+        BadInput: not an export, one of another version, or one that was cut.
+        StoreError: the database holds something already, or cannot be written.
+    """
+    rest = iter(lines)
+    _check_header(_line(next(rest, "")))
+    upgrade(url)
+    engine = make_engine(url)
+    try:
+        with transaction(engine, writes=True) as connection:
+            _refuse_unless_empty(connection)
+            return _insert_all(connection, map(_line, rest))
+    finally:
+        engine.dispose()
+
+
+def _line(text: str) -> Mapping[str, Any]:
+    try:
+        value = json_text.loads(text)
+    except ValueError as error:
+        raise BadInput(f"a line is no JSON: {text[:80]!r}; is this a file of `tfbisect db export`?") from error
+    if not isinstance(value, Mapping):
+        raise BadInput(f"a line is no object: {text[:80]!r}; is this a file of `tfbisect db export`?")
+    return value
+
+
+def _check_header(header: Mapping[str, Any]) -> None:
+    if header.get("format") != FORMAT:
+        raise BadInput(f"the format is {header.get('format')}, not {FORMAT}; give a file of `tfbisect db export`")
+    if header.get("version") != newest_version():
+        raise BadInput(
+            f"exported from version {header.get('version')}, and this program is of {newest_version()};"
+            " upgrade that database with `tfbisect db upgrade` and export again"
+        )
+
+
+def _refuse_unless_empty(connection: Connection) -> None:
+    for table in metadata.sorted_tables:
+        if connection.scalar(select(literal(1)).select_from(table).limit(1)) is not None:
+            raise StoreError(f"table {table.name} is not empty; import into a new database")
+
+
+def _insert_all(connection: Connection, lines: Iterable[Mapping[str, Any]]) -> Mapping[str, int]:
+    counts: Counter[str] = Counter()
+    batch: list[dict[str, Any]] = []
+    current: Table | None = None
+    for line in chain(lines, [{}]):
+        table = _table(line)
+        if current is not None and (table is not current or len(batch) == _ROWS_AT_ONCE):
+            connection.execute(insert(current), batch)
+            batch = []
+        current = table
+        if table is not None:
+            counts[table.name] += 1
+            batch.append(_from_json(table, line["row"]))
+        elif "end" in line:
+            _check_counts(counts, line["end"])
+            return counts
+        else:
+            break
+    raise BadInput("the export was cut: its last line is missing; nothing was imported")
+
+
+def _table(line: Mapping[str, Any]) -> Table | None:
+    name = line.get("table")
+    if name is None:
+        return None
+    if name not in metadata.tables:
+        raise BadInput(f"no table {name}; give a file of `tfbisect db export`")
+    return metadata.tables[name]
+
+
+def _check_counts(found: Mapping[str, int], expected: Mapping[str, int]) -> None:
+    for name in sorted(set(found) | set(expected)):
+        if found.get(name, 0) != expected.get(name, 0):
+            raise BadInput(
+                f"{found.get(name, 0)} rows of {name} where {expected.get(name, 0)} were exported; nothing was imported"
+            )
+
+
+def _as_json(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
+
+
+def _from_json(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _value(table.c[name].type, value) for name, value in row.items()}
+
+
+def _value(kind: object, value: Any) -> Any:
+    return datetime.fromisoformat(value) if isinstance(kind, UtcDateTime) and value is not None else value

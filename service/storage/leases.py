@@ -1,0 +1,34 @@
+"""Leases by name: one holder at a time across threads, processes and machines, and none for ever."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import and_, delete, or_, select, update
+
+from service.storage.connected import Connected
+from service.storage.tables import leases
+
+
+class Leases(Connected):
+    """The leases of the store."""
+
+    def acquire_lease(self, name: str, owner: str, lease_seconds: float) -> bool:
+        """Take or keep a lease and say whether this owner holds it; one that ran out is free."""
+        now = self._now()
+        fresh = {"owner": owner, "expires_at": now + timedelta(seconds=lease_seconds)}
+        free = and_(leases.c.name == name, or_(leases.c.owner == owner, leases.c.expires_at < now))
+        with self._writing() as connection:
+            inserted = connection.execute(self._insert_unless_there(leases, {"name": name, **fresh})).rowcount
+            return inserted == 1 or connection.execute(update(leases).where(free).values(**fresh)).rowcount == 1
+
+    def release_lease(self, name: str, owner: str) -> None:
+        """Give a lease back; nothing happens where this owner does not hold it."""
+        with self._writing() as connection:
+            connection.execute(delete(leases).where(leases.c.name == name, leases.c.owner == owner))
+
+    def lease_holder(self, name: str) -> str | None:
+        """Return who holds a lease now, or None."""
+        query = select(leases.c.owner).where(leases.c.name == name, leases.c.expires_at >= self._now())
+        with self._reading() as connection:
+            return connection.scalar(query)

@@ -1,0 +1,160 @@
+"""Lists and searches, newest first. Each is a walk along one index from its newest end: none grows with the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Dialect,
+    Select,
+    UnaryExpression,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.sql.operators import custom_op
+
+from service.errors import BadInput
+from service.storage.bisections import BISECTION_COLUMNS, bisection_of
+from service.storage.connected import Connected
+from service.storage.records import EVERYBODY, Bisection, Page, Search, StoredChange, Viewer
+from service.storage.search_words import change_terms, outcome_term, word_term, words_of
+from service.storage.tables import bisections, changes, search_terms
+
+# A count above this says "common"; counting further would make a search grow with the table.
+_COMMON = 500
+
+
+class Listing(Connected):
+    """Lists and searches of the store."""
+
+    def bisections(
+        self, search: Search | None = None, *, limit: int = 20, cursor: str | None = None, viewer: Viewer = EVERYBODY
+    ) -> Page[Bisection]:
+        """Return a page of the bisections that a viewer may see, newest first.
+
+        Args:
+            search: what to list; by default all.
+            limit: rows per page.
+            cursor: `next` of the page before.
+            viewer: who asks.
+
+        Raises:
+            BadInput: a text without a word in it.
+        """
+        search = search or Search()
+        with self._reading() as connection:
+            terms = _rarest_first(connection, _terms_of(search))
+            query = bisections_query(search, terms, viewer, cursor, connection.dialect).limit(limit + 1)
+            rows = [bisection_of(row) for row in connection.execute(query)]
+        return _page(rows, limit)
+
+    def changes_in(
+        self,
+        package: str,
+        release: str,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        viewer: Viewer = EVERYBODY,
+    ) -> Page[StoredChange]:
+        """Return a page of what changes in a release, by every bisection that the viewer may see."""
+        query = changes_query(package, release, viewer, cursor).limit(limit + 1)
+        with self._reading() as connection:
+            rows = [StoredChange(**row._mapping) for row in connection.execute(query)]
+        if len(rows) <= limit:
+            return Page(tuple(rows), None)
+        # A page ends between bisections, so that the cursor can be a bisection's id.
+        last = rows[limit].bisection_id
+        kept = [row for row in rows if row.bisection_id != last]
+        return Page(tuple(kept or rows), kept[-1].bisection_id if kept else last)
+
+    def similar_bisections(
+        self, bisection_id: str, *, limit: int = 10, viewer: Viewer = EVERYBODY
+    ) -> tuple[Bisection, ...]:
+        """Return other bisections of the same package whose behaviour changed at the same places, newest first."""
+        points = select(bisections.c.points).where(bisections.c.id == bisection_id).scalar_subquery()
+        query = _visible(select(*BISECTION_COLUMNS), viewer).where(
+            bisections.c.points == points, bisections.c.id != bisection_id
+        )
+        with self._reading() as connection:
+            rows = connection.execute(query.order_by(bisections.c.id.desc()).limit(limit))
+            return tuple(bisection_of(row) for row in rows)
+
+
+def bisections_query(
+    search: Search, terms: tuple[str, ...], viewer: Viewer, cursor: str | None, dialect: Dialect
+) -> Select[Any]:
+    """Return the query of a list: along the first term's index where there are terms, else along a column's."""
+    key = search_terms.c.bisection_id if terms else bisections.c.id
+    query = _visible(select(*BISECTION_COLUMNS), viewer).order_by(key.desc())
+    if terms:
+        query = query.join(search_terms, search_terms.c.bisection_id == bisections.c.id)
+        query = query.where(search_terms.c.term == terms[0])
+    for term in terms[1:]:
+        other = search_terms.alias()
+        query = query.where(select(literal(1)).where(other.c.term == term, other.c.bisection_id == key).exists())
+    for name in ("status", "probe", "package", "owner"):
+        if (wanted := getattr(search, name)) is not None:
+            column = bisections.c[name]
+            query = query.where((_unwalked(column, dialect) if terms else column) == wanted)
+    # Both sides of the join, since PostgreSQL may walk along either.
+    return query if cursor is None else query.where(key < cursor, bisections.c.id < cursor)
+
+
+def _unwalked(column: ColumnElement[Any], dialect: Dialect) -> ColumnElement[Any]:
+    """Keep SQLite, which has no statistics until ANALYZE, from the column's index: the walk goes along a term's."""
+    return UnaryExpression(column, operator=custom_op("+")) if dialect.name == "sqlite" else column
+
+
+def changes_query(package: str, release: str, viewer: Viewer, cursor: str | None) -> Select[Any]:
+    """Return the query for the changes that landed on a release."""
+    names = [name for name in StoredChange.__dataclass_fields__ if name != "probe"]
+    query = select(*(changes.c[name] for name in names), bisections.c.probe)
+    query = query.join(bisections, bisections.c.id == changes.c.bisection_id)
+    query = query.where(changes.c.package == package, changes.c.after == release)
+    if cursor is not None:
+        query = query.where(changes.c.bisection_id < cursor)
+    return _visible(query, viewer).order_by(changes.c.bisection_id.desc(), changes.c.position)
+
+
+def _visible(query: Select[Any], viewer: Viewer) -> Select[Any]:
+    if viewer.sees_all:
+        return query
+    mine: ColumnElement[bool] = false() if viewer.owner is None else bisections.c.owner == viewer.owner
+    return query.where(or_(bisections.c.public == true(), mine))
+
+
+def _terms_of(search: Search) -> tuple[str, ...]:
+    words = words_of(search.text)
+    if search.text.strip() and not words:
+        raise BadInput(f"{search.text!r} holds no word to search for; give one of at least 3 letters", field="text")
+    terms = [*map(word_term, words), *map(outcome_term, search.outcomes)]
+    if search.changed_in is not None:
+        of_package, of_any = change_terms(search.package or "", search.changed_in)
+        terms.append(of_package if search.package else of_any)
+    return tuple(dict.fromkeys(terms))
+
+
+def _rarest_first(connection: Connection, terms: Iterable[str]) -> tuple[str, ...]:
+    """Order terms by how many bisections have them, counted up to a limit: the walk goes along the rarest."""
+
+    def bounded_count(term: str) -> int:
+        # As a range in the primary key's order, lest PostgreSQL reads the table for a common word.
+        some = select(literal(1)).where(search_terms.c.term.between(term, term))
+        some = some.order_by(search_terms.c.term, search_terms.c.bisection_id).limit(_COMMON)
+        return connection.scalar(select(func.count()).select_from(some.subquery())) or 0
+
+    ordered = list(terms)
+    return tuple(sorted(ordered, key=bounded_count)) if len(ordered) > 1 else tuple(ordered)
+
+
+def _page(rows: list[Bisection], limit: int) -> Page[Bisection]:
+    kept = tuple(rows[:limit])
+    return Page(kept, kept[-1].id if len(rows) > limit else None)

@@ -1,0 +1,129 @@
+"""Observations: facts, appended once and never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, select
+from sqlalchemy.engine import Row
+from sqlalchemy.exc import IntegrityError
+
+from service.bisection.outcomes import RunReport
+from service.errors import NotFound
+from service.storage.connected import Connected
+from service.storage.json_text import digest_of
+from service.storage.records import (
+    LinkedObservation,
+    ObservationIdentity,
+    StoredObservation,
+    report_as_json,
+    report_from_json,
+)
+from service.storage.tables import links, observations
+from service.storage.ulid import new_ulid
+
+_NO_ANSWERS = frozenset({"lost", "timed-out"})
+# Below SQLite's limit on variables in one statement, in every build of it.
+_KEYS_AT_ONCE = 500
+
+
+def observation_key(identity: ObservationIdentity) -> str:
+    """Return the key under which answers are shared: a digest of everything that the answer depends on."""
+    return digest_of(asdict(identity))
+
+
+class Observations(Connected):
+    """The observations of the store."""
+
+    def observations(self, keys: Sequence[str]) -> dict[str, list[StoredObservation]]:
+        """Return what is known, by key and ordered by repeat; a key with nothing known is left out."""
+        found: dict[str, list[StoredObservation]] = {}
+        with self._reading() as connection:
+            for some in _in_batches(keys):
+                query = select(observations).where(observations.c.key.in_(some)).order_by(observations.c.repeat)
+                for row in connection.execute(query):
+                    found.setdefault(row.key, []).append(observation_of(row))
+        return found
+
+    def observation(self, key: str, repeat: int) -> StoredObservation | None:
+        """Return one observation, or None."""
+        with self._reading() as connection:
+            return _read(connection, key, repeat)
+
+    def append_observation(self, identity: ObservationIdentity, repeat: int, report: RunReport) -> StoredObservation:
+        """Keep an observation and return it; where this repeat was seen before, return what was seen first.
+
+        Raises:
+            ValueError: the run was lost or timed out. That is no answer; keep it as an event.
+        """
+        if report.ending in _NO_ANSWERS:
+            raise ValueError(f"a run that ended as {report.ending} is no observation; append an event")
+        key = observation_key(identity)
+        row = {
+            "id": new_ulid(),
+            "key": key,
+            "repeat": repeat,
+            "package": identity.package,
+            "release": identity.release,
+            "created_at": self._now(),
+            "identity": asdict(identity),
+            "report": report_as_json(report),
+        }
+        with self._writing() as connection:
+            connection.execute(self._insert_unless_there(observations, row))
+            stored = _read(connection, key, repeat)
+        if stored is None:
+            raise LookupError(f"observation {key} #{repeat} was deleted while it was appended")
+        return stored
+
+    def link(self, bisection_id: str, observation_id: str, variant: str = "", *, reused: bool = False) -> None:
+        """Say that a bisection uses an observation; saying it again changes nothing.
+
+        Raises:
+            NotFound: one of the two was deleted.
+        """
+        row = {
+            "bisection_id": bisection_id,
+            "observation_id": observation_id,
+            "variant": variant,
+            "reused": reused,
+        }
+        try:
+            with self._writing() as connection:
+                connection.execute(self._insert_unless_there(links, row))
+        except IntegrityError as error:
+            raise NotFound(f"no bisection {bisection_id} or no observation {observation_id}; deleted?") from error
+
+    def linked_observations(self, bisection_id: str) -> list[LinkedObservation]:
+        """Return what a bisection uses, in the order in which it was observed."""
+        joined = links.join(observations, observations.c.id == links.c.observation_id)
+        query = select(observations, links.c.variant, links.c.reused).select_from(joined)
+        with self._reading() as connection:
+            rows = connection.execute(query.where(links.c.bisection_id == bisection_id).order_by(observations.c.id))
+            return [LinkedObservation(observation_of(row), row.variant, row.reused) for row in rows]
+
+
+def observation_of(row: Row[Any]) -> StoredObservation:
+    """Read an observation from a row."""
+    return StoredObservation(
+        id=row.id,
+        key=row.key,
+        repeat=row.repeat,
+        identity=ObservationIdentity(**row.identity),
+        created_at=row.created_at,
+        report=report_from_json(row.report),
+    )
+
+
+def _read(connection: Connection, key: str, repeat: int) -> StoredObservation | None:
+    query = select(observations).where(observations.c.key == key, observations.c.repeat == repeat)
+    row = connection.execute(query).first()
+    return None if row is None else observation_of(row)
+
+
+def _in_batches(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    distinct = list(dict.fromkeys(keys))
+    for start in range(0, len(distinct), _KEYS_AT_ONCE):
+        yield distinct[start : start + _KEYS_AT_ONCE]

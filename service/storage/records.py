@@ -1,0 +1,178 @@
+"""What the store hands out: plain values, read once, safe to keep after the connection is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+
+from service.bisection.outcomes import RunReport
+
+Status = Literal["queued", "running", "done", "failed", "cancelled"]
+FINISHED: frozenset[str] = frozenset({"done", "failed", "cancelled"})
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class Page(Generic[Row]):
+    """Rows, newest first, and where the next page starts; `next` is None on the last one."""
+
+    rows: tuple[Row, ...]
+    next: str | None
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """Who asks. Public bisections are seen by all, private ones by the token that made them, and by admins."""
+
+    owner: str | None = None
+    """Token id; None for somebody without a token."""
+    sees_all: bool = False
+
+
+EVERYBODY = Viewer()
+ADMIN = Viewer(sees_all=True)
+
+
+@dataclass(frozen=True)
+class Bisection:
+    """A stored bisection."""
+
+    id: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    status: Status
+    package: str
+    probe: str
+    snippet_digest: str
+    request: Mapping[str, Any]
+    progress: Mapping[str, Any] | None
+    verdict: Mapping[str, Any] | None
+    error: Mapping[str, Any] | None
+    public: bool
+    owner: str | None
+    cancel_requested: bool
+    last_event: int
+    attempts: int
+    """How often a coordinator took it up; more than a few means that it takes its coordinator down."""
+
+    def seen_by(self, viewer: Viewer) -> bool:
+        """Say whether this viewer may see it."""
+        return self.public or viewer.sees_all or (self.owner is not None and self.owner == viewer.owner)
+
+
+@dataclass(frozen=True)
+class Created:
+    """The answer to a submission: `is_new` is False where an Idempotency-Key was honoured."""
+
+    bisection: Bisection
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class Search:
+    """What to list. Empty fields do not narrow."""
+
+    status: str | None = None
+    probe: str | None = None
+    package: str | None = None
+    owner: str | None = None
+    text: str = ""
+    """Words that all stand in the snippet, in any order and case."""
+    outcomes: tuple[str, ...] = ()
+    changed_in: str | None = None
+    """A release that a change landed on, of any package or of `package`."""
+
+
+@dataclass(frozen=True)
+class ObservationIdentity:
+    """All that an answer depends on: same identity, same key, no second run."""
+
+    package: str
+    release: str
+    hardware: str
+    environment: str
+    """Digest of interpreter, resolved packages and recipe."""
+    probe: str
+    """Digest of harness and probe."""
+    snippet: str
+    """Digest of the snippet's source."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StoredObservation:
+    """A run that was seen, once and for all."""
+
+    id: str
+    key: str
+    repeat: int
+    identity: ObservationIdentity
+    created_at: datetime
+    report: RunReport
+
+
+@dataclass(frozen=True)
+class LinkedObservation:
+    """An observation as a bisection uses it."""
+
+    observation: StoredObservation
+    variant: str
+    reused: bool
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened in a bisection; `seq` counts from 1 without gaps."""
+
+    bisection_id: str
+    seq: int
+    kind: str
+    payload: Mapping[str, Any]
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class StoredChange:
+    """A change that a bisection found."""
+
+    bisection_id: str
+    package: str
+    line: str
+    kind: str
+    before: str
+    after: str
+    old: str
+    new: str
+    probe: str
+
+
+@dataclass(frozen=True)
+class Token:
+    """An API token; its secret is not kept, only its digest."""
+
+    id: str
+    name: str
+    scopes: frozenset[str]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+    def valid_at(self, moment: datetime) -> bool:
+        """Say whether it opens anything at this moment."""
+        return self.revoked_at is None and (self.expires_at is None or moment < self.expires_at)
+
+
+def report_as_json(report: RunReport) -> dict[str, Any]:
+    """Return a run report as a JSON value."""
+    return {entry.name: getattr(report, entry.name) for entry in fields(RunReport)}
+
+
+def report_from_json(value: Mapping[str, Any]) -> RunReport:
+    """Read a stored run report; fields of a later version are left out."""
+    known = {entry.name: value[entry.name] for entry in fields(RunReport) if entry.name in value}
+    return RunReport(**{**known, "missing_protections": tuple(known.get("missing_protections", ()))})

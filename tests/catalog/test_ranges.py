@@ -1,0 +1,107 @@
+import pytest
+
+from service.catalog.ranges import absent_patches, parse_releases, select
+from service.errors import RangeError
+from tests.catalog.worlds import release
+
+LISTED = "1.8.0 1.9.0rc1 1.9.0 1.10.0 1.10.1 1.12.0 1.12.3 1.13.1 1.14.0 2.15.0 2.15.0.post1 2.16.1".split()  # noqa: SIM905
+TENSORFLOW = [
+    release(version)
+    for version in [
+        "1.8.0",
+        "1.9.0rc1",
+        "1.9.0",
+        "1.10.0",
+        "1.10.1",
+        "1.12.0",
+        "1.12.3",
+        "1.13.1",
+        "1.14.0",
+        "2.15.0",
+        "2.15.0.post1",
+        "2.16.1",
+    ]
+] + [release("1.11.0", yanked=True), release("1.7.0", gone=True)]
+NIGHTLIES = [release(f"2.22.0.dev2026090{day}") for day in range(1, 6)]
+
+
+@pytest.mark.parametrize(
+    ("text", "versions"),
+    [
+        ("1.9..1.12", "1.9.0 1.10.0 1.10.1 1.12.0 1.12.3"),
+        ("1.9..1.12.0", "1.9.0 1.10.0 1.10.1 1.12.0"),
+        ("1.9.0..1.10.0", "1.9.0 1.10.0"),
+        ("1.14..", "1.14.0 2.15.0 2.15.0.post1 2.16.1"),
+        ("..1.9", "1.8.0 1.9.0"),
+        ("..", "1.8.0 1.9.0 1.10.0 1.10.1 1.12.0 1.12.3 1.13.1 1.14.0 2.15.0 2.15.0.post1 2.16.1"),
+        ("1.10.1,1.14.0", "1.10.1 1.14.0"),
+        (" 1.14.0 , 1.10.1 ", "1.10.1 1.14.0"),
+        ("1.12", "1.12.0 1.12.3"),
+        ("2", "2.15.0 2.15.0.post1 2.16.1"),
+        ("1.8,1.12..1.13", "1.8.0 1.12.0 1.12.3 1.13.1"),
+        ("2.15.0", "2.15.0"),
+        ("..2.15", "1.8.0 1.9.0 1.10.0 1.10.1 1.12.0 1.12.3 1.13.1 1.14.0 2.15.0 2.15.0.post1"),
+        ("1.10.1..1.10", "1.10.1"),
+        ("1.9.0rc1", "1.9.0rc1"),
+        ("1.9.0rc1..1.9.0", "1.9.0rc1 1.9.0"),
+        ("1.11.0", "1.11.0"),
+    ],
+)
+def test_a_range_names_these_releases(text: str, versions: str) -> None:
+    assert select(parse_releases(text), TENSORFLOW) == tuple(versions.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("2.3..1.14", "2.3 is newer than 1.14; swap the ends."),
+        ("1.12.3..1.12.0", "1.12.3 is newer than 1.12.0; swap the ends."),
+        ("", "no releases are named"),
+        (" , ", "no releases are named"),
+        ("1.9...1.14", "'.1.14' is no release"),
+        ("latest", "'latest' is no release"),
+        ("1.9..x", "'x' is no release"),
+        ("3..", "no release in '3..'; there are 1.8.0 to 2.16.1."),
+        ("1.13.0", "no release 1.13.0; the nearest are 1.12.3 and 1.13.1."),
+        ("1.9.0,1.99.0", "no release 1.99.0; the nearest are 1.14.0 and 2.15.0."),
+        ("1.11", "no release 1.11;"),
+    ],
+)
+def test_a_range_that_cannot_be_used_says_why(text: str, words: str) -> None:
+    with pytest.raises(RangeError) as error:
+        select(parse_releases(text), TENSORFLOW)
+    assert words in error.value.message
+    assert error.value.field == "releases"
+
+
+def test_candidates_come_in_by_the_flag() -> None:
+    assert select(parse_releases("1.8..1.9"), TENSORFLOW, prereleases=True) == ("1.8.0", "1.9.0rc1", "1.9.0")
+
+
+def test_what_the_index_dropped_comes_in_only_for_stored_answers() -> None:
+    assert select(parse_releases("1.7..1.8"), TENSORFLOW) == ("1.8.0",)
+    assert select(parse_releases("1.7..1.8"), TENSORFLOW, keep_gone=True) == ("1.7.0", "1.8.0")
+
+
+@pytest.mark.parametrize("text", ["20260902..20260903", "2026-09-02..2026-09-03", "20260902,20260903"])
+def test_nightlies_are_named_by_date(text: str) -> None:
+    assert select(parse_releases(text), NIGHTLIES) == ("2.22.0.dev20260902", "2.22.0.dev20260903")
+
+
+def test_a_package_with_nightlies_alone_needs_no_flag() -> None:
+    assert len(select(parse_releases("2.22.."), NIGHTLIES)) == len(NIGHTLIES)
+
+
+def test_patches_that_never_came_out_are_named() -> None:
+    absent = absent_patches(select(parse_releases("1.9..1.13"), TENSORFLOW), TENSORFLOW)
+    assert list(absent) == ["1.12.1", "1.12.2", "1.13.0"]
+    assert set(absent.values()) == {"not on the package index"}
+
+
+def test_a_list_lacks_only_what_lies_in_its_minors() -> None:
+    assert not absent_patches(("1.10.1", "1.14.0"), TENSORFLOW)
+
+
+def test_a_package_without_any_wheel_says_so() -> None:
+    with pytest.raises(RangeError, match="the package has none for Linux"):
+        select(parse_releases("1.."), [])

@@ -1,0 +1,107 @@
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from service.catalog.recipes import Rules, load_rules, recipe_for, slim_package
+from service.errors import NoInterpreter, UnknownName
+from service.execution.runner import Target
+from service.resources import resource_dir
+from tests.catalog.worlds import release
+
+EVERY_PYTHON = "2.7 3.5 3.6 3.7 3.8 3.9 3.10 3.11 3.12"
+
+
+@pytest.fixture(scope="module")
+def rules() -> Rules:
+    return load_rules(resource_dir("images") / "recipes.toml")
+
+
+@pytest.mark.parametrize(
+    ("version", "pythons", "python"),
+    [
+        ("1.1.0", "2.7 3.5 3.6", "3.6"),
+        ("1.14.0", "2.7 3.6 3.7", "3.6"),
+        ("2.1.4", "3.6 3.7", "3.6"),
+        ("2.2.0", "3.5 3.6 3.7 3.8", "3.8"),
+        ("2.7.4", "3.7 3.8 3.9", "3.8"),
+        ("2.8.0rc0", "3.7 3.8 3.9 3.10", "3.10"),
+        ("2.21.0", "3.10 3.11 3.12 3.13", "3.10"),
+        ("2.30.0", "3.12 3.13", "3.12"),
+    ],
+)
+def test_each_range_has_its_interpreter(rules: Rules, version: str, pythons: str, python: str) -> None:
+    assert recipe_for(Target("tensorflow", version), release(version, pythons), rules).python == python
+
+
+@pytest.mark.parametrize(
+    ("version", "constraints"),
+    [
+        ("2.5.3", ()),
+        ("2.6.1", ("keras~=2.6.0",)),
+        ("2.6.0rc2", ("keras~=2.6.0rc0",)),
+        ("2.15.0.post1", ("keras~=2.15.0",)),
+        ("2.16.0rc0", ()),
+    ],
+)
+def test_keras_is_held_to_the_minor_while_it_must_be(rules: Rules, version: str, constraints: tuple[str, ...]) -> None:
+    recipe = recipe_for(Target("tensorflow", version), release(version, EVERY_PYTHON), rules)
+    assert recipe.constraints == constraints
+
+
+@pytest.mark.parametrize(
+    ("package", "version", "hardware", "slim"),
+    [
+        ("tensorflow", "1.14.0", "cpu", None),
+        ("tensorflow", "1.15.0", "cpu", "tensorflow-cpu"),
+        ("tensorflow", "2.0.4", "cpu", None),
+        ("tensorflow", "2.1.0", "cpu", "tensorflow-cpu"),
+        ("tensorflow", "2.17.0", "cuda", None),
+        ("tf-nightly", "2.22.0.dev20260901", "cpu", "tf-nightly-cpu"),
+    ],
+)
+def test_the_slim_wheel_is_looked_for_where_there_may_be_one(
+    rules: Rules, package: str, version: str, hardware: str, slim: str | None
+) -> None:
+    assert slim_package(Target(package, version, hardware), rules) == slim  # type: ignore[arg-type]
+
+
+def test_the_slim_wheel_is_taken_where_the_index_has_it(rules: Rules) -> None:
+    target, full = Target("tensorflow", "2.16.1"), release("2.16.1", "3.10")
+    assert recipe_for(target, full, rules, slim=full).requirement == "tensorflow-cpu==2.16.1"
+    assert recipe_for(target, full, rules, slim=None).requirement == "tensorflow==2.16.1"
+
+
+def test_dependencies_are_taken_as_of_the_upload_and_a_margin(rules: Rules) -> None:
+    recipe = recipe_for(Target("tensorflow", "1.12.0"), release("1.12.0"), rules)
+    assert recipe.cutoff == datetime(2018, 11, 13, tzinfo=UTC)
+    assert recipe.exempt == {"setuptools": "2022-01-01", "wheel": "2022-01-01"}
+
+
+def test_a_recipe_s_digest_changes_with_what_it_says_and_with_nothing_else(rules: Rules) -> None:
+    twelve = [recipe_for(Target("tensorflow", "1.12.0"), release("1.12.0"), rules).digest for _ in range(2)]
+    other = recipe_for(Target("tensorflow", "1.12.0"), release("1.12.0", "3.7"), rules).digest
+    assert twelve[0] == twelve[1] != other
+    assert twelve[0].startswith("sha256:")
+
+
+def test_a_release_for_interpreters_without_a_rule_says_which(rules: Rules) -> None:
+    with pytest.raises(NoInterpreter, match=r"wheels for Python 2.7 only"):
+        recipe_for(Target("tensorflow", "1.0.0"), release("1.0.0", "2.7"), rules)
+
+
+def test_a_package_without_a_rule_is_an_unknown_name(rules: Rules) -> None:
+    with pytest.raises(UnknownName, match="no recipe for package 'numpy'"):
+        recipe_for(Target("numpy", "1.0.0"), release("1.0.0"), rules)
+
+
+def test_a_rule_with_a_misspelt_key_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "recipes.toml"
+    path.write_text('[[rule]]\npackages = ["x"]\npyhtons = ["3.6"]\n')
+    with pytest.raises(ValidationError, match="pyhtons"):
+        load_rules(path)
+
+
+def test_no_rule_is_for_one_release(rules: Rules) -> None:
+    assert not [rule.releases for rule in rules.rules if "===" in rule.releases or rule.releases.startswith("==")]

@@ -1,0 +1,108 @@
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from service.errors import DiskFull, NoInterpreter, NotInstallable
+from service.execution.docker_images import DockerImages
+from service.execution.images import BuildProgress, reference_of
+from tests.images.worlds import Workshop
+
+pytestmark = [pytest.mark.containers, pytest.mark.index]
+
+HARDENED = ["--rm", "--network=none", "--read-only", "--cap-drop=ALL", "--env=HOME=/tmp", "--tmpfs=/tmp"]
+
+
+def said_by(image: str, *command: str) -> str:
+    done = subprocess.run(["docker", "run", *HARDENED, image, *command], capture_output=True, text=True, check=False)
+    return (done.stdout + done.stderr).strip()
+
+
+def test_an_image_runs_hardened_with_its_package_on_the_path(workshop: Workshop) -> None:
+    image = workshop.images.ensure(workshop.six())
+    code = "import six, os, sys; print(six.__version__, os.getuid() > 0, sys.version_info[:2])"
+    assert said_by(image.reference, "python", "-c", code) == "1.16.0 True (3, 10)"
+
+
+def test_an_image_says_in_labels_what_is_in_it(workshop: Workshop) -> None:
+    environment = workshop.six()
+    stored = workshop.engine.find(workshop.images.ensure(environment).reference)
+    assert stored is not None
+    assert stored.labels["org.tfbisect.environment"] == environment.digest
+    assert stored.labels["org.tfbisect.packages"] == '{"six":"1.16.0"}'
+    assert said_by(stored.id, "cat", "/opt/tfbisect/requirements.lock") == environment.lock.strip()
+
+
+def test_an_image_carries_the_real_digits(workshop: Workshop) -> None:
+    image = workshop.images.ensure(workshop.six())
+    listed = said_by(image.reference, "ls", "/opt/tfbisect/datasets/mnist").split()
+    assert listed == [
+        f"{part}-ubyte" for part in ("t10k-images-idx3", "t10k-labels-idx1", "train-images-idx3", "train-labels-idx1")
+    ]
+
+
+def test_callers_at_the_same_time_wait_for_one_build(workshop: Workshop) -> None:
+    environment, steps, lock = workshop.six(), list[BuildProgress](), threading.Lock()
+
+    def note(step: BuildProgress) -> None:
+        with lock:
+            steps.append(step)
+
+    with ThreadPoolExecutor(4) as pool:
+        made = set(pool.map(lambda _: workshop.images.ensure(environment, note), range(4)))
+    assert len(made) == 1
+    assert [step.step for step in steps] == ["installing", "building", "done"]
+
+
+def test_a_release_that_cannot_be_imported_gives_no_image_and_leaves_nothing(workshop: Workshop) -> None:
+    before = all_images()
+    environment = workshop.six("1.15.0")
+    with pytest.raises(NotInstallable, match=r"six 1\.15\.0 is installed but cannot be imported: .*no_such_module"):
+        workshop.images.ensure(environment)
+    assert workshop.engine.find(reference_of(environment)) is None
+    assert {line for line in all_images() - before if "ground" not in line and "system" not in line} == set()
+
+
+def test_an_image_of_another_environment_under_the_same_name_is_not_taken(workshop: Workshop) -> None:
+    environment = workshop.six()
+    ground = workshop.images.ensure(workshop.six("1.14.0"))
+    subprocess.run(["docker", "tag", ground.id, reference_of(environment)], check=True)
+    assert workshop.images.ensure(environment).id != ground.id
+
+
+def test_a_build_that_was_killed_is_made_again(workshop: Workshop, tmp_path: Path) -> None:
+    workshop.six()
+    code = (
+        "import sys, os, docker; from pathlib import Path; from tests.images.worlds import Workshop\n"
+        "from service.execution.docker_images import DockerImages\n"
+        "shop = Workshop(Path(sys.argv[1]), DockerImages(docker.from_env()))\n"
+        "shop.images.ensure(shop.six(), lambda step: step.step == 'building' and os._exit(9))\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert killed.returncode == 9
+    assert workshop.engine.find(reference_of(workshop.six())) is None
+    assert said_by(workshop.images.ensure(workshop.six()).reference, "python", "-c", "import six; print(1)") == "1"
+
+
+def test_a_nearly_full_disk_is_refused_before_anything_is_begun(tmp_path: Path, engine: DockerImages) -> None:
+    workshop = Workshop(tmp_path, engine, disk_reserve_bytes=10**18)
+    with pytest.raises(DiskFull, match="tfbisect images prune"):
+        workshop.images.ensure(workshop.six())
+    assert not (workshop.settings.data_dir / "builds").exists()
+
+
+def test_a_base_that_neither_registry_nor_host_gives_is_no_interpreter(tmp_path: Path, engine: DockerImages) -> None:
+    workshop = Workshop(tmp_path, engine, python_image="localhost:9/python:{python}")
+    grounds = workshop.images.grounds
+    with pytest.raises(NoInterpreter, match=r"Python 3\.2 is needed.*pyenv install 3\.2"):
+        grounds.ensure("3.2")
+
+
+def all_images() -> set[str]:
+    listed = subprocess.run(
+        ["docker", "images", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"], capture_output=True, text=True, check=True
+    )
+    return {line for line in listed.stdout.splitlines() if "tfbisect/tensorflow" not in line}

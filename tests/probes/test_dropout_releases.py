@@ -1,0 +1,40 @@
+"""The dropout probe against real releases in real environments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from service.bisection.outcomes import Answer, RunReport, classify
+from tests.probes.protocol import PROBES, ask
+
+pytestmark = pytest.mark.local
+PROBE = PROBES["dropout"]
+EXAMPLES = Path(__file__).parents[2] / "examples"
+Release = Callable[..., str]
+
+
+def answer(python: str, snippet: str, **parameters: object) -> Answer:
+    answered = ask(python, PROBE, snippet, framework="tensorflow", parameters=parameters)
+    return classify(RunReport("answered", result=answered.result), PROBE.judge)
+
+
+def label(python: str, snippet: str, **parameters: object) -> str:
+    found = answer(python, snippet, **parameters)
+    return str(getattr(found, "label", found))
+
+
+TUTORIAL = (EXAMPLES / "dropout_tutorial.py").read_text("utf-8")
+FIXED = (EXAMPLES / "dropout_tutorial_fixed.py").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("version", "tutorial"),
+    [("1.7.1", "raises:ValueError"), ("1.10.1", "drops"), ("1.12.0", "never-drops"), ("1.13.1", "drops")],
+)
+def test_the_tutorial_answers_as_it_did_for_its_users(release: Release, version: str, tutorial: str) -> None:
+    python = release("tensorflow", version)
+    assert label(python, TUTORIAL) == tutorial
+    assert label(python, FIXED) == "drops"

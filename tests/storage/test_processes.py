@@ -1,0 +1,98 @@
+"""What several processes do at once, and what a killed one leaves behind."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from service.storage.observations import observation_key
+from service.storage.store import Store
+from tests.storage.worlds import REQUEST, SNIPPET, Clock, identity
+
+CLAIM_ALL = """
+import sys
+from service.storage.store import Store
+store = Store.open(sys.argv[1])
+while claimed := store.claim(sys.argv[2], 600):
+    print(claimed)
+"""
+APPEND_AND_COUNT = """
+import sys
+from service.storage.store import Store
+from tests.storage.worlds import IDENTITY, REPORT
+store = Store.open(sys.argv[1])
+for number in range(100):
+    store.append_event(sys.argv[2], "progress", {"writer": sys.argv[3]})
+    store.append_observation(IDENTITY, number, REPORT)
+"""
+WORK_FOR_EVER = """
+import itertools, sys
+from service.storage.store import Store
+from tests.storage.worlds import REPORT, identity
+store = Store.open(sys.argv[1])
+claimed = store.claim("doomed", 60)
+for number in itertools.count():
+    kept = store.append_observation(identity(str(number)), 0, REPORT)
+    store.link(claimed, kept.id)
+    seq = store.append_event(claimed, "observation", {"number": number})
+    print(number, seq, flush=True)
+"""
+
+
+def start(code: str, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True)
+
+
+def test_processes_never_claim_one_bisection_twice(store: Store, url: str) -> None:
+    ids = [store.create_bisection(REQUEST, SNIPPET).bisection.id for _ in range(40)]
+    claimers = [start(CLAIM_ALL, url, f"claimer {number}") for number in range(4)]
+    claimed = [line for claimer in claimers for line in claimer.communicate()[0].split()]
+    assert sorted(claimed) == ids
+
+
+def test_processes_number_events_without_gaps_and_keep_one_observation_each(store: Store, url: str) -> None:
+    one = store.create_bisection(REQUEST, SNIPPET).bisection.id
+    writers = [start(APPEND_AND_COUNT, url, one, str(number)) for number in range(3)]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
+    for writer in writers:
+        writer.communicate()
+    assert [event.seq for event in store.events_after(one)] == list(range(1, 301))
+    key = observation_key(identity("1.12.0"))
+    assert [kept.repeat for kept in store.observations([key])[key]] == list(range(100))
+
+
+@pytest.mark.parametrize("after", [1, 7, 30])
+def test_a_killed_coordinator_loses_nothing_that_it_had_stored(url: str, after: int) -> None:
+    clock = Clock()
+    with Store.open(url, clock=clock) as store:
+        one = store.create_bisection(REQUEST, SNIPPET).bisection.id
+    worker = start(WORK_FOR_EVER, url)
+    assert worker.stdout is not None
+    said = [worker.stdout.readline() for _ in range(after)]
+    worker.send_signal(signal.SIGKILL)
+    said += worker.communicate()[0].splitlines(keepends=True)
+    assert worker.returncode == -signal.SIGKILL
+    complete = [line.split() for line in said if line.endswith("\n")]
+    with Store.open(url) as store:
+        kept = {used.observation.identity.release for used in store.linked_observations(one)}
+        seqs = [event.seq for event in store.events_after(one)]
+        assert {number for number, _ in complete} <= kept
+        assert seqs == list(range(1, len(seqs) + 1))
+        assert int(complete[-1][1]) <= seqs[-1]
+
+
+def test_a_killed_coordinators_bisection_is_taken_up_again(url: str, clock: Clock) -> None:
+    with Store.open(url, clock=clock) as store:
+        one = store.create_bisection(REQUEST, SNIPPET).bisection.id
+        worker = start(WORK_FOR_EVER, url)
+        assert worker.stdout is not None
+        worker.stdout.readline()
+        worker.kill()
+        worker.communicate()
+        assert store.claim("next", 60) is None
+        clock.now = store.bisection(one).started_at or clock.now
+        clock.pass_seconds(3600)
+        assert store.claim("next", 60) == one
