@@ -49,7 +49,7 @@ class Plot:
     rows: tuple[Tick, ...]
     columns: tuple[Tick, ...]
     changes: tuple[float, ...]
-    """Where a change lies, between two columns."""
+    """Where a change lies: just before the release that shows it first."""
     series: tuple[tuple[str, str], ...]
     """Name and shape."""
     says: str
@@ -107,7 +107,8 @@ def draw(
     steps = {release: LEFT + (WIDTH - LEFT - RIGHT) * (i + 0.5) / max(1, len(shown)) for i, release in enumerate(shown)}
     marks = tuple(_marks(steps, values, tones, (low, high)))
     series = tuple(zip(values, SHAPES, strict=False))
-    crossed = [(steps[before] + steps[after]) / 2 for before, after in changes if before in steps and after in steps]
+    half = (WIDTH - LEFT - RIGHT) / max(1, len(shown)) / 2
+    crossed = [steps[after] - half for before, after in changes if before in steps and after in steps]
     says = f"{', '.join(values)} from {low:.4g} to {high:.4g} over {len(shown)} releases"
     return Plot(marks, _rows(low, high), _columns(steps), tuple(crossed), series, says)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from packaging.version import Version
@@ -11,14 +11,19 @@ from packaging.version import Version
 from service.bisection.releases import MAINLINE, ReleaseTree
 from service.web.tones import tones_of
 
-State = Literal["measured", "inferred", "running", "untestable", "waiting"]
+State = Literal["measured", "inferred", "running", "untestable", "waiting", "not asked"]
 STATES: Mapping[State, str] = {
     "measured": "a container ran this release",
     "inferred": "both neighbours agree, so this one was not run",
     "running": "a container runs this release now",
     "untestable": "this release cannot answer; open it to see why",
     "waiting": "not asked yet",
+    "not asked": "nothing was concluded of this release: its branch was not looked into",
 }
+PAGE_WIDTH, WIDEST_COLUMN, NARROWEST_COLUMN = 1150, 172, 64
+"""Pixels, as app.css lays columns out."""
+FLAG_PIXELS, LETTER_PIXELS = 40, 7
+HIGHEST_FLAGS = 4
 PLACES: tuple[State, ...] = ("measured", "inferred", "untestable")
 """The states that a segment lists its releases by."""
 
@@ -60,14 +65,14 @@ class Marker:
     unasked: tuple[str, ...] = ()
     """Releases that are still to be measured; empty once the change is pinned."""
     level: int = 0
-    """0 or 1: markers of neighbouring columns take turns, so that their flags do not overlap."""
+    """How far the flag is raised, so that it does not cover its neighbour's."""
 
     @property
     def says(self) -> str:
         """Return the flag's words."""
         first = next(iter(self.between), self.after)
         if self.unasked:
-            return f"{self.kind} after {self.before}, by {self.after}"
+            return f"{self.kind} by {self.after}"
         return f"{self.kind} in {self.after}" if first == self.after else f"{self.kind} in {first} to {self.after}"
 
 
@@ -103,9 +108,10 @@ class Timeline:
         return tuple(step for column in self.columns for step in (column.step, *column.branch))
 
     @property
-    def two_levels(self) -> bool:
-        """Say whether any flag is raised above its neighbour's."""
-        return any(column.step.marker is not None and column.step.marker.level for column in self.columns)
+    def levels(self) -> int:
+        """Return how many rows of flags there are."""
+        markers = [column.step.marker for column in self.columns if column.step.marker is not None]
+        return max((marker.level + 1 for marker in markers), default=0)
 
     @property
     def says(self) -> str:
@@ -127,6 +133,8 @@ class Knowledge:
     tree: ReleaseTree | None = None
     """All releases of the bisection: those the verdict does not mention are waiting. None: what it mentions."""
     running: Collection[str] = ()
+    is_over: bool = False
+    """Nothing more will be asked."""
     expected: Collection[str] = ()
     outcomes: Sequence[str] = ()
     """The labels that the probe declares, in its order."""
@@ -171,7 +179,8 @@ def _cell(
     knowledge: Knowledge,
 ) -> Cell:
     """Return the cell of one release."""
-    state, outcome = placed.get(release, ("waiting", ""))
+    nothing: tuple[State, str] = ("not asked" if knowledge.is_over else "waiting", "")
+    state, outcome = placed.get(release, nothing)
     if release in knowledge.running and state in ("waiting", "inferred"):
         state, outcome = "running", ""
     return Cell(
@@ -226,15 +235,17 @@ def tree_in(verdict: Mapping[str, Any]) -> ReleaseTree:
 
 
 def _staggered(columns: Sequence[Column]) -> tuple[Column, ...]:
-    """Give flags of neighbouring columns different levels."""
-    staggered: list[Column] = []
-    last = (-9, 0)
-    for index, column in enumerate(columns):
-        marker = column.step.marker
-        if marker is not None:
-            level = 1 - last[1] if index - last[0] == 1 else 0
-            last = (index, level)
-            step = Step(column.step.cell, Marker(**{**vars(marker), "level": level}))
-            column = Column(step, column.branch)  # noqa: PLW2901  # the same column, its flag raised
-        staggered.append(column)
-    return tuple(staggered)
+    """Raise each flag to the lowest row where nothing is in its way."""
+    column_pixels = min(WIDEST_COLUMN, max(NARROWEST_COLUMN, PAGE_WIDTH / max(1, len(columns))))
+    ends = [0.0] * HIGHEST_FLAGS
+    return tuple(_raised(column, index * column_pixels, ends) for index, column in enumerate(columns))
+
+
+def _raised(column: Column, left: float, ends: list[float]) -> Column:
+    """Place the flag of one column; `ends` says where the flags of each row end so far, and is updated."""
+    marker = column.step.marker
+    if marker is None:
+        return column
+    level = next((row for row, end in enumerate(ends) if end <= left), len(ends) - 1)
+    ends[level] = left + FLAG_PIXELS + LETTER_PIXELS * len(marker.says)
+    return Column(Step(column.step.cell, replace(marker, level=level)), column.branch)

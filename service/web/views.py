@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from service.bisection.releases import ReleaseTree, tree_of
+from service.bisection.releases import MAINLINE, ReleaseTree, tree_of
 from service.catalog.releases import Catalog, CatalogRelease
 from service.errors import TfbisectError
 from service.storage.records import Bisection, LinkedObservation
@@ -23,6 +23,10 @@ from service.web.readings import Reading, verdict_of
 from service.web.timeline import Knowledge, Timeline, timeline_of
 
 REMEMBERED_SECONDS = 300.0
+LONGEST_LINE = 170
+LONGEST_ROW = 70
+"""Letters of a verdict on its page and in a list; a longer one is said in short."""
+NAMED_CHANGES = 4
 
 
 class KnownReleases:
@@ -116,6 +120,7 @@ class Views:
         knowledge = Knowledge(
             tree=tree,
             running=running,
+            is_over=is_finished(bisection),
             expected=probe.expected if probe else (),
             outcomes=tuple(probe.outcomes) if probe else (),
             dates=self.releases.dates(bisection.package) if outlook else {},
@@ -128,7 +133,7 @@ class Views:
         return {
             "bisection": bisection,
             "title": title_of(bisection),
-            "summary": headline(bisection, verdict),
+            "summary": headline(bisection, verdict, LONGEST_ROW),
             "timeline": self.timeline(bisection, verdict),
         }
 
@@ -164,19 +169,33 @@ def _environment(
     return between(runs[before][0].observation.report, runs[after][0].observation.report, package)
 
 
-def headline(bisection: Bisection, verdict: Mapping[str, Any]) -> str:
-    """Return a bisection in one sentence."""
+def headline(bisection: Bisection, verdict: Mapping[str, Any], longest: int = LONGEST_LINE) -> str:
+    """Return a bisection in one sentence, in short where the whole would be too long."""
     said = str(verdict.get("summary", ""))
+    if len(said) > longest and verdict.get("changes"):
+        said = in_short(verdict["changes"])
     match bisection.status:
         case "queued":
             return "Waiting for its turn"
         case "running":
-            return said if verdict.get("changes") else "Looking for changes"
+            return f"So far: {in_short(verdict['changes'])}" if verdict.get("changes") else "Looking for changes"
         case "failed":
-            return str((bisection.error or {}).get("detail") or said or "It ended without a verdict")
+            return str((bisection.error or {}).get("title") or "No verdict")
         case "cancelled":
-            return f"Cancelled. So far: {said}" if said else "Cancelled before anything was known"
+            return f"Cancelled. So far: {in_short(verdict['changes'])}" if verdict.get("changes") else "Cancelled"
     return said or "Done"
+
+
+def in_short(changes: Sequence[Mapping[str, Any]]) -> str:
+    """Return changes in few words, those of the mainline first."""
+    mainline = [change for change in changes if change["line"] == MAINLINE]
+    said = [
+        f"{change['kind']} {'by' if change.get('unasked') else 'in'} {change['after']}"
+        for change in mainline or changes
+    ]
+    more = len(changes) - len(said[:NAMED_CHANGES])
+    words = ", ".join(said[:NAMED_CHANGES]) + (f" and {more} more" if more else "")
+    return words[:1].upper() + words[1:]
 
 
 def title_of(bisection: Bisection) -> str:
