@@ -6,7 +6,7 @@ import logging
 import sys
 import threading
 from collections.abc import Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from functools import cached_property
 from typing import Any
 
@@ -22,9 +22,12 @@ from service.catalog.releases import Catalog
 from service.coordinator import Coordinator
 from service.errors import Unavailable
 from service.execution.choice import Choice, choose_runner
+from service.execution.datasets import fetch_datasets
 from service.execution.docker_images import DockerImages
 from service.execution.docker_runner import DockerRunner
 from service.execution.engine import connect
+from service.execution.executors import DaskCluster, RemoteRuns, executor
+from service.execution.hardening import accelerators_of
 from service.execution.images import LABEL, images_for
 from service.execution.limits import limits_of
 from service.execution.local_runner import LocalRunner
@@ -98,25 +101,48 @@ class House:
             self.environments,
             images_for(self.settings, self.environments, DockerImages(client)),
             limits_of(self.settings),
+            harness_source=self._harness_source,
+            warm=self.settings.warm_runs,
             runtime=self.settings.container_runtime,
+            accelerators=accelerators_of(self.settings),
         )
 
     def _local_runner(self) -> Runner:
-        return LocalRunner(self.environments, limits_of(self.settings), self.settings.data_dir, find_interpreter)
+        folder = self.settings.data_dir
+        return LocalRunner(
+            self.environments,
+            limits_of(self.settings),
+            folder,
+            find_interpreter,
+            datasets=lambda: fetch_datasets(folder / "datasets", self.environments.catalog.index),
+            harness_source=self._harness_source,
+            warm=self.settings.warm_runs,
+        )
 
-    def _execute(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
-        """Run a probe by whatever runner there is; it is chosen when the first run needs it."""
-        return self.runner.run(request, cancelled)
+    @property
+    def _harness_source(self) -> str:
+        """Return what every probe runs in."""
+        return next(iter(self.probes.values())).harness_source
+
+    @cached_property
+    def cluster(self) -> DaskCluster:
+        """Return the workers of the scheduler that the settings name."""
+        return DaskCluster(self.settings.scheduler)
+
+    def execute(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
+        """Run a probe: on the scheduler's workers, else by the runner here, chosen when the first run needs it."""
+        runs = RemoteRuns(self.cluster) if self.settings.scheduler else self.runner.run
+        return runs(request, cancelled)
 
     @cached_property
     def executor(self) -> Executor:
-        """Return the pool; a run is a container or a process, so its threads only wait."""
-        return ThreadPoolExecutor(self.settings.workers, thread_name_prefix="run")
+        """Return the pool that the coordinator waits with."""
+        return executor(self.settings)
 
     @cached_property
     def laboratory(self) -> Laboratory:
         """Return what answers questions."""
-        return Laboratory(self.store, self.environments, self._execute, self.settings.timeout_seconds)
+        return Laboratory(self.store, self.environments, self.execute, self.settings.timeout_seconds)
 
     @cached_property
     def coordinator(self) -> Coordinator:
@@ -156,6 +182,8 @@ class House:
         """Stop what was started."""
         if "executor" in self.__dict__:
             self.executor.shutdown(cancel_futures=True)
+        if "cluster" in self.__dict__:
+            self.cluster.close()
         if "runner" in self.__dict__:
             self.runner.close()
         if "store" in self.__dict__:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from service.bootstrap import House, set_up_logging
 from service.coordinator import Finished, Listener, Silent
 from service.doctor import examine, setting_rows
 from service.errors import BadInput, NotFound, ReplayError, TfbisectError
+from service.execution.executors import serve_worker
 from service.execution.runner import Hardware
 from service.intake import BisectionRequest
 from service.replay import SHAPE, read_table, run_world, said, usual_expectation
@@ -311,6 +313,17 @@ def serve(
     set_up_logging()
     with house(scheduler=scheduler) as opened:
         serve_until_stopped(opened, host, port)
+
+
+@app.command()
+def worker(
+    scheduler: Annotated[str, typer.Argument(help="address of a Dask scheduler, such as tcp://host:8786")],
+) -> None:
+    """Offer this machine to a scheduler: it runs the probes of a service elsewhere."""
+    set_up_logging()
+    with house() as opened:
+        opened.runner  # noqa: B018 - chosen now: a machine without one says so at once
+        asyncio.run(serve_worker(scheduler, opened.execute, opened.settings))
 
 
 @app.command()

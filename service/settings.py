@@ -53,6 +53,11 @@ class Settings(BaseSettings):
     output_bytes: PositiveInt = Field(256 * 1024, description="how much of a run's printing is kept")
     flood_bytes: PositiveInt = Field(64 * MIB, description="printing beyond which a run is stopped")
     warm_runs: int = Field(2, ge=0, le=64, description="runs kept ready ahead of need, framework imported; 0: none")
+    scheduler: str = Field("", description="address of a Dask scheduler whose workers run; empty: this process does")
+    gpus: int = Field(0, ge=0, le=64, description="runs on an accelerator at once; 0: this machine has none to offer")
+    gpu_devices: int = Field(1, ge=-1, description="accelerators that one run is given; -1: all")
+    gpu_runtime: str = Field("", description="the engine's runtime for accelerators, such as nvidia")
+    gpu_memory_bytes: PositiveInt = Field(8 * GIB, description="main memory of one run on an accelerator")
     container_runtime: str = Field("", description="the engine's runtime, such as runsc; empty: its default")
     disk_reserve_bytes: PositiveInt = Field(4 * GIB, description="free disk below which no image is built")
 
