@@ -112,6 +112,10 @@ class Context(object):
         """Return what is being handled."""
         return sys.exc_info()
 
+    def described(self, raised):
+        """Return what was raised as facts; kind "refused" where it is the snippet's own mistake."""
+        return result_of_raised(self, raised.exc_info)
+
     def set_seed(self, seed):
         """Seed every source of random numbers."""
         set_seed(self, seed)

@@ -1,7 +1,6 @@
 """The check that the Keras author posted in the thread: constant ones through Dropout in a functional model."""
 
 import numpy
-
 from tfbisect_keras import keras_modules
 from tfbisect_losses import Batch, compile_still
 

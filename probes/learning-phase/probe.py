@@ -1,11 +1,10 @@
 """What a custom layer is told about the phase, in three ways of asking, in models of three kinds.
 
-The layer turns its answers into its output, 4 * in_train_phase + 2 * learning_phase + training, and a Dense layer behind it
-passes the sum on; the model's loss is that sum, so that fit and evaluate hand it over themselves.
+The layer turns its answers into its output, 4 * in_train_phase + 2 * learning_phase + training, and a Dense layer
+behind it passes the sum on; the model's loss is that sum, so that fit and evaluate hand it over themselves.
 """
 
 import numpy
-
 from tfbisect_keras import keras_modules
 from tfbisect_losses import Batch, compile_still
 
@@ -79,6 +78,13 @@ def spy(context, keras, asks):
                 total = total + 2.0 * ones * number(backend.learning_phase())
             if "in_train_phase" in asks:
                 total = total + 4.0 * backend.in_train_phase(ones, 0.0 * ones)
+            if hasattr(total, "set_shape"):
+                total.set_shape(inputs.shape)  # Old releases forget it in in_train_phase.
+            try:
+                # Keras of TensorFlow 1 asks tensors whether they depend on the phase, and sums forget it.
+                total._uses_learning_phase = True
+            except AttributeError:
+                pass  # Eager tensors have no such attribute, and need none.
             return total
 
         def compute_output_shape(self, input_shape):
