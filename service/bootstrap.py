@@ -15,23 +15,30 @@ import structlog
 from service.bisection.outcomes import RunReport
 from service.catalog.environments import Environments
 from service.catalog.interpreters import find_interpreter, installed_interpreters
+from service.catalog.overview import release_rows
 from service.catalog.probes import Probe, load_probes
+from service.catalog.ranges import parse_releases, select
 from service.catalog.releases import Catalog
 from service.coordinator import Coordinator
+from service.errors import Unavailable
 from service.execution.choice import Choice, choose_runner
 from service.execution.docker_images import DockerImages
 from service.execution.docker_runner import DockerRunner
 from service.execution.engine import connect
-from service.execution.images import images_for
+from service.execution.images import LABEL, images_for
 from service.execution.limits import limits_of
 from service.execution.local_runner import LocalRunner
-from service.execution.runner import Runner, RunRequest
+from service.execution.runner import Hardware, Runner, RunRequest
 from service.intake import Intake
 from service.measuring import Laboratory
 from service.resources import resource_dir
 from service.settings import Settings
+from service.storage.records import ADMIN
 from service.storage.store import Store
 from service.submission import Submission
+from service.web.readings import Readings
+from service.web.reports import markdown
+from service.web.views import Views
 
 
 class House:
@@ -76,6 +83,15 @@ class House:
         """Return what runs a probe."""
         return self.runner_choice.runner
 
+    def engine_problem(self) -> str | None:
+        """Say what keeps bisections from being run, or None."""
+        try:
+            if self.runner.name == "docker":
+                connect().close()
+        except Unavailable as error:
+            return error.message
+        return None
+
     def _docker_runner(self, client: Any) -> Runner:
         return DockerRunner(
             client,
@@ -111,6 +127,30 @@ class House:
     def submission(self) -> Submission:
         """Return the way in."""
         return Submission(self.store, self.intake, self.coordinator)
+
+    def release_rows(self, package: str, hardware: Hardware, only: str) -> list[dict[str, Any]]:
+        """Return the catalog as rows; see catalog/overview.py."""
+        known = self.catalog.releases(package)
+        if only:
+            chosen = set(select(parse_releases(only), known))
+            known = tuple(release for release in known if release.version in chosen)
+        return release_rows(package, hardware, known, self.environments, self._built_images())
+
+    def markdown(self, bisection_id: str) -> str:
+        """Return the report of a bisection, as the web service gives it."""
+        readings = Readings(self)
+        reading = readings.reading(bisection_id, ADMIN)
+        source = self.store.snippet(reading.bisection.snippet_digest)
+        address = self.settings.public_url or "http://127.0.0.1:8000"
+        return markdown(reading, Views(self).of(reading, readings.outlook(reading)), source, address)
+
+    def _built_images(self) -> Mapping[str, str]:
+        """Return the references of the images that are built, by environment digest; none where no engine answers."""
+        try:
+            found = DockerImages(connect()).labelled(f"{LABEL}environment")
+        except Unavailable:
+            return {}
+        return {image.labels[f"{LABEL}environment"]: image.references[0] for image in found if image.references}
 
     def close(self) -> None:
         """Stop what was started."""

@@ -14,11 +14,16 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from service.bisection.policy import Branches, Policy
 from service.bootstrap import House, set_up_logging
 from service.coordinator import Finished, Listener, Silent
-from service.errors import BadInput, NotFound, TfbisectError
+from service.doctor import examine, setting_rows
+from service.errors import BadInput, NotFound, ReplayError, TfbisectError
+from service.execution.runner import Hardware
 from service.intake import BisectionRequest
+from service.replay import SHAPE, read_table, run_world, said, usual_expectation
 from service.settings import Settings
+from service.storage.schema import upgrade
 from service.terminal import LiveProgress, PlainProgress, verdict_lines
 
 app = typer.Typer(
@@ -119,13 +124,13 @@ def run(
     releases: Annotated[
         str, typer.Option(help="1.9..1.14 (both ends; 1.14 means every 1.14.z), 1.9.., ..2.3, or 1.10.1,1.11.0")
     ] = "",
-    hardware: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    hardware: Annotated[Hardware, typer.Option(help="cpu or cuda")] = "cpu",
     probe: Annotated[str, typer.Option(help="what is asked of each release; see the probes in the README")] = "dropout",
     input_shape: Annotated[str | None, typer.Option(help="shape of one input, such as 28,28")] = None,
     resolution: Annotated[
         int | None, typer.Option(help="find every behaviour that lasts N mainline releases; 1 measures all")
     ] = None,
-    branches: Annotated[str, typer.Option(help="patch releases: none, tips or all")] = "tips",
+    branches: Annotated[Branches, typer.Option(help="patch releases: none, tips or all")] = "tips",
     repeats: Annotated[int | None, typer.Option(help="runs on each side of a change")] = None,
     variant: Annotated[
         list[str] | None, typer.Option(help="a variant that runs beside the snippet; repeatable")
@@ -216,7 +221,7 @@ def show(
         if as_json:
             print(json.dumps(row.verdict, indent=2))
         elif markdown:
-            raise NotImplementedError
+            print(opened.markdown(bisection_id))
         else:
             expected = opened.intake.probe(row.request["probe"]).expected
             for line in verdict_lines(row.verdict, expected):
@@ -224,9 +229,54 @@ def show(
 
 
 @app.command()
+def replay(
+    file: Annotated[str, typer.Argument(help="JSON table of outcomes, oldest release first; - reads standard input")],
+    resolution: Annotated[int | None, typer.Option(min=1, help="as for run")] = None,
+    branches: Annotated[Branches, typer.Option(help="none, tips or all")] = "tips",
+    workers: Annotated[int, typer.Option(min=1, max=256, help="runs at once in a round")] = 1,
+    seed: Annotated[int, typer.Option(help="for rows with probabilities")] = 0,
+    expected: Annotated[
+        list[str] | None, typer.Option(help="an outcome that is right; repeatable; default: drops, or good")
+    ] = None,
+    complete: Annotated[bool, typer.Option("--complete", help="measure also what could be inferred")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the verdict, runs and rounds as JSON")] = False,
+) -> None:
+    """Plan against a table of outcomes instead of containers, and print each round.
+
+    A row is `{"release": "1.12.0", "outcome": "drops"}`, `{"release": …, "outcomes": {"drops": 0.9, "flips": 0.1}}`
+    or `{"release": …, "untestable": "no wheel"}`.
+    """
+    world = read_table(_table_in(file))
+    right = frozenset(expected) if expected else usual_expectation(world)
+    policy = Policy(expected=right, resolution=resolution, branches=branches, workers=workers, complete=complete)
+    result = run_world(world, policy, seed)
+    if as_json:
+        print(json.dumps(result.to_json(), indent=2))
+        return
+    for step in result.rounds:
+        runs = ", ".join(f"{run.release} {run.purpose}: {said(answer)}" for run, answer in step.runs)
+        out.print(f"round {step.number}  {runs}", markup=False)
+    out.print()
+    for line in verdict_lines(result.to_json()["verdict"], right):
+        out.print(line)
+
+
+def _table_in(file: str) -> object:
+    """Return the JSON in a file.
+
+    Raises:
+        ReplayError: it is no JSON; the message names the line.
+    """
+    try:
+        return json.loads(read_snippet(file))
+    except ValueError as error:
+        raise ReplayError(f"{file} is no JSON: {error}; write {SHAPE}.") from None
+
+
+@app.command()
 def releases(
     package: Annotated[str, typer.Option(help="package whose releases are listed")] = "tensorflow",
-    hardware: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    hardware: Annotated[Hardware, typer.Option(help="cpu or cuda")] = "cpu",
     only: Annotated[str, typer.Option("--releases", help="a range, such as 1.9..1.14")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="rows as JSON")] = False,
 ) -> None:
@@ -256,7 +306,7 @@ def serve(
     scheduler: Annotated[str | None, typer.Option(help="address of a Dask scheduler, for several machines")] = None,
 ) -> None:
     """Serve the API and the web pages, with coordinator and scheduler in this process."""
-    from service.serving import serve_until_stopped
+    from service.serving import serve_until_stopped  # noqa: PLC0415 - the web stack costs every other command 0.3 s
 
     set_up_logging()
     with house(scheduler=scheduler) as opened:
@@ -269,8 +319,6 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:
     """Say what works on this machine, and what to do about what does not."""
-    from service.doctor import examine, setting_rows
-
     with house() as opened:
         if settings:
             _print_settings(setting_rows(opened.settings), as_json=as_json)
@@ -303,8 +351,6 @@ def _print_settings(rows: list[dict[str, Any]], *, as_json: bool) -> None:
 @db_app.command("upgrade")
 def db_upgrade() -> None:
     """Bring the database to this version's schema."""
-    from service.storage.store import upgrade
-
     settings = Settings()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     upgrade(settings.store_url)

@@ -6,6 +6,7 @@ next one claims the bisection again and goes on from the observations that are t
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import threading
@@ -376,7 +377,9 @@ def conclude(case: Case, bisection_id: str, tracks: Sequence[Progress], status: 
     verdict = current_verdict(case.tree, subject.answers, case.policy)
     fault = no_verdict(verdict, subject) if status == DONE else None
     ending: Ending = "failed" if fault else status
-    return Finished(ending, _verdict_json(case, bisection_id, subject, verdict, ending), fault and problem(fault))
+    return Finished(
+        ending, _verdict_json(case, bisection_id, subject, verdict, ending), problem(fault) if fault else None
+    )
 
 
 def no_verdict(verdict: Verdict, progress: Progress) -> TfbisectError | None:
@@ -402,7 +405,8 @@ def _reasons(verdict: NothingTestable) -> str:
 def _fails_everywhere(outcome: str, progress: Progress) -> str:
     """Say that the snippet is at fault, with what it failed by."""
     detail = next(
-        (answer.detail for answers in progress.answers.values() for answer in answers if isinstance(answer, Outcome)), ""
+        (answer.detail for answers in progress.answers.values() for answer in answers if isinstance(answer, Outcome)),
+        "",
     )
     return (
         f"the snippet fails in every release that was tried ({outcome}), so it says nothing about any of them; "
@@ -410,7 +414,9 @@ def _fails_everywhere(outcome: str, progress: Progress) -> str:
     )
 
 
-def _verdict_json(case: Case, bisection_id: str, progress: Progress, verdict: Verdict, status: Ending) -> dict[str, Any]:
+def _verdict_json(
+    case: Case, bisection_id: str, progress: Progress, verdict: Verdict, status: Ending
+) -> dict[str, Any]:
     """Say a verdict in the contract's JSON."""
     facts = VerdictFacts(
         id=bisection_id,
@@ -424,8 +430,17 @@ def _verdict_json(case: Case, bisection_id: str, progress: Progress, verdict: Ve
         executed=progress.executed,
         reused=progress.reused,
         lost=progress.lost,
+        options=_options(case),
+        absent=case.absent,
     )
     return to_json(verdict, facts)
+
+
+def _options(case: Case) -> tuple[str, ...]:
+    """Return the command-line options that ask the same question again."""
+    shape = case.request.input_shape
+    given = [f"--set={name}={json.dumps(value)}" for name, value in sorted(case.request.parameters.items())]
+    return (*(("--input-shape", ",".join(map(str, shape))) if shape else ()), *given)
 
 
 def problem(error: TfbisectError) -> dict[str, Any]:

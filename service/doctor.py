@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from sqlalchemy import make_url
+
 from service.catalog.interpreters import installed_interpreters
 from service.errors import TfbisectError
 from service.settings import GIB, Settings
@@ -48,7 +50,7 @@ def _data_folder(house: House) -> tuple[State, str]:
 
 def _database(house: House) -> tuple[State, str]:
     house.store.ping()
-    return "ok", house.store.place()
+    return "ok", f"{make_url(house.settings.store_url).render_as_string(hide_password=True)} (TFBISECT_DATABASE_URL)"
 
 
 def _disk(house: House) -> tuple[State, str]:

@@ -56,6 +56,18 @@ class Settings(BaseSettings):
     container_runtime: str = Field("", description="the engine's runtime, such as runsc; empty: its default")
     disk_reserve_bytes: PositiveInt = Field(4 * GIB, description="free disk below which no image is built")
 
+    public_url: str = Field("", description="address under which users reach the web service; empty: as they asked")
+    allowed_hosts: str = Field(
+        "", description="names the web service answers to beside localhost and IP addresses, comma-separated; * for any"
+    )
+    require_token: bool = Field(False, description="ask for a token (`tfbisect tokens create`)")
+    anonymous_read: bool = Field(False, description="with require_token: public bisections are read without one")
+    body_bytes: PositiveInt = Field(256 * 1024, description="largest request body of the web service")
+    submissions_per_minute: PositiveInt = Field(60, description="submissions per token or address")
+    submissions_per_hour: PositiveInt = Field(600, description="submissions per token or address")
+    queued_at_most: PositiveInt = Field(500, description="bisections waiting at once; more are told to come back")
+    streams_per_client: PositiveInt = Field(100, description="event streams open at once per token or address")
+
     @property
     def store_url(self) -> str:
         """Return the database's URL."""

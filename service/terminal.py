@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from service.bisection.outcomes import Answer, Lost, Outcome, Refused, Untestable
+from service.bisection.releases import MAINLINE
 from service.intake import Case
 from service.measuring import Measurement
 
@@ -198,18 +199,23 @@ def untestable_lines(verdict: Mapping[str, Any]) -> Iterable[Text]:
 def timeline_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> Iterable[Text]:
     """Draw one row per release, line by line, with a mark before each change."""
     marks = {(change["line"], change["after"]): change for change in verdict["changes"]}
+    on_mainline = {
+        release
+        for segment in verdict["segments"]
+        if segment["line"] == MAINLINE
+        for release, _ in segment_releases(segment)
+    }
     shown_line = ""
     for segment in verdict["segments"]:
         line = segment["line"]
         for release, how in segment_releases(segment):
-            if line != "mainline" and (release == segment["from"]) and line != shown_line and how == "measured":
-                # A branch starts at a mainline release, which is drawn there already.
-                yield Text(f"  {line + '.z':<10}", style="bold")
-                shown_line = line
-                continue
-            heading = line if line != shown_line else ""
+            if line != MAINLINE and release in on_mainline:
+                continue  # a branch starts at a mainline release, which stands above already
+            row = Text(f"  {line if line != shown_line else '':<10}")
             shown_line = line
-            yield _timeline_row(heading, release, segment["outcome"], how, marks.get((line, release)), expected)
+            change = marks.get((line, release))
+            row.append("▶ " if change else "  ", style=STYLES[change["kind"]] if change else "")
+            yield row + _release_text(release, segment["outcome"], how, expected) + _change_text(change)
 
 
 def segment_releases(segment: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -218,17 +224,18 @@ def segment_releases(segment: Mapping[str, Any]) -> list[tuple[str, str]]:
     return sorted(known, key=lambda item: release_order(item[0]))
 
 
-def _timeline_row(
-    heading: str, release: str, outcome: str, how: str, change: Mapping[str, Any] | None, expected: frozenset[str]
-) -> Text:
-    """Draw one release of the timeline."""
-    row = Text(f"  {heading:<10}")
-    row.append("▶ " if change else "  ", style=STYLES.get(change["kind"], "") if change else "")
-    row.append(f"{release:<12}")
+def _release_text(release: str, outcome: str, how: str, expected: frozenset[str]) -> Text:
+    """Say what is known of one release, and how."""
+    row = Text(f"{release:<12}")
     word = outcome if how != "untestable" else "untestable"
     row.append(f"{word:<18}", style=answer_style(outcome, expected) if how == "measured" else "dim")
-    row.append(how if how != "measured" else "", style="dim")
-    if change:
-        gap = f" (between {change['before']} and {change['after']}: not measured)" if change["between"] else ""
-        row.append(f"{change['kind']} in {change['after']}{gap}", style=STYLES.get(change["kind"], ""))
+    row.append("inferred  " if how == "inferred" else "", style="dim")
     return row
+
+
+def _change_text(change: Mapping[str, Any] | None) -> Text:
+    """Say what changes at a release."""
+    if change is None:
+        return Text()
+    gap = f" at the latest: {', '.join(change['between'])} could not be measured" if change["between"] else ""
+    return Text(f"{change['kind']} in {change['after']}{gap}", style=STYLES[change["kind"]])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from math import ceil, log2, pow
 from typing import Literal
 
 from service.bisection.known import Known
 from service.bisection.lines import Bracket, Line, coarse_to_fine, survey_posts, survey_wants, tip_wants
 from service.bisection.releases import MAINLINE
+from service.bisection.settling import FLAKY
+from service.bisection.verdict import Change
 
 Purpose = Literal["settle", "bisect", "survey", "confirm", "tip", "repeat", "complete"]
 
@@ -56,7 +58,7 @@ class Agenda:
 
     def at_least(self) -> int:
         """Return how many runs are still to be made, whatever they answer."""
-        deeper = sum(int(log2(len(entry.bracket) + 1)) - 1 for entry in self.brackets)
+        deeper = sum(int(math.log2(len(entry.bracket) + 1)) - 1 for entry in self.brackets)
         return len(self.certain()) + deeper
 
     def now(self, workers: int) -> list[PlannedRun]:
@@ -129,11 +131,31 @@ def _tips(known: Known) -> tuple[PlannedRun, ...]:
 
 def _confirm(known: Known, pinned: Iterable[OpenBracket]) -> Iterator[PlannedRun]:
     """Return the further answers that the two neighbours of each change need, each neighbour's next one first."""
-    needed = known.neighbour_answers
-    neighbours = dict.fromkeys(
-        entry.line.releases[index] for entry in pinned for index in (entry.bracket.before, entry.bracket.after)
-    )
-    return _rounds(known, dict.fromkeys(neighbours, needed), "confirm")
+    wanted: dict[str, int] = {}
+    for entry in pinned:
+        sides = (entry.bracket.before, entry.bracket.after)
+        needed = known.answers_beside(FLAKY in {entry.line.labels[side] for side in sides})
+        for side in sides:
+            release = entry.line.releases[side]
+            wanted[release] = max(needed, wanted.get(release, 0))
+    return _rounds(known, wanted, "confirm")
+
+
+def doubts(known: Known, changes: Iterable[Change]) -> tuple[PlannedRun, ...]:
+    """Return another run for the weaker side of each change that noise leaves in doubt; none where none was seen."""
+    if not known.noise and not any(reading.label == FLAKY for reading in known.readings.values()):
+        return ()
+    enough = 1 - known.policy.false_alarm_rate
+    unsure = [change for change in changes if change.confidence is not None and change.confidence < enough]
+    weaker = dict.fromkeys(release for change in unsure for release in _weaker_sides(known, change))
+    return tuple(PlannedRun(release, known.reading(release).tally.answers, "confirm") for release in weaker)
+
+
+def _weaker_sides(known: Known, change: Change) -> list[str]:
+    """Return the side of a change whose answers are less clear, or both if they are alike; none that is exhausted."""
+    sides = [side for side in (change.before, change.after) if not known.reading(side).exhausted]
+    leads = [known.reading(side).tally.lead for side in sides]
+    return [side for side, lead in zip(sides, leads, strict=True) if lead == min(leads)]
 
 
 def _repeats(known: Known) -> Iterator[PlannedRun]:
@@ -175,7 +197,10 @@ def _filling(known: Known) -> Iterator[PlannedRun]:
 
 def _distinct(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
     """Drop later plans of the same release and repeat."""
-    return list({(run.release, run.repeat): run for run in reversed(list(runs))}.values())[::-1]
+    kept: dict[tuple[str, int], PlannedRun] = {}
+    for run in runs:
+        kept.setdefault((run.release, run.repeat), run)
+    return list(kept.values())
 
 
 def split_points(bracket: Bracket, count: int) -> list[int]:
@@ -203,5 +228,5 @@ def points_for_fewest_rounds(sizes: list[int], slots: int) -> list[int]:
 
 def _fewest_points(size: int, rounds: int) -> int:
     """Return the fewest cuts a round that take one of size + 1 places in that many rounds."""
-    points = max(1, ceil(pow(size + 1, 1 / rounds) - 1e-9) - 1)
-    return points + 1 if pow(points + 1, rounds) < size + 1 else points
+    points = max(1, math.ceil(math.pow(size + 1, 1 / rounds) - 1e-9) - 1)
+    return points + 1 if math.pow(points + 1, rounds) < size + 1 else points

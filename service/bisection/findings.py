@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from service.bisection import words
 from service.bisection.agenda import Agenda
+from service.bisection.confidence import NOISE_PRIOR, Sighting, change_confidences
 from service.bisection.known import Known
 from service.bisection.lines import Bracket, Line
 from service.bisection.releases import MAINLINE
@@ -30,7 +31,12 @@ from service.bisection.verdict import (
 def state(known: Known, todo: Agenda) -> Verdict:
     """State the verdict as far as it is known."""
     segments = tuple(segment for line in known.lines for segment in _segments(line, known))
-    changes = tuple(_change(line, bracket, known) for line in known.lines for bracket in line.brackets())
+    sure = _confidences(known)
+    changes = tuple(
+        _change(line, bracket, known, sure.get((line.name, bracket.before)))
+        for line in known.lines
+        for bracket in line.brackets()
+    )
     gaps, flaky = tuple(_gaps(known)), tuple(_flaky(known))
     common = (_coverage(known, todo), gaps, segments, flaky, known.policy.expected, known.noise)
     verdict: Verdict
@@ -80,13 +86,29 @@ def _segment(line: Line, group: list[int], known: Known) -> Segment:
     )
 
 
-def _change(line: Line, bracket: Bracket, known: Known) -> Change:
+def _confidences(known: Known) -> dict[tuple[str, int], float]:
+    """Return how sure each change is, by its line and the index before it; the mainline teaches the branches noise."""
+    labels = sorted({label for reading in known.readings.values() for label in reading.tally.counts})
+    weights: Mapping[float, float] = NOISE_PRIOR
+    found: dict[tuple[str, int], float] = {}
+    for line in known.lines:
+        sightings = [
+            Sighting(index, known.reading(line.releases[index]).tally.counts, str(line.labels[index]))
+            for index in line.measured
+        ]
+        sure, weights = change_confidences(sightings, labels, len(line), weights)
+        found.update({(line.name, index): value for index, value in sure.items()})
+    return found
+
+
+def _change(line: Line, bracket: Bracket, known: Known, confidence: float | None) -> Change:
     """Return the change that a bracket holds."""
     before, after = line.releases[bracket.before], line.releases[bracket.after]
     old, new = str(line.labels[bracket.before]), str(line.labels[bracket.after])
     inside = range(bracket.before + 1, bracket.after)
     untried = [at for at in inside if not line.gaps[at]]
     closed = bracket.pinned
+    needed = known.answers_beside(FLAKY in {old, new})
     return Change(
         kind_of_change(old, new, known.policy.expected),
         line.name,
@@ -97,15 +119,16 @@ def _change(line: Line, bracket: Bracket, known: Known) -> Change:
         between=tuple(line.releases[at] for at in inside if closed or line.gaps[at]),
         presumed=tuple(line.releases[at] for at in untried) if closed else (),
         unasked=() if closed else tuple(line.releases[at] for at in untried),
-        confirmed=closed and all(_answered(known, release) for release in (before, after)),
+        confirmed=closed and all(_answered(known, release, needed) for release in (before, after)),
+        confidence=confidence,
     )
 
 
-def _answered(known: Known, release: str) -> bool:
+def _answered(known: Known, release: str, needed: int) -> bool:
     """Return whether a neighbour of a change answered as often as it must."""
     reading = known.reading(release)
     settled = reading.label is not None and len(reading.tally.counts) > 1
-    return settled or reading.tally.outcomes >= known.neighbour_answers
+    return settled or reading.tally.outcomes >= needed
 
 
 def _gaps(known: Known) -> Iterator[Gap]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil, log2
 
+from service.bisection.confidence import Sighting, likeliest_labels
 from service.bisection.lines import Line, default_resolution, line_of, starting_with
 from service.bisection.outcomes import Answer
 from service.bisection.policy import Policy
@@ -36,10 +38,15 @@ class Known:
         """Return every line looked at, the mainline first."""
         return (self.mainline, *self.branches)
 
-    @property
-    def neighbour_answers(self) -> int:
-        """Return how many agreeing answers a neighbour of a change needs."""
-        return max(self.policy.confirmations, needed_lead(self.policy.false_alarm_rate, self.noise))
+    def answers_beside(self, flaky: bool) -> int:
+        """Return how many agreeing answers a neighbour of a change needs; more where the change is to a flaky release.
+
+        Flaky releases come in rows too, and one of them may well answer alike a few times.
+        """
+        needed = max(self.policy.confirmations, needed_lead(self.policy.false_alarm_rate, self.noise))
+        if flaky:
+            needed = max(needed, ceil(-log2(self.policy.false_alarm_rate)))
+        return min(needed, self.policy.max_repeats)
 
     @property
     def survey_answers(self) -> int:
@@ -66,11 +73,26 @@ def look(tree: ReleaseTree, observations: Mapping[str, Sequence[Answer]], policy
     tallies = {release: tally(observations[release]) for release in tree.all() if observations.get(release)}
     noise = pooled_noise(tallies.values(), policy.noise)
     readings = {release: read(counted, noise, policy) for release, counted in tallies.items()}
+    if any(reading.contested for reading in readings.values()):
+        readings = _as_the_line_says(tree, readings)
     resolution = policy.resolution or default_resolution(len(tree.mainline), policy.survey_runs)
     mainline = line_of(MAINLINE, tree.mainline, readings)
     asked = asked_branches(tree, mainline, policy)
     branches = _branch_lines(tree, mainline, readings, asked) if policy.branches != "none" else ()
     return Known(tree, policy, resolution, readings, noise, mainline, branches, asked)
+
+
+def _as_the_line_says(tree: ReleaseTree, readings: dict[str, Reading]) -> dict[str, Reading]:
+    """Read each contested release as its whole line makes likeliest, since its own answers cannot tell."""
+    labels = sorted({label for reading in readings.values() for label in reading.tally.counts})
+    settled = dict(readings)
+    for releases in tree.lines().values():
+        found = [(at, readings[release]) for at, release in enumerate(releases) if release in readings]
+        sightings = [Sighting(at, reading.tally.counts, reading.label) for at, reading in found if reading.label]
+        contested = [at for at, reading in found if reading.contested]
+        for at, label in likeliest_labels(sightings, labels, len(releases), contested).items():
+            settled[releases[at]] = replace(readings[releases[at]], label=label)
+    return settled
 
 
 def _branch_lines(

@@ -13,8 +13,8 @@ NOISE_CEILING = 0.4  # Beyond it a label is hardly ahead of its rival and the le
 # A release whose minority holds over a third of six answers is flaky by itself and tells nothing of the probe's noise.
 FLAKY_MINORITY = 1 / 3
 FLAKY_ANSWERS = 6
-# Before the answers are weighed: of releases that answer differently, one in six is flaky and not merely noisy.
-FLAKY_ODDS = 0.2
+FLAKY_PRIOR = 0.02  # Before any answer: one release in fifty is flaky by itself.
+NOISE_FLOOR = 0.02  # Answers that differ prove some noise, however exact the probe is held to be.
 FLAKY_DOUBT = 0.05
 """A label is settled once "flaky" holds less than this; flaky is settled once everything else does."""
 
@@ -56,6 +56,11 @@ class Tally:
         return sum(self.counts.values())
 
     @property
+    def lead(self) -> int:
+        """Return by how many runs the commonest outcome is ahead of all others together."""
+        return 2 * max(self.counts.values(), default=0) - self.outcomes
+
+    @property
     def answers(self) -> int:
         """Return how many runs said anything at all; the number of the next repeat."""
         return self.outcomes + self.untestable + self.refused
@@ -74,6 +79,8 @@ class Reading:
     """Its answers differ and have not settled."""
     exhausted: bool = False
     """It is asked no more, whatever is still missing."""
+    contested: bool = False
+    """Its answers differ and did not settle until it was asked no more; the label is only what holds most."""
 
     @property
     def tried(self) -> bool:
@@ -136,18 +143,24 @@ def settle(counts: dict[str, int], noise: float, rule: NoiseRule) -> str | None:
 
     Answers that agree are that behaviour. For answers that differ three kinds of explanation are weighed: it is really
     this label and the others are noise, for each label; or it is flaky, every label as likely as the next. It is the
-    label once all other labels together hold at most `false_alarm_rate` and flaky at most FLAKY_DOUBT.
+    label once all other labels together hold at most `false_alarm_rate` and flaky at most FLAKY_DOUBT; it is flaky once
+    the labels together hold at most FLAKY_DOUBT.
     """
     if len(counts) == 1:
         return next(iter(counts))
-    labels, flaky = _weigh(counts, max(noise, 0.02))
+    labels, flaky = _weigh(counts, max(noise, NOISE_FLOOR))
     best = max(sorted(labels), key=lambda label: labels[label])
     others = sum(labels.values()) - labels[best]
     if others <= rule.false_alarm_rate * (others + labels[best]) and flaky <= FLAKY_DOUBT:
         return best
-    if flaky >= 1 - FLAKY_DOUBT or sum(counts.values()) >= rule.max_repeats:
-        return FLAKY
-    return None
+    return FLAKY if flaky >= 1 - FLAKY_DOUBT else None
+
+
+def holds_most(counts: dict[str, int], noise: float) -> str:
+    """Return the likeliest explanation of answers that did not settle: a label, or flaky."""
+    labels, flaky = _weigh(counts, max(noise, NOISE_FLOOR))
+    best = max(sorted(labels), key=lambda label: labels[label])
+    return best if labels[best] > flaky else FLAKY
 
 
 def _weigh(counts: dict[str, int], noise: float) -> tuple[dict[str, float], float]:
@@ -156,7 +169,7 @@ def _weigh(counts: dict[str, int], noise: float) -> tuple[dict[str, float], floa
     logs = {
         label: count * log(1 - noise) + (answers - count) * log(noise / (kinds - 1)) for label, count in counts.items()
     }
-    flaky_log = log(FLAKY_ODDS) - answers * log(kinds)
+    flaky_log = log(FLAKY_PRIOR) - answers * log(kinds)
     top = max(*logs.values(), flaky_log)
     weights = {label: exp(value - top) for label, value in logs.items()}
     flaky = exp(flaky_log - top)
@@ -171,7 +184,7 @@ def read(counted: Tally, noise: float, rule: NoiseRule) -> Reading:
         label = settle(counted.counts, noise, rule)
         exhausted = stuck or counted.outcomes >= rule.max_repeats
         if label is None and exhausted:
-            label = FLAKY
+            return Reading(counted, holds_most(counted.counts, noise), exhausted=True, contested=True)
         return Reading(counted, label, disputed=label is None, exhausted=exhausted)
     if counted.untestable or counted.refused:
         return Reading(counted, gap="untestable" if counted.untestable else "refused", exhausted=True)

@@ -15,6 +15,9 @@ from service.execution.channel import Transcript
 CHUNK_BYTES = 64 * 1024
 TICK_SECONDS = 0.1
 """How often a cancellation and the memory are looked at."""
+SIGNAL_BASE = 128
+"""A shell's way to say that a signal ended a process: 128 plus its number; the init process says it that way."""
+HIGHEST_SIGNAL = 64
 LINGER_SECONDS = 1.0
 """How long a process may take to end after its result: the rest of what it printed may still be on its way."""
 
@@ -38,6 +41,13 @@ class Exit:
         return f"the process was ended by signal {self.signal} ({name})"
 
 
+def exit_of(code: int, *, out_of_memory: bool = False) -> Exit:
+    """Say how a process ended, from the number that the init process above it gives."""
+    if SIGNAL_BASE < code <= SIGNAL_BASE + HIGHEST_SIGNAL:
+        return Exit(None, code - SIGNAL_BASE, out_of_memory)
+    return Exit(code, None, out_of_memory)
+
+
 class Session(Protocol):
     """A started process and the ways to it. Used by one thread at a time."""
 
@@ -57,8 +67,8 @@ class Session(Protocol):
             OSError: nobody reads any more.
         """
 
-    def overrun(self) -> str:
-        """Return why it must be stopped now, or "" where the kernel keeps the limits."""
+    def takes_too_much(self) -> bool:
+        """Say whether it has more memory than it may; False where the kernel keeps that limit."""
 
     def exit(self) -> Exit | None:
         """Wait a moment until it has ended and say how; None when it goes on, deaf and mute."""
@@ -116,7 +126,7 @@ class Conversation:
             return "answered"
         if enough:
             return "output-flood" if self._transcript.flooded else "timed-out"
-        return "out-of-memory" if self._session.overrun() else None
+        return "out-of-memory" if self._session.takes_too_much() else None
 
     def _exchange(self, selector: selectors.BaseSelector, wait_seconds: float) -> bool:
         """Wait a little for words either way; return whether more can come."""

@@ -17,7 +17,7 @@ import docker.errors
 
 from service.errors import EngineLost
 from service.execution.channel import BOOT, Transcript
-from service.execution.conversation import Exit
+from service.execution.conversation import Exit, exit_of
 from service.execution.engine import ENGINE_ERRORS, calling, describe
 from service.execution.hardening import RUN_LABEL, container_config, missing_protections
 from service.execution.limits import Limits
@@ -30,9 +30,6 @@ WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 RECEIVE_BYTES = 256 * 1024
 EXIT_WAIT_SECONDS = 3
 STDOUT = 1
-SIGNAL_BASE = 128
-"""A shell's way to say that a signal ended a process: 128 plus its number; the init process says it that way."""
-HIGHEST_SIGNAL = 64
 
 
 class BuiltImage(Protocol):
@@ -118,9 +115,9 @@ class ContainerSession:
         except WOULD_BLOCK as error:
             raise BlockingIOError from error
 
-    def overrun(self) -> str:
-        """Return "": the kernel keeps a container's limits."""
-        return ""
+    def takes_too_much(self) -> bool:
+        """Return False: the kernel keeps a container's limits."""
+        return False
 
     def exit(self) -> Exit | None:
         """Wait a moment until it has ended and say how; None when it goes on."""
@@ -129,7 +126,7 @@ class ContainerSession:
             while True:
                 state = self._api.inspect_container(self._container)["State"]
                 if not state["Running"]:
-                    return exit_of(state["ExitCode"], bool(state.get("OOMKilled")))
+                    return exit_of(state["ExitCode"], out_of_memory=bool(state.get("OOMKilled")))
                 if time.monotonic() > deadline:
                     return None
                 time.sleep(0.05)  # its channels are closed, so its end is a matter of milliseconds
@@ -150,13 +147,6 @@ class ContainerSession:
             response.close()
         self._channel.close()
         self._socket.close()
-
-
-def exit_of(code: int, out_of_memory: bool) -> Exit:
-    """Say how a container's first process ended, from the number that the engine gives."""
-    if SIGNAL_BASE < code <= SIGNAL_BASE + HIGHEST_SIGNAL:
-        return Exit(None, code - SIGNAL_BASE, out_of_memory)
-    return Exit(code, None, out_of_memory)
 
 
 class DockerRunner(SessionRunner):

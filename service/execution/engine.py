@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,7 @@ import requests
 
 from service.errors import EngineLost, NoRunner
 
+LOCAL_SOCKET = "unix:///var/run/docker.sock"
 CALL_SECONDS = 60
 CONNECTIONS = 64
 """Connections kept open: each run under way holds one for its channel."""
@@ -26,9 +28,10 @@ def connect() -> docker.DockerClient:
     Raises:
         NoRunner: none answers, or it runs no Linux containers.
     """
-    place = os.environ.get("DOCKER_HOST") or "the local socket"
+    place = os.environ.get("DOCKER_HOST") or LOCAL_SOCKET
     advice = "start Docker, set DOCKER_HOST, or use --runner local"
     try:
+        _knock(place)
         client = docker.from_env(timeout=CALL_SECONDS, max_pool_size=CONNECTIONS)
         system = client.version().get("Os", "linux")
     except ENGINE_ERRORS as error:
@@ -36,6 +39,15 @@ def connect() -> docker.DockerClient:
     if system != "linux":
         raise NoRunner(f"the engine at {place} runs {system} containers and the images are for linux; {advice}.")
     return client
+
+
+def _knock(place: str) -> None:
+    """Raise OSError where nobody listens at a local socket: the client would leave its own end open."""
+    scheme, _, path = place.partition("://")
+    if scheme == "unix":
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as visitor:
+            visitor.settimeout(CALL_SECONDS)
+            visitor.connect(path)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
@@ -15,82 +14,22 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
-from typing import Any, Protocol
 
 from service.bisection.outcomes import RunReport
-from service.errors import EngineLost, NoInterpreter
+from service.errors import EngineLost
 from service.execution.channel import BOOT, Transcript
-from service.execution.conversation import Exit
-from service.execution.docker_runner import exit_of
+from service.execution.conversation import Exit, exit_of
+from service.execution.environment_folders import EnvironmentFolders, InstallableEnvironments
 from service.execution.hardening import run_environment
 from service.execution.limits import Limits
-from service.execution.locks import held
-from service.execution.processes import kill_marked, memory_bytes
+from service.execution.processes import kill_marked, takes_more_than
 from service.execution.runner import RunRequest, Target
 from service.execution.sandbox import PROGRAM_FOLDERS, Sandbox, find_sandbox, next_user, readable_for
-from service.execution.sessions import Environments, Place, ResolvedEnvironment, SessionRunner
+from service.execution.sessions import Place, SessionRunner
 
 RECEIVE_BYTES = 256 * 1024
 EXIT_WAIT_SECONDS = 3
-MARKER = "complete.json"
 MARK = "TFBISECT_RUN"
-
-
-class InstallableEnvironments(Environments, Protocol):
-    """Resolves a release and installs it."""
-
-    def install(self, environment: Any, folder: Path, python: Path | None = None) -> None:
-        """Install into the virtual environment of an interpreter."""
-
-
-class EnvironmentFolders:
-    """A virtual environment per environment digest, each made once across threads and processes."""
-
-    def __init__(
-        self, folder: Path, environments: InstallableEnvironments, interpreter: Callable[[str], Path | None]
-    ) -> None:
-        self._folder = folder
-        self._environments = environments
-        self._interpreter = interpreter
-
-    def ensure(self, environment: ResolvedEnvironment, release: str) -> Path:
-        """Return the folder of an environment, installed if need be.
-
-        Raises:
-            NoInterpreter: no Python of its version is here.
-            NotInstallable: its packages cannot be installed.
-            Unavailable: the index does not answer.
-        """
-        interpreter = self._interpreter(environment.python)
-        if interpreter is None:
-            raise NoInterpreter(
-                f"{release} needs Python {environment.python} and none was found; install one (pyenv, uv, or your "
-                f"system's package), or start Docker and use --runner docker."
-            )
-        folder = self._folder / environment.digest.removeprefix("sha256:")[:24]
-        if not (folder / MARKER).exists():
-            with held(folder.with_suffix(".lock")):
-                if not (folder / MARKER).exists():
-                    self._make(environment, interpreter, folder)
-        return folder
-
-    def _make(self, environment: ResolvedEnvironment, interpreter: Path, folder: Path) -> None:
-        """Install; the marker comes last, so what a death half-way leaves is never taken for an environment."""
-        shutil.rmtree(folder, ignore_errors=True)
-        _make_venv(interpreter, folder)
-        self._environments.install(environment, folder, folder / "bin" / "python")
-        facts = {"python": environment.python, "packages": dict(environment.packages), "prefix": str(interpreter)}
-        (folder / MARKER).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-
-
-def _make_venv(interpreter: Path, folder: Path) -> None:
-    beside = Path(sys.executable).parent / "uv"
-    command = [str(beside if beside.exists() else "uv"), "venv", "--quiet", "--no-config", "--no-project"]
-    done = subprocess.run(
-        [*command, "--python", str(interpreter), str(folder)], capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise NoInterpreter(f"{interpreter} makes no virtual environment: {done.stderr.strip()[:400]}")
 
 
 class ProcessSession:
@@ -144,10 +83,9 @@ class ProcessSession:
         """Send without blocking; return how many bytes were taken."""
         return os.write(self._in, words)
 
-    def overrun(self) -> str:
-        """Say so when the processes of the run together have more memory than they may."""
-        used = memory_bytes(self._process.pid)
-        return f"{used} bytes of memory" if used > self._memory_bytes else ""
+    def takes_too_much(self) -> bool:
+        """Say whether the processes of the run together have more memory than they may."""
+        return takes_more_than(self._memory_bytes, self._process.pid)
 
     def exit(self) -> Exit | None:
         """Wait a moment until it has ended and say how; None when it goes on."""
@@ -155,7 +93,7 @@ class ProcessSession:
             code = self._process.wait(EXIT_WAIT_SECONDS)
         except subprocess.TimeoutExpired:
             return None
-        return Exit(None, -code) if code < 0 else exit_of(code, out_of_memory=False)
+        return Exit(None, -code) if code < 0 else exit_of(code)
 
     def discard(self) -> None:
         """Kill the process with all its children and remove its folder. Can be called again."""
@@ -180,6 +118,7 @@ class LocalRunner(SessionRunner):
         data_dir: Path,
         interpreter: Callable[[str], Path | None],
         *,
+        datasets: Callable[[], Path] | None = None,
         harness_source: str = "",
         warm: int = 0,
         sandbox: Sandbox | None = None,
@@ -191,6 +130,7 @@ class LocalRunner(SessionRunner):
             limits: bounds of each run.
             data_dir: where the virtual environments are kept.
             interpreter: finds a Python by its minor.
+            datasets: returns the folder of data sets, fetched if need be; None: probes make up their data.
             harness_source: what warm processes are started with; without it nothing is warmed.
             warm: how many processes may wait at once.
             sandbox: the means to use; None finds out what works for each interpreter.
@@ -198,6 +138,8 @@ class LocalRunner(SessionRunner):
         super().__init__(environments, limits, harness_source=harness_source, warm=warm)
         self._folders = EnvironmentFolders(data_dir / "environments", environments, interpreter)
         self._sandbox = sandbox
+        self._fetch_datasets = datasets
+        self._datasets: Path | None = None
 
     def missing_protections(self, place: Place | None = None) -> tuple[str, ...]:
         """Protections that this machine cannot give; without a place, to an interpreter such as this one."""
@@ -214,20 +156,26 @@ class LocalRunner(SessionRunner):
     def _make_place(self, target: Target) -> Place:
         environment = self._environments.resolve(target)
         folder = self._folders.ensure(environment, f"{target.package} {target.release}")
+        if self._fetch_datasets:
+            self._datasets = self._fetch_datasets()
         return Place(str(folder), environment)
 
     def _start(self, place: Place, name: str, lifetime_seconds: float) -> ProcessSession:
         python = _python_of(place)
         sandbox = self._sandbox_for(python)
         user = next_user() if sandbox.own_user else None
-        command = [str(python), "-u", "-c", BOOT]
-        wrapped = sandbox.wrap(
-            command, readable_for(python), self._limits, seconds=lifetime_seconds, user=user or os.getuid()
+        datasets = [self._datasets] if self._datasets else []
+        command = sandbox.wrap(
+            [str(python), "-u", "-c", BOOT],
+            [*readable_for(python), *datasets],
+            self._limits,
+            seconds=lifetime_seconds,
+            user=user or os.getuid(),
         )
         try:
             home = _make_home(user)
-            variables = _variables(self._limits, None if sandbox.bubblewrap else home)
-            return ProcessSession(wrapped, variables, self._limits, home, user)
+            variables = _variables(self._limits, None if sandbox.bubblewrap else home, self._datasets)
+            return ProcessSession(command, variables, self._limits, home, user)
         except OSError as error:
             raise EngineLost(f"cannot start a process for {name}: {error}") from error
 
@@ -246,7 +194,8 @@ def _make_home(user: int | None) -> Path:
     return home
 
 
-def _variables(limits: Limits, home: Path | None) -> dict[str, str]:
+def _variables(limits: Limits, home: Path | None, datasets: Path | None) -> dict[str, str]:
     """Return the process's environment; a home of its own where /tmp is everybody's."""
     own = {"HOME": str(home), "TMPDIR": str(home)} if home else {}
-    return {**run_environment(limits), "PATH": PROGRAM_FOLDERS, **own}
+    data = {"TFBISECT_DATASETS": str(datasets)} if datasets else {}
+    return {**run_environment(limits), "PATH": PROGRAM_FOLDERS, **own, **data}

@@ -55,5 +55,8 @@ class Runner(Protocol):
     def run(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
         """Run the probe once and say what happened. Never raises for what a release or a snippet does."""
 
+    def missing_protections(self) -> tuple[str, ...]:
+        """Return the protections that this runner cannot give on this machine; empty: all are there."""
+
     def close(self) -> None:
         """Stop and remove all that this runner started."""

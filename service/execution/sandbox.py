@@ -57,7 +57,9 @@ class Sandbox:
             "no file system isolation": self.bubblewrap,
             "processes of others can be seen": self.bubblewrap,
             "runs as root": self.own_user or not self.as_root,
-            "no limit of processes, files and address space": self.kernel_limits,
+            # The kernel does not count root's processes.
+            "no limit of processes": self.kernel_limits and (self.own_user or not self.as_root),
+            "no limit of files and address space": self.kernel_limits,
             "memory is watched from outside, not limited by the kernel as a whole": False,
             "no share of CPU": False,
             "no system call filter": False,
@@ -113,18 +115,19 @@ def next_user() -> int:
 
 
 @cache
-def find_sandbox(python: Path) -> Sandbox:
+def find_sandbox(python: Path, bubblewrap: bool = True) -> Sandbox:
     """Return what works on this machine, strongest first; each is tried with a real process.
 
     Args:
         python: the interpreter that runs will use, in its virtual environment: where a user of its own cannot reach
             it, that means is out.
+        bubblewrap: False does without it even where it works.
     """
     root = os.getuid() == 0
     limits = shutil.which("prlimit") is not None
-    for bubblewrap in (True, False):
+    for namespaces in (True, False) if bubblewrap else (False,):
         for own_user in (True, False) if root else (False,):
-            sandbox = Sandbox(bubblewrap=bubblewrap, own_user=own_user, kernel_limits=limits, as_root=root)
+            sandbox = Sandbox(bubblewrap=namespaces, own_user=own_user, kernel_limits=limits, as_root=root)
             if _works(sandbox, python):
                 return sandbox
     return Sandbox(as_root=root)

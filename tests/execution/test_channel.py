@@ -24,7 +24,7 @@ def transcript_of(*chunks: bytes, flood_bytes: int = 10**9) -> Transcript:
     return transcript
 
 
-def test_a_start_and_a_result_are_taken_as_they_are():
+def test_a_start_and_a_result_are_taken_as_they_are() -> None:
     said = transcript_of(line(READY), line(MEASURED))
     assert said.ready is not None
     assert (said.ready.version, said.ready.import_seconds) == ("1.12.0", 1.5)
@@ -32,7 +32,7 @@ def test_a_start_and_a_result_are_taken_as_they_are():
     assert (said.probe_seconds, said.fault) == (0.5, "")
 
 
-def test_a_line_may_come_in_pieces_of_one_byte():
+def test_a_line_may_come_in_pieces_of_one_byte() -> None:
     whole = line(READY) + line(MEASURED)
     said = transcript_of(*[whole[index : index + 1] for index in range(len(whole))])
     assert said.result is not None
@@ -62,25 +62,25 @@ def test_a_line_may_come_in_pieces_of_one_byte():
         b"x" * (MESSAGE_BYTES + 1),
     ],
 )
-def test_what_is_no_event_of_the_protocol_is_named_as_tampering(words: bytes):
+def test_what_is_no_event_of_the_protocol_is_named_as_tampering(words: bytes) -> None:
     said = transcript_of(words)
     assert said.fault
     assert said.result is None
 
 
 @pytest.mark.parametrize("second", [READY, MEASURED])
-def test_what_follows_a_result_is_named_as_tampering(second: dict[str, Any]):
+def test_what_follows_a_result_is_named_as_tampering(second: dict[str, Any]) -> None:
     said = transcript_of(line(MEASURED), line(second))
     assert said.fault
     assert said.result is not None
 
 
-def test_a_message_without_end_is_not_kept_in_memory():
+def test_a_message_without_end_is_not_kept_in_memory() -> None:
     said = transcript_of(*[b"x" * MESSAGE_BYTES] * 20)
     assert len(said._line) <= MESSAGE_BYTES
 
 
-def test_reading_stops_at_the_flood_limit_on_either_stream():
+def test_reading_stops_at_the_flood_limit_on_either_stream() -> None:
     assert transcript_of(b"x" * 101, flood_bytes=100).flooded
     quiet = Transcript(output_bytes=10, flood_bytes=100)
     quiet.add_output(b"x" * 100)
@@ -89,36 +89,36 @@ def test_reading_stops_at_the_flood_limit_on_either_stream():
     assert quiet.flooded
 
 
-def test_output_keeps_head_and_tail_and_counts_what_it_cut():
+def test_output_keeps_head_and_tail_and_counts_what_it_cut() -> None:
     kept = KeptOutput(10)
     for digit in b"0123456789abcdefghijklmnopqrstuvwxyz":
         kept.add(bytes([digit]))
     assert kept.text() == "01234\n[… 26 bytes cut …]\nvwxyz"
 
 
-def test_output_within_the_limit_is_kept_whole():
+def test_output_within_the_limit_is_kept_whole() -> None:
     kept = KeptOutput(10)
     kept.add(b"0123456")
     kept.add(b"789")
     assert kept.text() == "0123456789"
 
 
-def test_terminal_commands_nul_and_broken_text_do_not_come_through():
+def test_terminal_commands_nul_and_broken_text_do_not_come_through() -> None:
     kept = KeptOutput(1000)
     kept.add(b"\x1b[2Jred\x00 \xff caf\xc3\xa9 50%\x08\x08\r\n\x9b")
     assert kept.text() == "\ufffd[2Jred\ufffd \ufffd café 50%\r\n\ufffd"
 
 
-def test_numbers_that_json_does_not_have_become_their_names():
+def test_numbers_that_json_does_not_have_become_their_names() -> None:
     assert clean(json.loads("[NaN, Infinity, -Infinity, 1e999, 0.5]")) == ["nan", "inf", "-inf", "inf", 0.5]
 
 
-def test_lone_surrogates_are_replaced_in_names_and_values():
+def test_lone_surrogates_are_replaced_in_names_and_values() -> None:
     assert clean(json.loads(r'{"\ud800": "\udfff x"}')) == {"\ufffd": "\ufffd x"}
 
 
 @given(st.lists(st.binary(max_size=200)))
-def test_no_bytes_whatever_raise_or_turn_into_a_result_that_cannot_be_stored(chunks: list[bytes]):
+def test_no_bytes_whatever_raise_or_turn_into_a_result_that_cannot_be_stored(chunks: list[bytes]) -> None:
     said = transcript_of(*chunks)
     for chunk in chunks:
         said.add_output(chunk)
@@ -133,7 +133,7 @@ JSON_VALUES = st.recursive(
 
 
 @given(JSON_VALUES)
-def test_any_clean_value_can_be_stored_as_strict_json(value: Any):
+def test_any_clean_value_can_be_stored_as_strict_json(value: Any) -> None:
     try:
         cleaned = clean(value)
     except ValueError:

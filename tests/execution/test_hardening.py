@@ -35,20 +35,20 @@ def host(**changes: Any) -> dict[str, Any]:
         ("Tmpfs", {"/tmp": "rw,nosuid,nodev,noexec,mode=1777,size=2000"}),
     ],
 )
-def test_a_container_is_started_with(option: str, value: object):
+def test_a_container_is_started_with(option: str, value: object) -> None:
     assert host()[option] == value
 
 
-def test_a_container_dumps_no_core_and_opens_a_bounded_number_of_files():
+def test_a_container_dumps_no_core_and_opens_a_bounded_number_of_files() -> None:
     assert {limit["Name"]: limit["Hard"] for limit in host()["Ulimits"]} == {"nofile": 100, "core": 0}
 
 
 @pytest.mark.parametrize("gift", ["Binds", "Mounts", "Devices", "CapAdd", "VolumesFrom", "PidMode", "UsernsMode"])
-def test_a_container_gets_nothing_of_the_host(gift: str):
+def test_a_container_gets_nothing_of_the_host(gift: str) -> None:
     assert gift not in host()
 
 
-def test_a_container_runs_as_a_user_that_is_not_root_and_has_no_network_device():
+def test_a_container_runs_as_a_user_that_is_not_root_and_has_no_network_device() -> None:
     config = container_config("image", ["python"], LIMITS, labels={"a": "b"})
     assert config["User"] == "65532:65532"
     assert config["NetworkDisabled"] is True
@@ -56,17 +56,17 @@ def test_a_container_runs_as_a_user_that_is_not_root_and_has_no_network_device()
     assert config["Entrypoint"] == []
 
 
-def test_the_hosts_environment_does_not_reach_a_run(monkeypatch: pytest.MonkeyPatch):
+def test_the_hosts_environment_does_not_reach_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "hunter2")
     assert "hunter2" not in str(container_config("image", ["python"], LIMITS, labels={}))
 
 
-def test_a_runtime_is_named_only_where_one_is_set():
+def test_a_runtime_is_named_only_where_one_is_set() -> None:
     assert "Runtime" not in host()
     assert host(runtime="runsc")["Runtime"] == "runsc"
 
 
-def test_thread_pools_are_no_larger_than_the_cpus_allowed():
+def test_thread_pools_are_no_larger_than_the_cpus_allowed() -> None:
     assert run_environment(LIMITS)["OMP_NUM_THREADS"] == "2"
 
 
@@ -78,10 +78,10 @@ def test_thread_pools_are_no_larger_than_the_cpus_allowed():
         ({"PidsLimit": False, "SecurityOptions": None}, ("no limit of processes", "no system call filter")),
     ],
 )
-def test_an_engine_that_cannot_limit_is_found_out(engine: dict[str, Any], missing: tuple[str, ...]):
+def test_an_engine_that_cannot_limit_is_found_out(engine: dict[str, Any], missing: tuple[str, ...]) -> None:
     assert missing_protections(engine) == missing
 
 
-def test_limits_follow_the_settings():
+def test_limits_follow_the_settings() -> None:
     limits = limits_of(Settings(memory_bytes=5, cpus=2.0, pids=3, tmpfs_bytes=4, output_bytes=6, flood_bytes=7))
     assert limits == Limits(memory_bytes=5, cpus=2.0, pids=3, tmpfs_bytes=4, output_bytes=6, flood_bytes=7)

@@ -1,0 +1,143 @@
+"""Who asks, what they may do, and how much of it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from limits import RateLimitItemPerHour, RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from service.settings import Settings
+from service.storage.records import Token, Viewer
+from service.web.problems import Problem, Refusal, too_many
+
+COOKIE = "tfbisect_token"
+OPEN_SCOPES = frozenset({"read", "submit"})
+"""What everybody may do where no token is asked for; `admin` always takes a token."""
+
+
+class TokenStore(Protocol):
+    """What access asks of the store."""
+
+    def token_of(self, secret: str) -> Token | None:
+        """Return the open token of a secret, or None."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks."""
+
+    name: str
+    """Token id, or the address: limits are counted under it."""
+    scopes: frozenset[str]
+    owner: str | None = None
+    """Token id; None without a token."""
+
+    @property
+    def viewer(self) -> Viewer:
+        """Return what the store shows this caller."""
+        return Viewer(owner=self.owner, sees_all="admin" in self.scopes)
+
+    def may_end(self, owner: str | None) -> bool:
+        """Say whether this caller may cancel and delete what that token made: its own, or, with `admin`, everything."""
+        return "admin" in self.scopes or ("submit" in self.scopes and owner == self.owner)
+
+    def require(self, scope: str) -> None:
+        """Refuse a caller without a scope; `admin` holds the others.
+
+        Raises:
+            Refusal: 403.
+        """
+        if scope not in self.scopes and "admin" not in self.scopes:
+            detail = f"This token may not {scope}; make one that may: tfbisect tokens create --scope {scope}"
+            raise Refusal(Problem(403, "Forbidden", detail, "forbidden"))
+
+
+class Access:
+    """Knows callers and counts what they do."""
+
+    def __init__(self, settings: Settings, tokens: TokenStore) -> None:
+        self._settings = settings
+        self._tokens = tokens
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._per_minute = RateLimitItemPerMinute(settings.submissions_per_minute)
+        self._per_hour = RateLimitItemPerHour(settings.submissions_per_hour)
+        self._streams: Counter[str] = Counter()
+
+    async def caller(self, request: Request, scope: str) -> Caller:
+        """Return who asks, if they may.
+
+        Raises:
+            Refusal: 401 without a good token where one is needed, 403 where it does not reach that far.
+        """
+        caller = await self._known(request)
+        caller.require(scope)
+        return caller
+
+    async def _known(self, request: Request) -> Caller:
+        """Return who asks."""
+        address = request.client.host if request.client else "unknown"
+        secret = secret_in(request)
+        if secret:
+            token = await run_in_threadpool(self._tokens.token_of, secret)
+            if token is None:
+                raise unauthorised("This token is not known here, was revoked or has expired.")
+            return Caller(token.id, token.scopes, token.id)
+        if not self._settings.require_token:
+            return Caller(address, OPEN_SCOPES)
+        if self._settings.anonymous_read:
+            return Caller(address, frozenset({"read"}))
+        raise unauthorised("Send a token: Authorization: Bearer tfb_…; make one with: tfbisect tokens create")
+
+    def count_submission(self, caller: Caller) -> None:
+        """Count a submission.
+
+        Raises:
+            Refusal: 429, too many of late.
+        """
+        for limit in (self._per_minute, self._per_hour):
+            if not self._limiter.hit(limit, caller.name):
+                wait_seconds = self._limiter.get_window_stats(limit, caller.name).reset_time - time.time()
+                raise too_many(f"At most {limit.amount} submissions per {limit.GRANULARITY.name}.", wait_seconds)
+
+    def check_streams(self, caller: Caller) -> None:
+        """Look whether a caller may open one more event stream.
+
+        Raises:
+            Refusal: 429, too many are open.
+        """
+        if self._streams[caller.name] >= self._settings.streams_per_client:
+            raise too_many(f"At most {self._settings.streams_per_client} event streams at once.", 5)
+
+    @contextmanager
+    def counted_stream(self, caller: Caller) -> Iterator[None]:
+        """Hold a place among the caller's event streams."""
+        self._streams[caller.name] += 1
+        try:
+            yield
+        finally:
+            self._streams[caller.name] -= 1
+            if not self._streams[caller.name]:
+                del self._streams[caller.name]
+
+
+def secret_in(request: Request) -> str:
+    """Return the secret that a request carries: in its header, or in the cookie of a signed-in browser."""
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and secret.strip():
+        return secret.strip()
+    return request.cookies.get(COOKIE, "")
+
+
+def unauthorised(detail: str) -> Refusal:
+    """Return the refusal of somebody whom nothing identifies."""
+    headers = {"www-authenticate": 'Bearer realm="tfbisect"'}
+    return Refusal(Problem(401, "Unauthorized", detail, "unauthorized", headers=headers))

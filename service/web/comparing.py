@@ -1,0 +1,44 @@
+"""Two bisections side by side. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from packaging.version import Version
+
+SAME = ("kind", "line", "before", "after", "old", "new")
+
+
+def outcomes_by_release(verdict: Mapping[str, Any]) -> dict[str, str]:
+    """Map each release that a verdict speaks of to its outcome; an inferred one counts."""
+    found: dict[str, str] = {}
+    for segment in verdict.get("segments", ()):
+        for release in (*segment.get("measured", ()), *segment.get("inferred", ())):
+            found.setdefault(release, str(segment["outcome"]))
+    return found
+
+
+def compare(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
+    """Say where two verdicts agree and where they do not, release by release and change by change."""
+    sides = outcomes_by_release(left), outcomes_by_release(right)
+    releases = [_side(release, *sides) for release in sorted({*sides[0], *sides[1]}, key=Version)]
+    ours, theirs = _changes(left), _changes(right)
+    changes = {
+        "both": [change for key, change in ours.items() if key in theirs],
+        "left": [change for key, change in ours.items() if key not in theirs],
+        "right": [change for key, change in theirs.items() if key not in ours],
+    }
+    same = not any(side["differs"] for side in releases) and not changes["left"] and not changes["right"]
+    return {"same": same, "releases": releases, "changes": changes}
+
+
+def _side(release: str, left: Mapping[str, str], right: Mapping[str, str]) -> dict[str, Any]:
+    """Compare one release; one that only one side knows does not differ."""
+    ours, theirs = left.get(release), right.get(release)
+    return {"release": release, "left": ours, "right": theirs, "differs": None not in (ours, theirs) and ours != theirs}
+
+
+def _changes(verdict: Mapping[str, Any]) -> dict[tuple[str, ...], Mapping[str, Any]]:
+    """Return the changes of a verdict by what makes two of them the same."""
+    return {tuple(str(change[name]) for name in SAME): change for change in verdict.get("changes", ())}

@@ -1,0 +1,140 @@
+"""What every request meets first: the host it names, where it comes from, how much it sends.
+
+It also puts the security headers on each answer. A plain ASGI layer: it costs microseconds, and streams pass through it
+untouched.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.web.problems import Problem
+
+UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
+    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+)
+SAME_SITE = (b"cross-origin-resource-policy", b"same-origin")
+EVERY_SITE = (b"cross-origin-resource-policy", b"cross-origin")
+
+
+class Guard:
+    """Refuses what no handler should see, and puts the security headers on what they answer."""
+
+    def __init__(self, app: ASGIApp, *, hosts: Collection[str], body_bytes: int) -> None:
+        """Wrap an application.
+
+        Args:
+            app: what answers.
+            hosts: names that this service answers to, beside localhost and IP addresses; "*" for any.
+            body_bytes: the largest request body.
+        """
+        self._app = app
+        self._hosts = frozenset(host.lower() for host in hosts)
+        self._body_bytes = body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        sealed = _sealed(send, EVERY_SITE if scope["path"].endswith(".svg") else SAME_SITE)
+        problem = self._refusal(scope, headers)
+        if problem is not None:
+            await problem.response()(scope, receive, sealed)
+        elif scope["method"] in UNSAFE:
+            await self._bounded(scope, receive, sealed)
+        else:
+            await self._app(scope, receive, sealed)
+
+    def _refusal(self, scope: Scope, headers: Headers) -> Problem | None:
+        """Return why a request is refused, from its head alone."""
+        host = headers.get("host", "")
+        if not self._answers_to(host):
+            detail = f"This service does not answer to the name {host!r}; allow it with TFBISECT_ALLOWED_HOSTS."
+            return Problem(421, "Misdirected Request", detail, "misdirected-request")
+        if scope["method"] not in UNSAFE:
+            return None
+        if is_cross_origin(headers, host):
+            detail = "Another site sent this; open the form here, or send the request without an Origin."
+            return Problem(403, "Cross-origin request", detail, "cross-origin")
+        length = headers.get("content-length", "")
+        if length.isdigit() and int(length) > self._body_bytes:
+            return too_large(self._body_bytes)
+        return None
+
+    def _answers_to(self, host: str) -> bool:
+        """Say whether a Host header names this service; a rebound name of an attacker's does not."""
+        name = _name_of(host).lower()
+        return "*" in self._hosts or name in self._hosts or name == "localhost" or _is_address(name)
+
+    async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, counting what it sends: a body without a length is bounded too."""
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._body_bytes:
+                raise HTTPException(413, too_large(self._body_bytes).detail)
+            return message
+
+        await self._app(scope, counted, send)
+
+
+def too_large(limit_bytes: int) -> Problem:
+    """Return the refusal of a body over the limit."""
+    return Problem(413, "Content Too Large", f"At most {limit_bytes:,} bytes are taken.", "content-too-large")
+
+
+def is_cross_origin(headers: Headers, host: str) -> bool:
+    """Say whether a browser sent a request from another site's page; programs send neither header."""
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    origin = headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc.lower() != host.lower()
+
+
+def _sealed(send: Send, resource_policy: tuple[bytes, bytes]) -> Send:
+    """Return a send that adds the security headers."""
+
+    async def with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *SECURITY_HEADERS, resource_policy]
+        await send(message)
+
+    return with_headers
+
+
+def _name_of(host: str) -> str:
+    """Return a Host header without its port."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def _is_address(name: str) -> bool:
+    """Say whether a name is an IP address: those cannot be rebound."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,69 @@
+"""Where the source and the notes of a release are, and how a run is repeated by hand. Pure."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from packaging.version import Version
+
+REPOSITORIES: Mapping[str, str] = {
+    "tensorflow": "https://github.com/tensorflow/tensorflow",
+    "tensorflow-cpu": "https://github.com/tensorflow/tensorflow",
+    "tensorflow-gpu": "https://github.com/tensorflow/tensorflow",
+    "keras": "https://github.com/keras-team/keras",
+    "torch": "https://github.com/pytorch/pytorch",
+    "jax": "https://github.com/jax-ml/jax",
+    "numpy": "https://github.com/numpy/numpy",
+}
+
+
+def tag_of(package: str, release: str) -> str:
+    """Return the tag under which a release's source is kept."""
+    return f"jax-v{release}" if package == "jax" else f"v{release}"
+
+
+def notes_url(package: str, release: str) -> str:
+    """Return the address of a release's notes; the package index where the project's place is not known."""
+    home = REPOSITORIES.get(package)
+    if home is None or Version(release).is_devrelease:
+        return f"https://pypi.org/project/{package}/{release}/"
+    return f"{home}/releases/tag/{tag_of(package, release)}"
+
+
+def compare_url(package: str, before: str, after: str) -> str | None:
+    """Return the address that shows the commits between two releases, where the project's place is known."""
+    home = REPOSITORIES.get(package)
+    if home is None or any(Version(release).is_devrelease for release in (before, after)):
+        return None
+    return f"{home}/compare/{tag_of(package, before)}...{tag_of(package, after)}"
+
+
+def reproduce_command(bisection_id: str, request: Mapping[str, Any], release: str, base_url: str) -> str:
+    """Return the shell command that measures one release again, from nothing but this page."""
+    words = ["tfbisect", "run", "-", "--package", str(request.get("package", "tensorflow")), "--releases", release]
+    words += ["--hardware", str(request.get("hardware", "cpu")), "--probe", str(request.get("probe", "dropout"))]
+    if shape := request.get("input_shape"):
+        words += ["--input-shape", ",".join(str(size) for size in shape)]
+    source = shlex.quote(f"{base_url}/b/{bisection_id}.py")
+    return f"curl -sSf {source} | {shlex.join([*words, '--fresh'])}"
+
+
+def submit_command(request: Mapping[str, Any], bisection_id: str, base_url: str) -> str:
+    """Return the shell command that sends a bisection again by REST."""
+    left_out = {"snippet"} | {name for name, value in request.items() if value in (None, [], {}, False)}
+    body = {name: value for name, value in request.items() if name not in left_out}
+    options = " ".join(f"--argjson {name} {shlex.quote(_json(value))}" for name, value in body.items())
+    fields = ", ".join(f"${name}" for name in body)
+    build = f"jq -Rs {options} '{{snippet: ., {fields}}}'".replace("  ", " ")
+    return (
+        f"curl -sSf {shlex.quote(f'{base_url}/b/{bisection_id}.py')} | {build} | "
+        f"curl -sS -H 'content-type: application/json' -d @- {shlex.quote(f'{base_url}/api/v1/bisections')}"
+    )
+
+
+def _json(value: Any) -> str:
+    """Return a value as JSON."""
+    return json.dumps(value)

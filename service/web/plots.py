@@ -1,0 +1,160 @@
+"""A plot of measurements over releases, as the marks of an SVG. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+WIDTH, HEIGHT = 860, 300
+LEFT, RIGHT, TOP, BOTTOM = 62, 14, 14, 40
+SHAPES = ("circle", "square", "triangle")
+MOST_SERIES = len(SHAPES)
+MOST_POINTS = 60
+"""Of one run and one measurement; a longer list is thinned out."""
+LABEL_ROOM = 46
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One measured number."""
+
+    x: float
+    y: float
+    shape: str
+    tone: str
+    says: str
+
+    @property
+    def points(self) -> str:
+        """Return the corners of a triangle."""
+        x, y = self.x, self.y
+        return f"{x:.1f},{y - 4.6:.1f} {x - 4.4:.1f},{y + 3.6:.1f} {x + 4.4:.1f},{y + 3.6:.1f}"
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A line with a number or a release beside it."""
+
+    at: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Plot:
+    """What a template draws."""
+
+    marks: tuple[Mark, ...]
+    rows: tuple[Tick, ...]
+    columns: tuple[Tick, ...]
+    changes: tuple[float, ...]
+    """Where a change lies: just before the release that shows it first."""
+    series: tuple[tuple[str, str], ...]
+    """Name and shape."""
+    says: str
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = LEFT
+    right: int = WIDTH - RIGHT
+    top: int = TOP
+    bottom: int = HEIGHT - BOTTOM
+
+
+def numbers_in(measurements: Mapping[str, Any], prefix: str = "", depth: int = 0) -> dict[str, tuple[float, ...]]:
+    """Return every measurement that is a number or a list of numbers, by its dotted name. Input is untrusted."""
+    found: dict[str, tuple[float, ...]] = {}
+    for name, value in list(measurements.items())[:200]:
+        path = f"{prefix}{name}"
+        if isinstance(value, Mapping) and depth < 3:
+            found.update(numbers_in(value, f"{path}.", depth + 1))
+        elif values := _numbers(value):
+            found[path] = values
+    return found
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    """Return the finite numbers of a value, thinned out where there are many; truth values are none."""
+    listed = value if isinstance(value, list) else [value]
+    finite = [float(item) for item in listed[:5000] if _is_finite(item)]
+    if len(finite) < len(listed[:5000]) and not finite:
+        return ()
+    return tuple(finite[:: max(1, math.ceil(len(finite) / MOST_POINTS))])
+
+
+def _is_finite(item: Any) -> bool:
+    """Say whether an item is a number that can be drawn."""
+    return isinstance(item, int | float) and not isinstance(item, bool) and abs(item) < 1e300 and item == item  # noqa: PLR0124  # NaN
+
+
+def draw(
+    releases: Sequence[str],
+    values: Mapping[str, Mapping[str, Sequence[float]]],
+    tones: Mapping[str, str],
+    changes: Iterable[tuple[str, str]],
+) -> Plot:
+    """Return the plot.
+
+    Args:
+        releases: the columns, in tree order.
+        values: measurement -> release -> numbers.
+        tones: release -> tone of its outcome.
+        changes: the releases before and after each change.
+    """
+    shown = [release for release in releases if any(by_release.get(release) for by_release in values.values())]
+    numbers = [number for by_release in values.values() for row in by_release.values() for number in row]
+    low, high = _range(numbers)
+    steps = {release: LEFT + (WIDTH - LEFT - RIGHT) * (i + 0.5) / max(1, len(shown)) for i, release in enumerate(shown)}
+    marks = tuple(_marks(steps, values, tones, (low, high)))
+    series = tuple(zip(values, SHAPES, strict=False))
+    half = (WIDTH - LEFT - RIGHT) / max(1, len(shown)) / 2
+    crossed = [steps[after] - half for before, after in changes if before in steps and after in steps]
+    says = f"{', '.join(values)} from {low:.4g} to {high:.4g} over {len(shown)} releases"
+    return Plot(marks, _rows(low, high), _columns(steps), tuple(crossed), series, says)
+
+
+def _marks(
+    steps: Mapping[str, float],
+    values: Mapping[str, Mapping[str, Sequence[float]]],
+    tones: Mapping[str, str],
+    span: tuple[float, float],
+) -> Iterator[Mark]:
+    """Yield a mark for each number; the series stand side by side within a column."""
+    for index, (name, by_release) in enumerate(values.items()):
+        aside = (index - (len(values) - 1) / 2) * 12
+        for release, row in by_release.items():
+            for number in row if release in steps else ():
+                says = f"{release}: {name} {number:.6g}"
+                shape = SHAPES[index % MOST_SERIES]
+                yield Mark(steps[release] + aside, _height(number, span), shape, tones.get(release, "none"), says)
+
+
+def _range(numbers: Sequence[float]) -> tuple[float, float]:
+    """Return what the vertical axis spans: the numbers and some air."""
+    low, high = min(numbers, default=0.0), max(numbers, default=1.0)
+    air = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
+    return (low - air if low < 0 or low - air > 0 else 0.0), high + air
+
+
+def _height(number: float, span: tuple[float, float]) -> float:
+    """Return the height of a number on the page."""
+    low, high = span
+    return TOP + (HEIGHT - TOP - BOTTOM) * (1 - (number - low) / (high - low))
+
+
+def _rows(low: float, high: float) -> tuple[Tick, ...]:
+    """Return four to eight round numbers with their heights."""
+    rough = (high - low) / 5
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
+    first = math.ceil(low / step)
+    return tuple(
+        Tick(_height(index * step, (low, high)), f"{index * step:.4g}")
+        for index in range(first, math.floor(high / step) + 1)
+    )
+
+
+def _columns(steps: Mapping[str, float]) -> tuple[Tick, ...]:
+    """Return the releases along the bottom, as many as have room."""
+    every = max(1, math.ceil(len(steps) * LABEL_ROOM / (WIDTH - LEFT - RIGHT)))
+    return tuple(Tick(at, release) for i, (release, at) in enumerate(steps.items()) if i % every == 0)

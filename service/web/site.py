@@ -1,0 +1,73 @@
+"""What the routes share, put together once."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from service.catalog.probes import Probe
+from service.errors import NotFound
+from service.web.access import Access, Caller
+from service.web.assets import Assets
+from service.web.dependencies import Dependencies, Surroundings
+from service.web.estimate import Estimator
+from service.web.events import Broadcaster
+from service.web.metrics import Metrics
+from service.web.readings import Readings
+from service.web.templating import Pages
+from service.web.views import Views
+
+
+class Site:
+    """The web service's own parts."""
+
+    def __init__(self, dependencies: Dependencies, surroundings: Surroundings) -> None:
+        self.dependencies = dependencies
+        self.surroundings = surroundings
+        self.settings = dependencies.settings
+        self.store = dependencies.store
+        self.access = Access(dependencies.settings, dependencies.store)
+        self.readings = Readings(dependencies)
+        self.broadcaster = Broadcaster(dependencies.store)
+        self.estimator = Estimator(dependencies, surroundings)
+        self.views = Views(dependencies)
+        self.assets = Assets()
+        self.pages = Pages(self.assets)
+        self.metrics = Metrics(self.store, self.broadcaster)
+
+    def probe(self, name: str) -> Probe:
+        """Return a probe.
+
+        Raises:
+            NotFound: there is none of this name.
+        """
+        if name not in self.dependencies.probes:
+            known = ", ".join(sorted(self.dependencies.probes))
+            raise NotFound(f"no probe is called {name[:64]!r}; there are: {known}.")
+        return self.dependencies.probes[name]
+
+    def base_url(self, request: Request) -> str:
+        """Return the address under which the user reached the service, without a slash at its end."""
+        return (self.settings.public_url or str(request.base_url)).rstrip("/")
+
+
+def site_of(request: Request) -> Site:
+    """Return the site that a request came to."""
+    return cast("Site", request.app.state.site)
+
+
+async def reader(request: Request) -> Caller:
+    """Return the caller, who may read."""
+    return await site_of(request).access.caller(request, "read")
+
+
+async def submitter(request: Request) -> Caller:
+    """Return the caller, who may submit."""
+    return await site_of(request).access.caller(request, "submit")
+
+
+ThisSite = Annotated[Site, Depends(site_of)]
+Reader = Annotated[Caller, Depends(reader)]
+Submitter = Annotated[Caller, Depends(submitter)]

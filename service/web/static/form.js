@@ -1,0 +1,145 @@
+// The form: editor, examples, drafts, the strip of releases, the estimate. The plain form works without any of it.
+"use strict";
+
+const form = document.getElementById("ask");
+const area = document.getElementById("snippet");
+const DRAFT = "draft";
+
+function stored(action) {
+  try { return action(localStorage); } catch { return null; }
+}
+
+// Drafts: what is typed survives a closed tab.
+const draft = stored((storage) => JSON.parse(storage.getItem(DRAFT) ?? "null"));
+const isBlank = !area.value.trim() && !document.getElementById("problem");
+if (draft && isBlank) {
+  for (const [name, value] of Object.entries(draft)) {
+    const field = form.elements[name];
+    if (field && typeof value === "string" && !(field instanceof RadioNodeList && !value)) field.value = value;
+  }
+}
+let saving = 0;
+function saveDraft() {
+  clearTimeout(saving);
+  saving = setTimeout(() => {
+    const kept = {};
+    for (const name of ["snippet", "probe", "releases", "hardware", "input_shape", "package"]) kept[name] = form.elements[name].value;
+    stored((storage) => storage.setItem(DRAFT, JSON.stringify(kept)));
+  }, 300);
+}
+
+// The estimate follows what is typed, at a distance.
+let estimating = 0;
+function estimate(delay = 600) {
+  clearTimeout(estimating);
+  estimating = setTimeout(() => document.body.dispatchEvent(new Event("estimate")), delay);
+}
+
+function sizeOf(text) {
+  const bytes = new TextEncoder().encode(text).length;
+  const element = document.querySelector("[data-size]");
+  element.textContent = text ? `${text.split("\n").length} lines, ${(bytes / 1024).toFixed(1)} of 64 KiB` : "Python source, at most 64 KiB";
+}
+
+function changed() {
+  sizeOf(area.value);
+  saveDraft();
+  estimate();
+}
+
+const editor = window.tfbisectEditor.mount(area, {
+  label: "Snippet",
+  onChange: () => { editor.clearMarks(); changed(); },
+  onSubmit: () => form.requestSubmit(),
+});
+document.querySelector("label[for=snippet]").addEventListener("click", () => editor.focus());
+document.querySelector("[data-editor-hint]").hidden = false;
+const problem = document.getElementById("problem");
+if (problem?.dataset.line) editor.markLine(Number(problem.dataset.line), problem.innerText);
+sizeOf(area.value);
+
+// Examples and files are loaded into the editor.
+for (const link of document.querySelectorAll("[data-example]")) {
+  link.addEventListener("click", async (event) => {
+    event.preventDefault();
+    editor.setText(await (await fetch(link.href)).text());
+    editor.focus();
+  });
+}
+document.querySelector("[data-file]").addEventListener("change", async (event) => {
+  const [file] = event.target.files;
+  if (!file) return;
+  editor.setText(await file.text());
+  event.target.value = "";
+});
+
+// The probe's question beside its name.
+const probe = document.getElementById("probe");
+probe.addEventListener("change", () => {
+  const hint = document.querySelector("p[data-question]");
+  hint.firstChild.textContent = `${probe.selectedOptions[0].dataset.question} `;
+  document.querySelector("[data-probe-link]").href = `/probes/${encodeURIComponent(probe.value)}`;
+});
+
+// The strip: the first press begins a range, the second ends it; the text field stays the truth.
+const strip = document.querySelector("[data-strip]");
+const releases = document.getElementById("releases");
+if (strip) {
+  strip.hidden = false;
+  const buttons = [...strip.querySelectorAll("button")];
+  const names = buttons.map((button) => button.value);
+  let first = -1;
+  const paint = (from, to) => buttons.forEach((button, i) => {
+    button.setAttribute("aria-pressed", String(i >= from && i <= to && from >= 0));
+    button.classList.toggle("end", i === from || i === to);
+  });
+  const say = (words) => { strip.querySelector("[data-strip-says]").textContent = words; };
+  const minor = (text) => text.split(".").slice(0, 2).join(".");
+  const read = () => {
+    const match = releases.value.trim().match(/^([\d.]*?)\.\.([\d.]*)$/);
+    if (!match) return releases.value.trim() ? paint(-1, -1) : paint(-1, -1);
+    const from = match[1] ? names.indexOf(minor(match[1])) : 0;
+    const to = match[2] ? names.indexOf(minor(match[2])) : names.length - 1;
+    paint(from, from < 0 ? -1 : to);
+  };
+  buttons.forEach((button, i) => button.addEventListener("click", () => {
+    if (first < 0) {
+      first = i;
+      paint(i, i);
+      say(`From ${names[i]} to …`);
+      return;
+    }
+    const [from, to] = [Math.min(first, i), Math.max(first, i)];
+    first = -1;
+    releases.value = `${names[from]}..${names[to]}`;
+    say(`${to - from + 1} minors, ${names[from]} to ${names[to]}. Press again to choose anew.`);
+    read();
+    changed();
+  }));
+  buttons.forEach((button, i) => button.addEventListener("mouseenter", () => {
+    if (first >= 0) paint(Math.min(first, i), Math.max(first, i));
+  }));
+  strip.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    const at = buttons.indexOf(document.activeElement);
+    if (step && at >= 0) { event.preventDefault(); buttons[at + step]?.focus(); }
+  });
+  releases.addEventListener("input", read);
+  read();
+}
+
+form.addEventListener("input", (event) => { if (event.target !== area) changed(); });
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.defaultPrevented) form.requestSubmit();
+});
+const key = document.querySelector("[data-submit-key]");
+key.textContent = /Mac|iP/.test(navigator.platform) ? "⌘ ⏎" : "Ctrl ⏎";
+key.hidden = false;
+form.addEventListener("submit", (event) => {
+  if (form.dataset.sent) { event.preventDefault(); return; }
+  form.dataset.sent = "yes";
+  stored((storage) => storage.removeItem(DRAFT));
+  clearTimeout(saving);
+});
+addEventListener("pageshow", () => { delete form.dataset.sent; });
+estimate(50);

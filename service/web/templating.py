@@ -1,0 +1,80 @@
+"""Templates and what every page is given."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service import __version__
+from service.web.assets import Assets
+from service.web.timeline import STATES
+
+TEMPLATES = Path(__file__).parent / "templates"
+SMALLEST_COMPRESSED = 2048
+
+
+class Pages:
+    """Renders pages."""
+
+    def __init__(self, assets: Assets) -> None:
+        self._environment = Environment(
+            loader=FileSystemLoader(TEMPLATES),
+            autoescape=select_autoescape(default=True),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.globals.update(asset=assets.url, version=__version__, states=STATES)
+        self._environment.filters.update(moment=moment, ago=ago, megabytes=megabytes, number=number)
+
+    def text(self, template: str, values: Mapping[str, Any]) -> str:
+        """Render a template."""
+        return self._environment.get_template(template).render(values)
+
+    def response(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
+        """Answer with a page, compressed where the browser takes that."""
+        body = self.text(
+            template, {"here": request.url.path, "signed_in": "tfbisect_token" in request.cookies, **values}
+        ).encode()
+        headers = {"vary": "accept-encoding, cookie, authorization", "cache-control": "no-cache"}
+        if len(body) >= SMALLEST_COMPRESSED and "gzip" in request.headers.get("accept-encoding", ""):
+            body = gzip.compress(body, 4)
+            headers["content-encoding"] = "gzip"
+        return Response(body, status, headers, media_type="text/html; charset=utf-8")
+
+
+def moment(when: datetime | None) -> Markup:
+    """Return a moment as an element that a script may turn into the reader's own time."""
+    if when is None:
+        return Markup("")
+    utc = when.astimezone(UTC)
+    return Markup('<time datetime="{}" data-local>{} UTC</time>').format(
+        utc.isoformat(timespec="seconds"), utc.strftime("%Y-%m-%d %H:%M")
+    )
+
+
+def ago(when: datetime) -> Markup:
+    """Return how long ago a moment was, with the moment itself as its title."""
+    seconds = (datetime.now(UTC) - when).total_seconds()
+    sizes = ((86400 * 365, "y"), (86400 * 30, "mo"), (86400, "d"), (3600, "h"), (60, "min"))
+    words = next((f"{int(seconds // size)} {unit} ago" for size, unit in sizes if seconds >= size), "just now")
+    iso = when.astimezone(UTC).isoformat(timespec="seconds")
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(iso, iso, words)
+
+
+def megabytes(size: int) -> str:
+    """Return a size as people say it."""
+    return f"{size / 1e6:,.0f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"
+
+
+def number(value: float) -> str:
+    """Return a number without digits that say nothing."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"

@@ -1,0 +1,9 @@
+import os
+
+for descriptor in range(3, 64):
+    try:
+        for _ in range(24):
+            os.write(descriptor, b'"' + b"x" * (1 << 16))
+    except OSError:
+        pass
+x = 1

@@ -1,0 +1,7 @@
+import sys
+
+print("first words")
+for _ in range(1000):
+    sys.stdout.write("x" * 1000)
+print("last words")
+x = 1

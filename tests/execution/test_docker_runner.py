@@ -1,0 +1,244 @@
+"""Containers of runs: what they cost the engine, who may remove them, what a dying engine makes of a run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from service.bisection.outcomes import Lost, Outcome, RunReport, classify
+from service.errors import EngineLost, NoRunner, NotInstallable
+from service.execution.channel import Transcript
+from service.execution.docker_runner import Demultiplexer, DockerRunner, container_name
+from service.execution.engine import connect
+from service.execution.hardening import EXPIRES_LABEL, OWNER_LABEL, RUN_LABEL
+from service.execution.owners import is_orphan, labels_of_run, owner_of
+from service.execution.runner import RunRequest
+from tests.execution.conftest import HARNESS, PROBE, TARGET, OneImage, Stage, docker_runner
+
+REQUEST = RunRequest("request", TARGET, HARNESS, PROBE, "", "x = 1")
+NEVER = threading.Event()
+
+
+def own_containers(engine: Any) -> list[str]:
+    mine = f"{OWNER_LABEL}={owner_of(os.getpid())}"
+    return [str(row["Id"]) for row in engine.api.containers(all=True, filters={"label": mine})]
+
+
+@pytest.fixture
+def runner(engine: Any, python_image: str) -> Iterator[DockerRunner]:
+    made = docker_runner(engine, python_image, warm=2)
+    yield made
+    made.close()
+
+
+@pytest.mark.containers
+def test_a_report_says_what_ran_and_how_long_each_step_took(runner: DockerRunner, python_image: str) -> None:
+    report = runner.run(REQUEST, NEVER)
+    assert (report.ending, report.runner, report.image) == ("answered", "docker", python_image)
+    assert report.python.count(".") == 2
+    assert report.device == "cpu"
+    assert set(report.seconds) == {"prepare", "start", "import", "probe", "total"}
+    assert report.seconds["total"] >= report.seconds["start"] > 0
+
+
+@pytest.mark.containers
+def test_no_container_is_left_whatever_happened_in_it(engine: Any, python_image: str) -> None:
+    runner = docker_runner(engine, python_image, warm=2)
+    runner.warm(TARGET, "")
+    for snippet in ("x = 1", "import os; os._exit(1)", "while True: pass"):
+        runner.run(replace(REQUEST, snippet=snippet, timeout_seconds=1), NEVER)
+    runner.warm(TARGET, "")
+    runner.close()
+    assert own_containers(engine) == []
+
+
+@pytest.mark.containers
+def test_a_warm_container_is_taken_by_the_run_and_gives_the_same_answer(engine: Any, python_image: str) -> None:
+    runner = docker_runner(engine, python_image, warm=1)
+    runner.warm(TARGET, "")
+    waiting = own_containers(engine)
+    assert len(waiting) == 1
+    report = runner.run(REQUEST, NEVER)
+    assert report.result == {"kind": "measured", "measurements": {"x": 1}}
+    runner.close()
+    assert own_containers(engine) == []
+    assert waiting != []
+
+
+@pytest.mark.containers
+def test_a_warm_container_that_died_meanwhile_is_replaced_by_a_cold_one(runner: DockerRunner, engine: Any) -> None:
+    runner.warm(TARGET, "no_such_framework")  # ends at once, since its import fails
+    runner.warm(TARGET, "")
+    for container in own_containers(engine):
+        if engine.api.inspect_container(container)["State"]["Running"]:
+            engine.api.kill(container)
+    assert runner.run(REQUEST, NEVER).ending == "answered"
+
+
+@pytest.mark.containers
+def test_no_more_containers_wait_than_there_are_slots(runner: DockerRunner, engine: Any) -> None:
+    for framework in ("json", "decimal", "email"):
+        runner.warm(TARGET, framework)
+    runner._remover.submit(lambda: None).result()  # removals before this one are done
+    assert len(own_containers(engine)) == 2
+
+
+@pytest.mark.containers
+def test_a_framework_that_cannot_be_imported_is_untestable_with_the_reason(runner: DockerRunner) -> None:
+    report = runner.run(replace(REQUEST, framework="no_such_framework"), NEVER)
+    assert report.result is not None
+    assert report.result["kind"] == "untestable"
+    assert "no_such_framework" in report.result["message"]
+
+
+@pytest.mark.containers
+def test_containers_of_a_process_that_is_gone_are_removed_and_those_of_a_living_one_stay(
+    engine: Any, python_image: str
+) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", "pass"])
+    dead_owner = owner_of(gone.pid)
+    gone.wait()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        orphan = _waiting_container(engine, python_image, dead_owner)
+        living = _waiting_container(engine, python_image, owner_of(other.pid))
+        try:
+            docker_runner(engine, python_image).close()
+            left = {row["Id"] for row in engine.api.containers(all=True)}
+            assert orphan not in left
+            assert living in left
+        finally:
+            engine.api.remove_container(living, force=True)
+            other.communicate(b"\n")
+
+
+def _waiting_container(engine: Any, image: str, owner: str) -> str:
+    labels = {RUN_LABEL: "test", OWNER_LABEL: owner, EXPIRES_LABEL: str(int(time.time()) + 60)}
+    created = engine.api.create_container(image, ["sleep", "60"], labels=labels)
+    engine.api.start(created["Id"])
+    return str(created["Id"])
+
+
+@pytest.mark.containers
+def test_an_image_that_is_gone_is_lost_and_not_the_releases_fault(engine: Any) -> None:
+    runner = docker_runner(engine, "tfbisect/no-such-image:1")
+    report = runner.run(REQUEST, NEVER)
+    runner.close()
+    assert report.ending == "lost"
+    assert "no-such-image" in report.reason
+
+
+@pytest.mark.containers
+def test_a_run_whose_container_somebody_removed_is_lost(engine: Any, runner: DockerRunner) -> None:
+    reports: list[RunReport] = []
+    snippet = replace(REQUEST, snippet="import time; time.sleep(60)")
+    run = threading.Thread(target=lambda: reports.append(runner.run(snippet, NEVER)))
+    run.start()
+    until = time.monotonic() + 30
+    while not own_containers(engine) and time.monotonic() < until:
+        time.sleep(0.05)
+    for container in own_containers(engine):
+        engine.api.remove_container(container, force=True)
+    run.join(60)
+    assert [type(classify(report, lambda _: Outcome("measured"))) for report in reports] == [Lost]
+
+
+@pytest.mark.containers
+def test_runs_at_the_same_time_do_not_see_each_other(docker_stage: Stage) -> None:
+    reports: dict[int, RunReport] = {}
+
+    def run(number: int) -> None:
+        reports[number] = docker_stage.run(f"x = {number}")
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    answers = {number: (report.result or {}).get("measurements") for number, report in reports.items()}
+    assert answers == {number: {"x": number} for number in range(4)}
+
+
+def test_no_engine_is_said_with_the_place_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    with pytest.raises(NoRunner, match=r"unix:///nowhere/docker.sock.*start Docker.*--runner local"):
+        connect()
+
+
+class _DeadEngine:
+    """An engine that described itself and then went away."""
+
+    class api:  # noqa: N801 - the client's own name
+        @staticmethod
+        def containers(**_: object) -> list[object]:
+            return []
+
+        @staticmethod
+        def create_container_from_config(*_: object) -> object:
+            raise ConnectionRefusedError("gone")
+
+    @staticmethod
+    def info() -> dict[str, object]:
+        return {}
+
+
+def test_an_engine_that_goes_away_makes_a_run_lost() -> None:
+    runner = docker_runner(_DeadEngine, "image")
+    report = runner.run(REQUEST, NEVER)
+    runner.close()
+    assert (report.ending, report.reason) == ("lost", "the engine could not start a container: gone")
+
+
+@pytest.mark.parametrize(
+    ("error", "ending"), [(NotInstallable("its wheel is gone"), "unprepared"), (EngineLost("gone"), "lost")]
+)
+def test_a_release_that_cannot_be_prepared_says_why(error: Exception, ending: str) -> None:
+    class Failing(OneImage):
+        def ensure(self, environment: object) -> OneImage:
+            raise error
+
+    runner = docker_runner(_DeadEngine, "image")
+    runner._images = Failing("image")
+    report = runner.run(REQUEST, NEVER)
+    runner.close()
+    assert (report.ending, report.reason) == (ending, str(error))
+
+
+@pytest.mark.parametrize(
+    ("labels", "orphan"),
+    [
+        ({}, False),
+        (labels_of_run(60), False),
+        ({OWNER_LABEL: owner_of(os.getpid()).rpartition("/")[0] + "/1"}, True),
+        ({OWNER_LABEL: "other-kernel/pid:[1]/1/1", EXPIRES_LABEL: "1e12"}, False),
+        ({OWNER_LABEL: "other-kernel/pid:[1]/1/1", EXPIRES_LABEL: "1"}, True),
+        ({OWNER_LABEL: owner_of(os.getpid()), EXPIRES_LABEL: "nonsense"}, True),
+    ],
+)
+def test_a_container_is_an_orphan_when_its_process_is_gone_or_its_time_long_over(
+    labels: dict[str, str], orphan: bool
+) -> None:
+    assert is_orphan(labels, time.time()) is orphan
+
+
+def test_a_repeated_run_gets_a_container_name_of_its_own() -> None:
+    names = {container_name("01J/../x y") for _ in range(10)}
+    assert len(names) == 10
+    assert all(name.startswith("tfbisect-run-01J-..-x-y-") for name in names)
+
+
+@pytest.mark.parametrize("size", [1, 3, 8, 9, 1000])
+def test_frames_are_put_together_however_they_are_cut(size: int) -> None:
+    stream = b"\x02\0\0\0\0\0\0\x05hello" + b"\x01\0\0\0\0\0\0\x02{}" + b"\x02\0\0\0\0\0\0\x06 world"
+    transcript, frames = Transcript(output_bytes=100, flood_bytes=1000), Demultiplexer()
+    for start in range(0, len(stream), size):
+        frames.feed(stream[start : start + size], transcript)
+    assert transcript.output == "hello world"
+    assert bytes(transcript._line) == b"{}"
