@@ -1,7 +1,7 @@
 """One pass over all watches: look, run what is new, compare, keep, tell.
 
-Every step is kept before the next one begins, so a pass that is killed is finished by the next: what it kept is not done
-again, and the bisection that it was in the middle of goes on from its observations.
+Every step is kept before the next one begins, so a pass that is killed is finished by the next: what it kept is not
+done again, and the bisection that it was in the middle of goes on from its observations.
 """
 
 from __future__ import annotations
@@ -36,19 +36,28 @@ from service.nights import (
 )
 from service.notifications import messages_for
 from service.repetition import Again
+from service.storage.connected import utc_now
 from service.storage.json_text import digest_of
 from service.storage.records import FINISHED, Bisection
 from service.storage.store import Store
 from service.storage.watch_records import NewWatch, NewWatchRun, Watch, WatchRun
 from service.watches import request_of
 
-PASS_LEASE = "nightly"
+LEASE_NAME = "nightly"
 LEASE_SECONDS = 120.0
 _RENEW_SECONDS = 30.0
 _NIGHTS_LOOKED_BACK = 365
 
 log = structlog.get_logger()
 ReleasesOf = Callable[[str], Sequence[CatalogRelease]]
+
+
+@dataclass(frozen=True)
+class Links:
+    """Where readers of a message find more."""
+
+    public_url: str = ""
+    """Address of the web service; empty: messages carry no links."""
 
 
 class Repeats(Protocol):
@@ -87,7 +96,9 @@ class Budget:
 class Looked:
     """What was known before a bisection ran."""
 
-    again: Again
+    case: Case
+    last: WatchRun | None
+    """The last night, whatever came of it."""
     told: WatchRun | None
     """The last night with a verdict."""
     found: News
@@ -103,9 +114,10 @@ class Nightly:
         releases_of: ReleasesOf,
         repeats: Repeats,
         sends: Sends,
-        clock: Callable[[], datetime],
+        *,
+        clock: Callable[[], datetime] = utc_now,
         budget: Budget | None = None,
-        public_url: str = "",
+        links: Links | None = None,
     ) -> None:
         self._store = store
         self._releases_of = releases_of
@@ -113,7 +125,7 @@ class Nightly:
         self._sends = sends
         self._now = clock
         self._budget = budget or Budget()
-        self._public_url = public_url
+        self._links = links or Links()
 
     def run(self, files: Sequence[NewWatch] = (), problems: Sequence[BadInput] = ()) -> Summary:
         """Make one pass.
@@ -131,8 +143,8 @@ class Nightly:
     @contextmanager
     def _only_pass(self, owner: str) -> Iterator[str]:
         """Hold the right to make a pass and give its holder's name, which may be another."""
-        if not self._store.acquire_lease(PASS_LEASE, owner, LEASE_SECONDS):
-            yield self._store.lease_holder(PASS_LEASE) or "just ended"
+        if not self._store.acquire_lease(LEASE_NAME, owner, LEASE_SECONDS):
+            yield self._store.lease_holder(LEASE_NAME) or "just ended"
             return
         over = threading.Event()
         renewing = threading.Thread(target=self._renew, args=(owner, over), name="nightly lease", daemon=True)
@@ -142,11 +154,11 @@ class Nightly:
         finally:
             over.set()
             renewing.join()
-            self._store.release_lease(PASS_LEASE, owner)
+            self._store.release_lease(LEASE_NAME, owner)
 
     def _renew(self, owner: str, over: threading.Event) -> None:
         while not over.wait(_RENEW_SECONDS):
-            self._store.acquire_lease(PASS_LEASE, owner, LEASE_SECONDS)
+            self._store.acquire_lease(LEASE_NAME, owner, LEASE_SECONDS)
 
     def _pass(self, files: Sequence[NewWatch], problems: Sequence[BadInput]) -> Summary:
         rows = [Row("watch file", "", "failed", problem.message) for problem in problems]
@@ -233,9 +245,9 @@ class Nightly:
             return NewWatchRun(
                 watch.id, pass_id, name, "unchanged", told.seen, told.bisection_id, message="nothing new"
             )
-        again = self._again(watch, case, told, last, now, found)
-        bisection = self._repeats.run(again, stop)
-        return self._compare(pass_id, watch, Looked(again, told, found, now), bisection)
+        looked = Looked(case, last, told, found, now)
+        bisection = self._repeats.run(self._again(watch, looked), stop)
+        return self._compare(pass_id, watch, looked, bisection)
 
     def _told(self, watch: Watch, package: str, case: Case) -> WatchRun | None:
         """Return the last night with a verdict on the same question; a file that was edited asks another one."""
@@ -258,22 +270,15 @@ class Nightly:
         environment = self._repeats.environment(target) if before is not None and before.environment else ""
         return Sighting(yanked=release.yanked, environment=environment)
 
-    def _again(
-        self,
-        watch: Watch,
-        case: Case,
-        told: WatchRun | None,
-        last: WatchRun | None,
-        now: Mapping[str, Sighting],
-        found: News,
-    ) -> Again:
+    def _again(self, watch: Watch, looked: Looked) -> Again:
         """Say which bisection to run. Its key names the night before and what is seen now, not the pass."""
-        seen = {release: asdict(sighting) for release, sighting in now.items()}
+        seen = {release: asdict(sighting) for release, sighting in looked.now.items()}
+        last, told = looked.last, looked.told
         return Again(
-            case=case,
-            key=digest_of([watch.id, case.request.package, last.id if last else None, seen]),
+            case=looked.case,
+            key=digest_of([watch.id, looked.case.request.package, last.id if last else None, seen]),
             previous=told.bisection_id if told else None,
-            new_releases=found.appeared if told else (),
+            new_releases=looked.found.appeared if told else (),
             public=watch.public,
             owner=watch.owner,
         )
@@ -286,7 +291,7 @@ class Nightly:
         bisection: Bisection,
     ) -> NewWatchRun | None:
         """Say what a bisection means for its watch; None where it was stopped in the middle."""
-        case = looked.again.case
+        case = looked.case
         package = case.request.package
         if bisection.status not in FINISHED:
             return None
@@ -317,15 +322,15 @@ class Nightly:
         environments = {identity.release: identity.environment for identity in used}
         releases = {
             release: asdict(replace(looked.now[release], environment=environments.get(release, "")))
-            for release in looked.again.case.tree.all()
+            for release in looked.case.tree.all()
         }
-        return {"question": question_of(looked.again.case), "releases": releases}
+        return {"question": question_of(looked.case), "releases": releases}
 
     def _tell(self, watch: Watch, found: NewWatchRun) -> WatchRun:
         """Keep what was found together with the messages that follow from it."""
         before = self._store.recent_runs(watch.id, found.package, _NIGHTS_LOOKED_BACK)
         event = must_be_told(found.status, [run.status for run in before], watch.blind_after)
-        messages = () if event is None else messages_for(event, watch, found, self._public_url, self._now())
+        messages = () if event is None else messages_for(event, watch, found, self._links.public_url, self._now())
         return self._store.add_watch_run(found, messages)
 
     def _row(self, watch: Watch, run: WatchRun) -> Row:
