@@ -139,7 +139,7 @@ class House:
         """Return what makes passes over the watches."""
         settings = self.settings
         # A pass asks the index anew, whatever the age of what is cached.
-        asked_anew = Catalog(self.store, settings.model_copy(update={"catalog_max_age_seconds": 1.0}))
+        asked_anew = Catalog(self.store, settings.model_copy(update={"catalog_max_age_seconds": 0.001}))
         repetition = Repetition(self.store, self.intake, self.coordinator, self.laboratory, self.environments)
         budget = Budget(settings.nightly_seconds, settings.nightly_free_bytes, self._free_bytes)
         links = Links(settings.public_url)
