@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 import threading
 from collections.abc import Mapping
@@ -34,11 +35,16 @@ from service.execution.local_runner import LocalRunner
 from service.execution.runner import Hardware, Runner, RunRequest
 from service.intake import Intake
 from service.measuring import Laboratory
+from service.nightly import Budget, Links, Nightly
+from service.nights import Summary
+from service.notifications import Postage, Sender
+from service.repetition import Repetition
 from service.resources import resource_dir
 from service.settings import Settings
 from service.storage.records import ADMIN
 from service.storage.store import Store
 from service.submission import Submission
+from service.watches import read_watches
 from service.web.readings import Readings
 from service.web.reports import markdown
 from service.web.views import Views
@@ -153,6 +159,37 @@ class House:
     def submission(self) -> Submission:
         """Return the way in."""
         return Submission(self.store, self.intake, self.coordinator)
+
+    @cached_property
+    def nightly(self) -> Nightly:
+        """Return what makes passes over the watches."""
+        settings = self.settings
+        # A pass asks the index anew, whatever the age of what is cached.
+        asked_anew = Catalog(self.store, settings.model_copy(update={"catalog_max_age_seconds": 0.001}))
+        repetition = Repetition(self.store, self.intake, self.coordinator, self.laboratory, self.environments)
+        budget = Budget(settings.nightly_seconds, settings.nightly_free_bytes, self._free_bytes)
+        links = Links(settings.public_url)
+        return Nightly(self.store, asked_anew.releases, repetition, self.sender, budget=budget, links=links)
+
+    def _free_bytes(self) -> int:
+        return shutil.disk_usage(self.settings.data_dir).free
+
+    @cached_property
+    def sender(self) -> Sender:
+        """Return what delivers messages."""
+        settings = self.settings
+        postage = Postage(
+            webhook_secret=settings.webhook_secret.get_secret_value(),
+            smtp_url=settings.smtp_url.get_secret_value(),
+            mail_from=settings.mail_from,
+            inner_addresses=settings.inner_addresses,
+        )
+        return Sender(self.store, postage)
+
+    def make_pass(self) -> Summary:
+        """Make one nightly pass over the watches in files and in the store."""
+        files, problems = read_watches(self.settings.watches_dir or resource_dir("watches"))
+        return self.nightly.run(files, problems)
 
     def release_rows(self, package: str, hardware: Hardware, only: str) -> list[dict[str, Any]]:
         """Return the catalog as rows; see catalog/overview.py."""

@@ -7,11 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
 
 GIB = 1024**3
 MIB = 1024**2
+
+Role = Literal["all", "web", "coordinator"]
+"""What a process of `tfbisect serve` does."""
 
 
 def _default_data_dir() -> Path:
@@ -72,6 +75,36 @@ class Settings(BaseSettings):
     submissions_per_hour: PositiveInt = Field(600, description="submissions per token or address")
     queued_at_most: PositiveInt = Field(500, description="bisections waiting at once; more are told to come back")
     streams_per_client: PositiveInt = Field(100, description="event streams open at once per token or address")
+
+    watches_dir: Path | None = Field(None, description="folder of watch files; empty: those that tfbisect comes with")
+    nightly_cron: str = Field(
+        "", description="when `tfbisect serve` makes its nightly pass, as `30 3 * * *`; empty: never"
+    )
+    nightly_timezone: str = Field("UTC", description="time zone of nightly_cron, such as Europe/Berlin")
+    nightly_seconds: PositiveFloat = Field(6 * 3600.0, description="time that one nightly pass may take")
+    nightly_free_bytes: int = Field(0, ge=0, description="free disk below which a nightly pass starts nothing more")
+    webhook_secret: SecretStr = Field(
+        SecretStr(""), description="key that webhooks are signed with; empty: none are sent"
+    )
+    smtp_url: SecretStr = Field(
+        SecretStr(""), description="mail server: smtp://user:password@host:587, or smtps://…; empty: no mail is sent"
+    )
+    mail_from: str = Field("tfbisect@localhost", description="sender of mail")
+    inner_addresses: bool = Field(False, description="let watches that came by the API notify inner addresses")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the environment, and below it TFBISECT_SECRETS_DIR: files named like the settings that they hold."""
+        folder = Path(os.environ.get("TFBISECT_SECRETS_DIR") or "/nonexistent")
+        secrets = (SecretsSettingsSource(settings_cls, secrets_dir=folder),) if folder.is_dir() else ()
+        return (init_settings, env_settings, *secrets)
 
     @property
     def store_url(self) -> str:
