@@ -29,7 +29,8 @@ from service.execution.docker_runner import DockerRunner
 from service.execution.engine import connect
 from service.execution.executors import DaskCluster, RemoteRuns, executor
 from service.execution.hardening import accelerators_of
-from service.execution.images import LABEL, images_for
+from service.execution.image_shelf import LABEL
+from service.execution.images import Images, images_for
 from service.execution.limits import limits_of
 from service.execution.local_runner import LocalRunner
 from service.execution.runner import Hardware, Runner, RunRequest
@@ -92,6 +93,11 @@ class House:
         """Return what runs a probe."""
         return self.runner_choice.runner
 
+    @cached_property
+    def images(self) -> Images:
+        """Return what makes and keeps images."""
+        return images_for(self.settings, self.environments, DockerImages(connect()))
+
     def engine_problem(self) -> str | None:
         """Say what keeps bisections from being run, or None."""
         try:
@@ -105,7 +111,7 @@ class House:
         return DockerRunner(
             client,
             self.environments,
-            images_for(self.settings, self.environments, DockerImages(client)),
+            self.images,
             limits_of(self.settings),
             harness_source=self._harness_source,
             warm=self.settings.warm_runs,

@@ -24,6 +24,7 @@ from service.doctor import examine, setting_rows
 from service.errors import BadInput, NotFound, ReplayError, TfbisectError
 from service.execution.executors import serve_worker
 from service.execution.runner import Hardware
+from service.images_cli import app as images_app
 from service.intake import BisectionRequest
 from service.replay import SHAPE, read_table, run_world, said, usual_expectation
 from service.settings import Role, Settings
@@ -42,6 +43,7 @@ db_app = typer.Typer(help="The database.", no_args_is_help=True)
 app.add_typer(db_app, name="db")
 app.add_typer(watch_app, name="watch")
 app.add_typer(tokens_app, name="tokens")
+app.add_typer(images_app, name="images")
 
 out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)

@@ -46,6 +46,14 @@ class Settings(BaseSettings):
     debian_mirror: str = Field("", description="mirror for bases made on the spot; empty: the host's own")
 
     cache_dir: Path | None = Field(None, description="where downloaded packages are kept; empty: in the data folder")
+    image_budget_bytes: int = Field(
+        0,
+        ge=0,
+        description="disk for images of releases, the least recently used go first; 0: no bound but the reserve",
+    )
+    package_budget_bytes: PositiveInt = Field(
+        20 * GIB, description="downloaded packages beyond which a long build forgets those it has used"
+    )
     parallel_builds: PositiveInt = Field(2, description="images that are built at once")
 
     timeout_seconds: PositiveFloat = Field(180.0, description="wall clock of one run, framework import included")
