@@ -127,7 +127,10 @@ def list_bisections(site: ThisSite, caller: Reader, wanted: Annotated[ListQuery,
         outcomes=(wanted.outcome,) if wanted.outcome else (),
         changed_in=wanted.changed_in or None,
     )
-    page = site.store.bisections(search, limit=limit, cursor=cursor, viewer=caller.viewer)
+    try:
+        page = site.store.bisections(search, limit=limit, cursor=cursor, viewer=caller.viewer)
+    except BadInput as error:
+        raise BadInput(error.message, field="q") from error  # the store calls it by another name
     items = [{**summary_json(row), "summary": (row.verdict or {}).get("summary")} for row in page.rows]
     return JSONResponse({"items": items, "next": page.next})
 

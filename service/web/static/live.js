@@ -27,6 +27,11 @@ function mark() {
   if (opened) for (const cell of live.querySelectorAll(`.cell[data-release="${CSS.escape(opened)}"]`)) cell.setAttribute("aria-current", "true");
 }
 
+// By hand, since a key may come before htmx has looked over what was just put in.
+function open(link) {
+  if (link) window.htmx.ajax("GET", link.getAttribute("href"), { target: drawer, swap: "innerHTML" });
+}
+
 function close() {
   const cell = opened && live.querySelector(`.cell[data-release="${CSS.escape(opened)}"]`);
   drawer.hidden = true;
@@ -54,5 +59,5 @@ document.addEventListener("keydown", (event) => {
   if (drawer.hidden) return;
   if (event.key === "Escape") close();
   const step = { ArrowLeft: "before", ArrowRight: "after" }[event.key];
-  if (step && !event.target.closest(".scroll, input, textarea, select, pre")) drawer.querySelector(`[data-step=${step}]`)?.click();
+  if (step && !event.target.closest(".scroll, input, textarea, select, pre")) open(drawer.querySelector(`[data-step=${step}]`));
 });
