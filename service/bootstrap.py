@@ -33,8 +33,12 @@ from service.intake import Intake
 from service.measuring import Laboratory
 from service.resources import resource_dir
 from service.settings import Settings
+from service.storage.records import ADMIN
 from service.storage.store import Store
 from service.submission import Submission
+from service.web.readings import Readings
+from service.web.reports import markdown
+from service.web.views import Views
 
 
 class House:
@@ -79,6 +83,15 @@ class House:
         """Return what runs a probe."""
         return self.runner_choice.runner
 
+    def engine_problem(self) -> str | None:
+        """Say what keeps bisections from being run, or None."""
+        try:
+            if self.runner.name == "docker":
+                connect().close()
+        except Unavailable as error:
+            return error.message
+        return None
+
     def _docker_runner(self, client: Any) -> Runner:
         return DockerRunner(
             client,
@@ -122,6 +135,14 @@ class House:
             chosen = set(select(parse_releases(only), known))
             known = tuple(release for release in known if release.version in chosen)
         return release_rows(package, hardware, known, self.environments, self._built_images())
+
+    def markdown(self, bisection_id: str) -> str:
+        """Return the report of a bisection, as the web service gives it."""
+        readings = Readings(self)
+        reading = readings.reading(bisection_id, ADMIN)
+        source = self.store.snippet(reading.bisection.snippet_digest)
+        address = self.settings.public_url or "http://127.0.0.1:8000"
+        return markdown(reading, Views(self).of(reading, readings.outlook(reading)), source, address)
 
     def _built_images(self) -> Mapping[str, str]:
         """Return the references of the images that are built, by environment digest; none where no engine answers."""

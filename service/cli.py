@@ -14,12 +14,14 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from service.bisection.policy import Branches, Policy
 from service.bootstrap import House, set_up_logging
 from service.coordinator import Finished, Listener, Silent
 from service.doctor import examine, setting_rows
-from service.errors import BadInput, NotFound, TfbisectError
+from service.errors import BadInput, NotFound, ReplayError, TfbisectError
 from service.execution.runner import Hardware
 from service.intake import BisectionRequest
+from service.replay import SHAPE, read_table, run_world, said, usual_expectation
 from service.settings import Settings
 from service.storage.schema import upgrade
 from service.terminal import LiveProgress, PlainProgress, verdict_lines
@@ -114,7 +116,7 @@ def build_request(**fields: Any) -> BisectionRequest:
 
 
 @app.command()
-def run(  # noqa: PLR0917 - one argument an option
+def run(
     file: Annotated[
         str, typer.Argument(help="Python source: a model or a whole training script; - reads standard input")
     ],
@@ -128,7 +130,7 @@ def run(  # noqa: PLR0917 - one argument an option
     resolution: Annotated[
         int | None, typer.Option(help="find every behaviour that lasts N mainline releases; 1 measures all")
     ] = None,
-    branches: Annotated[str, typer.Option(help="patch releases: none, tips or all")] = "tips",
+    branches: Annotated[Branches, typer.Option(help="patch releases: none, tips or all")] = "tips",
     repeats: Annotated[int | None, typer.Option(help="runs on each side of a change")] = None,
     variant: Annotated[
         list[str] | None, typer.Option(help="a variant that runs beside the snippet; repeatable")
@@ -219,11 +221,56 @@ def show(
         if as_json:
             print(json.dumps(row.verdict, indent=2))
         elif markdown:
-            raise NotImplementedError
+            print(opened.markdown(bisection_id))
         else:
             expected = opened.intake.probe(row.request["probe"]).expected
             for line in verdict_lines(row.verdict, expected):
                 out.print(line)
+
+
+@app.command()
+def replay(
+    file: Annotated[str, typer.Argument(help="JSON table of outcomes, oldest release first; - reads standard input")],
+    resolution: Annotated[int | None, typer.Option(min=1, help="as for run")] = None,
+    branches: Annotated[Branches, typer.Option(help="none, tips or all")] = "tips",
+    workers: Annotated[int, typer.Option(min=1, max=256, help="runs at once in a round")] = 1,
+    seed: Annotated[int, typer.Option(help="for rows with probabilities")] = 0,
+    expected: Annotated[
+        list[str] | None, typer.Option(help="an outcome that is right; repeatable; default: drops, or good")
+    ] = None,
+    complete: Annotated[bool, typer.Option("--complete", help="measure also what could be inferred")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the verdict, runs and rounds as JSON")] = False,
+) -> None:
+    """Plan against a table of outcomes instead of containers, and print each round.
+
+    A row is `{"release": "1.12.0", "outcome": "drops"}`, `{"release": …, "outcomes": {"drops": 0.9, "flips": 0.1}}`
+    or `{"release": …, "untestable": "no wheel"}`.
+    """
+    world = read_table(_table_in(file))
+    right = frozenset(expected) if expected else usual_expectation(world)
+    policy = Policy(expected=right, resolution=resolution, branches=branches, workers=workers, complete=complete)
+    result = run_world(world, policy, seed)
+    if as_json:
+        print(json.dumps(result.to_json(), indent=2))
+        return
+    for step in result.rounds:
+        runs = ", ".join(f"{run.release} {run.purpose}: {said(answer)}" for run, answer in step.runs)
+        out.print(f"round {step.number}  {runs}", markup=False)
+    out.print()
+    for line in verdict_lines(result.to_json()["verdict"], right):
+        out.print(line)
+
+
+def _table_in(file: str) -> object:
+    """Return the JSON in a file.
+
+    Raises:
+        ReplayError: it is no JSON; the message names the line.
+    """
+    try:
+        return json.loads(read_snippet(file))
+    except ValueError as error:
+        raise ReplayError(f"{file} is no JSON: {error}; write {SHAPE}.") from None
 
 
 @app.command()

@@ -6,6 +6,7 @@ next one claims the bisection again and goes on from the observations that are t
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import threading
@@ -429,8 +430,17 @@ def _verdict_json(
         executed=progress.executed,
         reused=progress.reused,
         lost=progress.lost,
+        options=_options(case),
+        absent=case.absent,
     )
     return to_json(verdict, facts)
+
+
+def _options(case: Case) -> tuple[str, ...]:
+    """Return the command-line options that ask the same question again."""
+    shape = case.request.input_shape
+    given = [f"--set={name}={json.dumps(value)}" for name, value in sorted(case.request.parameters.items())]
+    return (*(("--input-shape", ",".join(map(str, shape))) if shape else ()), *given)
 
 
 def problem(error: TfbisectError) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
+from service.bisection.comparison import differences
 from service.bisection.outcomes import Answer, Lost, Outcome, Untestable
 from service.bisection.planner import NextRuns, PlannedRun, Policy, plan
 from service.bisection.releases import ReleaseTree, tree_of
@@ -80,7 +81,15 @@ class ReplayResult:
         """Return the verdict by the contract, with what it cost."""
         lost = sum(isinstance(answer, Lost) for step in self.rounds for _, answer in step.runs)
         facts = facts or VerdictFacts(runner="replay", probe="replay", executed=self.runs, lost=lost)
-        return {"verdict": to_json(self.verdict, facts), "runs": self.runs, "rounds": len(self.rounds)}
+        found = {"verdict": to_json(self.verdict, facts), "runs": self.runs, "rounds": len(self.rounds)}
+        return found if self.before_filling is None else {**found, "filling_changed": list(self.filling_changed)}
+
+    @property
+    def filling_changed(self) -> tuple[str, ...]:
+        """Say how filling in changed the verdict."""
+        if self.before_filling is None:
+            return ()
+        return differences(to_json(self.before_filling), to_json(self.verdict))
 
 
 def said(answer: Answer) -> str:
@@ -122,6 +131,12 @@ def run_world(world: World, policy: Policy, seed: int = 0) -> ReplayResult:
             observations.setdefault(run.release, []).append(answer)
         rounds.append(Round(len(rounds) + 1, tuple(answers)))
     return ReplayResult(step, tuple(rounds), before_filling)
+
+
+def usual_expectation(world: World) -> frozenset[str]:
+    """Return which of a table's outcomes is right where nobody says: the dropout probe's, else plainly "good"."""
+    labels = {label for shares in world.outcomes.values() for label in shares}
+    return next((frozenset({label}) for label in ("drops", "good") if label in labels), frozenset())
 
 
 def _lost(observations: Mapping[str, Sequence[Answer]], run: PlannedRun) -> int:

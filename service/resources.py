@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def resource_dir(name: str) -> Path:
-    """Return the folder of images, probes or migrations.
+    """Return the folder of images, probes, examples or migrations.
 
     Raises:
         FileNotFoundError: neither place has it; the installation is broken.

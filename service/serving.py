@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from service.resources import resource_dir
 from service.web.app import create_app
+from service.web.dependencies import Surroundings
 
 if TYPE_CHECKING:
     from service.bootstrap import House
@@ -19,7 +21,8 @@ def serve_until_stopped(house: House, host: str, port: int) -> None:
     coordinator = threading.Thread(target=house.coordinator.serve, args=(stop,), name="coordinator")
     coordinator.start()
     try:
-        config = uvicorn.Config(create_app(house), host=host, port=port, log_level="warning", access_log=False)
+        app = create_app(house, Surroundings(resource_dir("examples"), house.engine_problem))
+        config = uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False)
         uvicorn.Server(config).run()
     finally:
         stop.set()

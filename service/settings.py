@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     allowed_hosts: str = Field(
         "", description="names the web service answers to beside localhost and IP addresses, comma-separated; * for any"
     )
-    require_token: bool = Field(False, description="whether the web service asks for a token (`tfbisect tokens create`)")
+    require_token: bool = Field(False, description="ask for a token (`tfbisect tokens create`)")
     anonymous_read: bool = Field(False, description="with require_token: public bisections are read without one")
     body_bytes: PositiveInt = Field(256 * 1024, description="largest request body of the web service")
     submissions_per_minute: PositiveInt = Field(60, description="submissions per token or address")

@@ -142,18 +142,20 @@ def _confirm(known: Known, pinned: Iterable[OpenBracket]) -> Iterator[PlannedRun
 
 
 def doubts(known: Known, changes: Iterable[Change]) -> tuple[PlannedRun, ...]:
-    """Return another run for both neighbours of each change that noise leaves in doubt; none where none was seen."""
+    """Return another run for the weaker side of each change that noise leaves in doubt; none where none was seen."""
     if not known.noise and not any(reading.label == FLAKY for reading in known.readings.values()):
         return ()
     enough = 1 - known.policy.false_alarm_rate
     unsure = [change for change in changes if change.confidence is not None and change.confidence < enough]
-    releases = dict.fromkeys(release for change in unsure for release in (change.before, change.after))
-    readings = {release: known.reading(release) for release in releases}
-    return tuple(
-        PlannedRun(release, reading.tally.answers, "confirm")
-        for release, reading in readings.items()
-        if not reading.exhausted
-    )
+    weaker = dict.fromkeys(release for change in unsure for release in _weaker_sides(known, change))
+    return tuple(PlannedRun(release, known.reading(release).tally.answers, "confirm") for release in weaker)
+
+
+def _weaker_sides(known: Known, change: Change) -> list[str]:
+    """Return the side of a change whose answers are less clear, or both if they are alike; none that is exhausted."""
+    sides = [side for side in (change.before, change.after) if not known.reading(side).exhausted]
+    leads = [known.reading(side).tally.lead for side in sides]
+    return [side for side, lead in zip(sides, leads, strict=True) if lead == min(leads)]
 
 
 def _repeats(known: Known) -> Iterator[PlannedRun]:
@@ -195,7 +197,10 @@ def _filling(known: Known) -> Iterator[PlannedRun]:
 
 def _distinct(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
     """Drop later plans of the same release and repeat."""
-    return list({(run.release, run.repeat): run for run in reversed(list(runs))}.values())[::-1]
+    kept: dict[tuple[str, int], PlannedRun] = {}
+    for run in runs:
+        kept.setdefault((run.release, run.repeat), run)
+    return list(kept.values())
 
 
 def split_points(bracket: Bracket, count: int) -> list[int]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import exp, log
 from operator import mul
 
-from service.bisection.settling import FLAKY
+from service.bisection.settling import FLAKY, FLAKY_PRIOR
 
 # Prior of the share of wrong answers: most probes are exact, some are noisy, and how much is to be learned.
 NOISE_PRIOR = {0.001: 0.4, 0.02: 0.15, 0.06: 0.15, 0.13: 0.15, 0.22: 0.1, 0.32: 0.05}
-FLAKY_PRIOR = 0.02  # Share of the behaviours that a change leads to.
 WINDOW = 8  # Measured releases on each side of a change that bear on it; further ones add time and nothing else.
 CEILING = 0.999  # One in a thousand is kept for what the model does not know.
 
@@ -29,8 +28,8 @@ class Sighting:
 
 
 def change_confidences(
-    sightings: Sequence[Sighting], labels: Sequence[str], releases: int, noise_weights: dict[float, float]
-) -> tuple[dict[int, float], dict[float, float]]:
+    sightings: Sequence[Sighting], labels: Sequence[str], releases: int, noise_weights: Mapping[float, float]
+) -> tuple[dict[int, float], Mapping[float, float]]:
     """Return how sure each change of a line is, and what the line says about the probe's noise.
 
     A change is right if the release before it really has the old behaviour and the one after it the new one; that
@@ -47,31 +46,67 @@ def change_confidences(
 
     Source: forward-backward over a hidden chain of behaviours, one pass per share of wrong answers.
     """
-    places = [at for at in range(len(sightings) - 1) if sightings[at].label != sightings[at + 1].label]
+    places = _changes(sightings)
     if not places:
         return {}, noise_weights
     kept = _near(places, len(sightings))
-    chain = [sightings[at] for at in kept]
-    wanted = [at for at in range(len(chain) - 1) if kept[at + 1] == kept[at] + 1 and kept[at] in set(places)]
-    hazard = min(0.5, (len(places) + 1) / (releases + 2))
-    scores: dict[float, float] = {}
-    found: dict[float, list[float]] = {}
-    for noise, weight in noise_weights.items():
-        passed = _Chain.run(chain, sorted(labels), noise, hazard)
-        scores[noise] = log(weight) + passed.evidence
-        found[noise] = [passed.pair(at) for at in wanted]
-    top = max(scores.values())
-    weights = {noise: max(exp(score - top), 1e-12) for noise, score in scores.items()}
-    total = sum(weights.values())
-    mixed = [sum(weights[noise] * found[noise][place] for noise in weights) / total for place in range(len(wanted))]
-    posterior = {noise: weight / total for noise, weight in weights.items()}
-    return {chain[at].index: min(value, CEILING) for at, value in zip(wanted, mixed, strict=True)}, posterior
+    chains = _chains([sightings[at] for at in kept], labels, _hazard(len(places), releases), noise_weights)
+    sure = {
+        sightings[at].index: min(sum(weight * chain.pair(kept.index(at)) for chain, weight in chains), CEILING)
+        for at in places
+    }
+    return sure, dict(zip(noise_weights, [weight for _, weight in chains], strict=True))
+
+
+def likeliest_labels(
+    sightings: Sequence[Sighting], labels: Sequence[str], releases: int, wanted: Sequence[int]
+) -> dict[int, str]:
+    """Return the likeliest behaviour of some releases of a line, given all that was seen on it.
+
+    Args:
+        sightings: the measured releases of a line, oldest first, shape (m,).
+        labels: every label that any run gave, shape (k,).
+        releases: how many releases the line has.
+        wanted: indices of the releases on the line, all of them measured.
+    """
+    if not wanted:
+        return {}
+    places = [at for at, sighting in enumerate(sightings) if sighting.index in wanted]
+    kept = _near(places, len(sightings))
+    hazard = _hazard(len(_changes(sightings)), releases)
+    chains = _chains([sightings[at] for at in kept], labels, hazard, NOISE_PRIOR)
+    found = {}
+    for at in places:
+        shares = [[weight * share for share in chain.shares(kept.index(at))] for chain, weight in chains]
+        totals = [sum(column) for column in zip(*shares, strict=True)]
+        found[sightings[at].index] = chains[0][0].states[totals.index(max(totals))]
+    return found
+
+
+def _changes(sightings: Sequence[Sighting]) -> list[int]:
+    """Return after which measured releases the reading changes."""
+    return [at for at, (left, right) in enumerate(pairwise(sightings)) if left.label != right.label]
+
+
+def _hazard(changes: int, releases: int) -> float:
+    """Return the chance of a change at each step, from how many are seen."""
+    return min(0.5, (changes + 1) / (releases + 2))
 
 
 def _near(places: Sequence[int], count: int) -> list[int]:
-    """Return the measured releases near any change, oldest first."""
+    """Return the measured releases near any of those places, oldest first."""
     near = {at for place in places for at in range(max(0, place - WINDOW), min(count, place + WINDOW + 2))}
     return sorted(near)
+
+
+def _chains(
+    sightings: Sequence[Sighting], labels: Sequence[str], hazard: float, noise_weights: Mapping[float, float]
+) -> list[tuple[_Chain, float]]:
+    """Return a chain for each share of wrong answers, with the weight that the sightings leave it."""
+    chains = [_Chain.run(sightings, sorted(labels), noise, hazard) for noise in noise_weights]
+    scores = [log(weight) + chain.evidence for chain, weight in zip(chains, noise_weights.values(), strict=True)]
+    weights = [max(exp(score - max(scores)), 1e-12) for score in scores]
+    return [(chain, weight / sum(weights)) for chain, weight in zip(chains, weights, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -102,7 +137,7 @@ class _Chain:
             if key not in known:
                 known[key] = _emission(sighting.counts, states, noise, kinds)
             emissions.append(known[key])
-        moves = [1 - (1 - hazard) ** (right.index - left.index) for left, right in itertools.pairwise(chain)]
+        moves = [1 - (1 - hazard) ** (right.index - left.index) for left, right in pairwise(chain)]
         forward, evidence = _forwards(emissions, moves, prior)
         return cls(states, chain, emissions, moves, prior, forward, _backwards(emissions, moves, prior), evidence)
 
@@ -116,11 +151,16 @@ class _Chain:
         total = self._joint(left, right, at)
         return left[old] * self.moves[at] * self.prior[new] * right[new] / total if total else 0.0
 
+    def shares(self, at: int) -> list[float]:
+        """Return the probability of each behaviour at a place."""
+        weights = list(map(mul, self.forward[at], self.backward[at]))
+        return [weight / sum(weights) for weight in weights]
+
     def _joint(self, left: list[float], right: list[float], at: int) -> float:
         """Return the weight of all pairs of behaviours at a place."""
         move = self.moves[at]
-        arriving = sum(map(mul, self.prior, right))
-        staying = sum(map(mul, left, right))
+        arriving: float = sum(map(mul, self.prior, right))
+        staying: float = sum(map(mul, left, right))
         return (1 - move) * staying + move * sum(left) * arriving
 
 

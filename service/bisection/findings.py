@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from service.bisection import words
@@ -89,7 +89,7 @@ def _segment(line: Line, group: list[int], known: Known) -> Segment:
 def _confidences(known: Known) -> dict[tuple[str, int], float]:
     """Return how sure each change is, by its line and the index before it; the mainline teaches the branches noise."""
     labels = sorted({label for reading in known.readings.values() for label in reading.tally.counts})
-    weights = NOISE_PRIOR
+    weights: Mapping[float, float] = NOISE_PRIOR
     found: dict[tuple[str, int], float] = {}
     for line in known.lines:
         sightings = [

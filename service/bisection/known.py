@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, log2
 
+from service.bisection.confidence import Sighting, likeliest_labels
 from service.bisection.lines import Line, default_resolution, line_of, starting_with
 from service.bisection.outcomes import Answer
 from service.bisection.policy import Policy
 from service.bisection.releases import MAINLINE, ReleaseTree
-from service.bisection.settling import FLAKY, UNREAD, Reading, likeliest_of, needed_lead, pooled_noise, read, tally
+from service.bisection.settling import UNREAD, Reading, needed_lead, pooled_noise, read, tally
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def look(tree: ReleaseTree, observations: Mapping[str, Sequence[Answer]], policy
     noise = pooled_noise(tallies.values(), policy.noise)
     readings = {release: read(counted, noise, policy) for release, counted in tallies.items()}
     if any(reading.contested for reading in readings.values()):
-        readings = _as_neighbours(tree, readings, noise)
+        readings = _as_the_line_says(tree, readings)
     resolution = policy.resolution or default_resolution(len(tree.mainline), policy.survey_runs)
     mainline = line_of(MAINLINE, tree.mainline, readings)
     asked = asked_branches(tree, mainline, policy)
@@ -81,24 +82,17 @@ def look(tree: ReleaseTree, observations: Mapping[str, Sequence[Answer]], policy
     return Known(tree, policy, resolution, readings, noise, mainline, branches, asked)
 
 
-def _as_neighbours(tree: ReleaseTree, readings: dict[str, Reading], noise: float) -> dict[str, Reading]:
-    """Read each contested release as the release on one of its sides, where its answers allow it."""
+def _as_the_line_says(tree: ReleaseTree, readings: dict[str, Reading]) -> dict[str, Reading]:
+    """Read each contested release as its whole line makes likeliest, since its own answers cannot tell."""
+    labels = sorted({label for reading in readings.values() for label in reading.tally.counts})
     settled = dict(readings)
     for releases in tree.lines().values():
-        known = [release for release in releases if release in readings and readings[release].label]
-        for at, release in enumerate(known):
-            reading = readings[release]
-            if reading.contested:
-                sides = {_nearest_label(known[:at][::-1], readings), _nearest_label(known[at + 1 :], readings)}
-                label = likeliest_of(reading.tally.counts, sides - {None}, noise)
-                settled[release] = replace(reading, label=label or reading.label)
+        found = [(at, readings[release]) for at, release in enumerate(releases) if release in readings]
+        sightings = [Sighting(at, reading.tally.counts, reading.label) for at, reading in found if reading.label]
+        contested = [at for at, reading in found if reading.contested]
+        for at, label in likeliest_labels(sightings, labels, len(releases), contested).items():
+            settled[releases[at]] = replace(readings[releases[at]], label=label)
     return settled
-
-
-def _nearest_label(releases: Sequence[str], readings: Mapping[str, Reading]) -> str | None:
-    """Return the label of the nearest release that is more than a contested flaky one."""
-    firm = (readings[release] for release in releases)
-    return next((reading.label for reading in firm if not (reading.contested and reading.label == FLAKY)), None)
 
 
 def _branch_lines(

@@ -12,6 +12,7 @@ from service.bisection.settling import UNREAD, Reading
 # Untestable releases cluster. A gap is taken for closed once its two ends and log2 of its size have been tried, so
 # that gaps of up to five releases are tried in full and one of a hundred with nine runs.
 GAP_TRIES = 2
+NEAR_TIP = 3  # So few patches are tried newest first; more are halved.
 
 
 @dataclass(frozen=True)
@@ -199,8 +200,9 @@ def tip_wants(line: Line) -> list[int]:
     newest = max(line.measured, default=0)
     gap = next(index for index in range(newest + 1, top + 1) if line.gaps[index])
     untried = Stretch(newest + 1, gap - 1)
-    held_up = any(line.disputed[newest + 1 : gap])
-    return untried.split(1) if len(untried) > 0 and not held_up else []
+    if len(untried) == 0 or any(line.disputed[newest + 1 : gap]):
+        return []
+    return [untried.last] if len(untried) <= NEAR_TIP else untried.split(1)
 
 
 def coarse_to_fine(wanted: list[int]) -> list[int]:

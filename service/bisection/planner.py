@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service.bisection.agenda import Agenda, PlannedRun, Purpose, agenda, doubts
 from service.bisection.findings import state
-from service.bisection.known import look
+from service.bisection.known import Known, look
 from service.bisection.outcomes import Answer
 from service.bisection.policy import Branches, Policy
 from service.bisection.releases import ReleaseTree
@@ -44,13 +44,22 @@ def plan(tree: ReleaseTree, observations: Mapping[str, Sequence[Answer]], policy
     todo = agenda(known)
     if todo:
         return _next_runs(todo, policy.workers)
-    verdict = state(known, todo)
-    if doubtful := doubts(known, changes_of(verdict)):
-        return NextRuns(doubtful[: policy.workers], len(doubtful), doubtful[policy.workers :])
+    verdict, todo = _settled(known, todo)
+    if todo:
+        return _next_runs(todo, policy.workers)
     if todo.filling:
         ahead = todo.filling[policy.workers :]
         return NextRuns(todo.filling[: policy.workers], len(todo.filling), ahead, verdict)
     return verdict
+
+
+def _settled(known: Known, todo: Agenda) -> tuple[Verdict, Agenda]:
+    """State the verdict, and add to the agenda what it leaves in doubt: only a stated change has a confidence."""
+    verdict = state(known, todo)
+    if not todo and (doubtful := doubts(known, changes_of(verdict))):
+        todo = replace(todo, confirm=doubtful)
+        verdict = state(known, todo)
+    return verdict, todo
 
 
 def _next_runs(todo: Agenda, workers: int) -> NextRuns:
@@ -64,4 +73,4 @@ def _next_runs(todo: Agenda, workers: int) -> NextRuns:
 def current_verdict(tree: ReleaseTree, observations: Mapping[str, Sequence[Answer]], policy: Policy) -> Verdict:
     """State what is known so far, with what is still open; the final verdict once nothing is."""
     known = look(tree, observations, policy)
-    return state(known, agenda(known))
+    return _settled(known, agenda(known))[0]

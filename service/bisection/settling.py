@@ -15,7 +15,6 @@ FLAKY_MINORITY = 1 / 3
 FLAKY_ANSWERS = 6
 FLAKY_PRIOR = 0.02  # Before any answer: one release in fifty is flaky by itself.
 NOISE_FLOOR = 0.02  # Answers that differ prove some noise, however exact the probe is held to be.
-ISLAND_ODDS = 400  # An island of one release is two changes in a row: one in twenty, twice.
 FLAKY_DOUBT = 0.05
 """A label is settled once "flaky" holds less than this; flaky is settled once everything else does."""
 
@@ -55,6 +54,11 @@ class Tally:
     def outcomes(self) -> int:
         """Return how many runs showed a behaviour."""
         return sum(self.counts.values())
+
+    @property
+    def lead(self) -> int:
+        """Return by how many runs the commonest outcome is ahead of all others together."""
+        return 2 * max(self.counts.values(), default=0) - self.outcomes
 
     @property
     def answers(self) -> int:
@@ -157,16 +161,6 @@ def holds_most(counts: dict[str, int], noise: float) -> str:
     labels, flaky = _weigh(counts, max(noise, NOISE_FLOOR))
     best = max(sorted(labels), key=lambda label: labels[label])
     return best if labels[best] > flaky else FLAKY
-
-
-def likeliest_of(counts: dict[str, int], sides: set[str | None], noise: float) -> str | None:
-    """Return the label of a neighbour that answers which did not settle leave the most room for; None if for none."""
-    labels, flaky = _weigh(counts, max(noise, NOISE_FLOOR))
-    seen = sorted(side for side in sides if side in labels)
-    best = max(seen, key=lambda label: labels[label], default=None)
-    if best is None or max(flaky, *labels.values()) > ISLAND_ODDS * labels[best]:
-        return None
-    return best
 
 
 def _weigh(counts: dict[str, int], noise: float) -> tuple[dict[str, float], float]:

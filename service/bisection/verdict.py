@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+ABSENT = "not on the package index"
+
 Kind = Literal["introduced", "fixed", "changed"]
 
 
@@ -161,6 +163,8 @@ class VerdictFacts:
     lost: int = 0
     options: tuple[str, ...] = ()
     """Further options of the reproduce commands, such as ("--input-shape", "28,28")."""
+    absent: tuple[str, ...] = ()
+    """Numbers in the range that the package index never had, such as 1.13.0."""
 
 
 def changes_of(verdict: Verdict) -> tuple[Change, ...]:
@@ -207,22 +211,31 @@ def to_json(verdict: Verdict, facts: VerdictFacts | None = None) -> dict[str, An
         "snippet": facts.snippet_digest,
         "summary": verdict.summary,
         "words": verdict.words,
-        "releases": _releases_json(verdict.coverage),
+        "releases": _releases_json(verdict.coverage, len(facts.absent)),
         "segments": [_segment_json(segment) for segment in verdict.segments],
         "changes": [_change_json(change, facts) for change in changes_of(verdict)],
         "never_fixed": _unfixed_json(verdict),
-        "coverage": _coverage_json(verdict.coverage),
+        "coverage": _coverage_json(verdict.coverage, facts.absent),
         "runs": {"executed": facts.executed, "reused": facts.reused, "lost": facts.lost},
-        "untestable": [{"release": gap.release, "reason": gap.reason, "kind": gap.kind} for gap in verdict.gaps],
+        "untestable": [
+            *({"release": gap.release, "reason": gap.reason, "kind": gap.kind} for gap in verdict.gaps),
+            *({"release": release, "reason": ABSENT, "kind": "absent"} for release in facts.absent),
+        ],
         "flaky": [_flaky_json(release) for release in verdict.flaky],
         "noise": round(verdict.noise, 4),
     }
 
 
-def _releases_json(coverage: Coverage) -> dict[str, Any]:
-    """Return the counts of releases."""
+def _releases_json(coverage: Coverage, absent: int) -> dict[str, Any]:
+    """Return the counts of releases; what was never on the index counts as untestable."""
     names = ("first", "last", "considered", "measured", "inferred", "untestable", "unexamined")
-    return {name: getattr(coverage, name) for name in names}
+    counts = {name: getattr(coverage, name) for name in names}
+    return {**counts, "considered": coverage.considered + absent, "untestable": coverage.untestable + absent}
+
+
+def _absent_sentence(absent: tuple[str, ...]) -> list[str]:
+    """Say which numbers in the range are no releases."""
+    return [f"Not on the package index, so not among them: {', '.join(absent)}."] if absent else []
 
 
 def _segment_json(segment: Segment) -> dict[str, Any]:
@@ -274,14 +287,14 @@ def _unfixed_json(verdict: Verdict) -> list[Mapping[str, str]]:
     ]
 
 
-def _coverage_json(coverage: Coverage) -> dict[str, Any]:
+def _coverage_json(coverage: Coverage, absent: tuple[str, ...]) -> dict[str, Any]:
     """Return the coverage."""
     return {
         "complete": coverage.complete,
         "resolution": coverage.resolution,
         "branches": coverage.branches,
         "open": list(coverage.open),
-        "statement": coverage.statement,
+        "statement": " ".join([coverage.statement, *_absent_sentence(absent)]),
     }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from service.bisection.releases import MAINLINE
 from service.bisection.verdict import Change, Changes, Coverage, Flaky, NothingTestable, Unchanged, Unfixed, Verdict
 
+UNLIKELY = 0.5  # Below it the likeliest explanation has no change there.
 LISTED = 6  # Longer lists of releases are cut: a sentence is read, a table is looked up.
 
 
@@ -33,8 +34,7 @@ def paragraph(verdict: Verdict) -> str:
 def change_phrase(change: Change) -> str:
     """Say a change in half a sentence."""
     where = "" if change.line == MAINLINE else f"on branch {change.line} "
-    verb = {"introduced": "introduced", "fixed": "fixed", "changed": "changed"}[change.kind]
-    return f"{where}{verb} {_place(change)}: {change.old} became {change.new}"
+    return f"{where}{change.kind} {_place(change)}: {change.old} became {change.new}"
 
 
 def unfixed_phrase(branch: Unfixed) -> str:
@@ -110,9 +110,20 @@ def _shows(outcome: str) -> str:
 
 def _doubt(change: Change) -> str:
     """Say what is still uncertain of a change."""
-    if change.unasked or change.confirmed:
+    if change.unasked:
         return ""
-    return " (not confirmed by a second run on both sides)"
+    if not change.confirmed:
+        return " (not confirmed by a second run on both sides)"
+    if change.confidence is None:
+        return ""
+    if change.confidence < UNLIKELY:
+        return f" (in doubt: the answers are as well explained without it; sure to {_percent(change.confidence)})"
+    return f" (sure to {_percent(change.confidence)})"
+
+
+def _percent(share: float) -> str:
+    """Write a share with one decimal, never higher than it is."""
+    return f"{int(share * 1000) / 10:g} %"
 
 
 def _flaky_sentence(flaky: Flaky) -> str:
@@ -137,19 +148,30 @@ def coverage_statement(verdict: Verdict) -> str:
     coverage = verdict.coverage
     if not coverage.considered:
         return "There was no release to look at."
-    parts = [_looked_at(coverage)]
+    return " ".join(part for part in (_looked_at(coverage), _promise(verdict), _left_alone(coverage)) if part)
+
+
+def _promise(verdict: Verdict) -> str:
+    """Say what could still hide."""
+    coverage = verdict.coverage
     if not coverage.complete:
-        parts.append(f"This is not finished: {named(coverage.open)} still to be run.")
-    elif isinstance(verdict, NothingTestable):
-        pass
-    elif coverage.resolution > 1:
-        parts.append(
+        return f"This is not finished: {named(coverage.open)} still to be run."
+    if isinstance(verdict, NothingTestable) or coverage.measured == coverage.considered:
+        return ""
+    if coverage.resolution > 1:
+        return (
             f"Every behaviour that lasts {coverage.resolution} or more mainline releases is found; "
-            f"a shorter one could hide among the releases that were inferred."
+            "a shorter one could hide among the releases that were inferred."
         )
-    elif coverage.inferred:
-        parts.append("Every mainline release was tried; only patch releases between two that agree were inferred.")
-    return " ".join(parts)
+    return "Every mainline release was tried; a behaviour of patch releases alone could hide among the inferred ones."
+
+
+def _left_alone(coverage: Coverage) -> str:
+    """Say why releases were not looked at."""
+    if not coverage.unexamined or not coverage.complete:
+        return ""
+    branches = "patch releases beside no change" if coverage.branches == "tips" else "patch releases"
+    return f"Those not looked at are {branches if coverage.branches != 'all' else 'releases'} or lie beyond a gap."
 
 
 def _looked_at(coverage: Coverage) -> str:

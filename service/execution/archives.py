@@ -1,46 +1,89 @@
-"""Archives for builds: the same content gives the same bytes, so that the engine knows a layer again."""
+"""Archives for builds, made while they are sent: the same content gives the same bytes, so that layers are known again.
+
+A build's context holds a whole framework. Writing it to disk first, once as packages.tar and once more as the context
+around it, would cost more than the installation.
+"""
 
 from __future__ import annotations
 
-import io
+import re
 import subprocess
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from service.errors import Unavailable
 
 EPOCH = 315532800  # 1980: what zip archives, and so some wheels, take for the beginning of time
+CHUNK_BYTES = 1 << 20
 
 
-def pack(archive: Path, root: Path, members: Iterable[str], leave_out: Iterable[str] = ()) -> None:
-    """Write members of a folder to a tar archive, owned by root, in order of their names.
+@dataclass(frozen=True)
+class Packed:
+    """Members of a folder as a tar archive, owned by root, in order of their names."""
 
-    Args:
-        archive: the file to write.
-        root: folder that the members are named from.
-        members: files and folders below it; one that is missing is an error.
-        leave_out: patterns of paths to go without, `*` crosses folders.
+    root: Path
+    members: tuple[str, ...]
+    """Files and folders below the root; one that is missing is an error."""
+    leave_out: tuple[str, ...] = ()
+    """Patterns of paths to go without, `*` crosses folders."""
 
-    Raises:
-        Unavailable: tar failed, for instance on a full disk.
-    """
-    # GNU tar takes a second where Python's own takes ten.
-    command = ["tar", "--create", "--file", str(archive), "--directory", str(root), "--sort=name", "--format=gnu"]
-    command += ["--owner=0", "--group=0", "--numeric-owner", f"--mtime=@{EPOCH}", "--mode=u+rw,go+rX,go-w"]
-    command += [f"--exclude={pattern}" for pattern in leave_out]
-    done = subprocess.run([*command, "--", *members], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise Unavailable(f"packing {root} failed: {done.stderr.strip()[-300:]}")
+    def size_bytes(self) -> int:
+        """Return the archive's size, without reading any file's content.
+
+        Raises:
+            Unavailable: a member cannot be read.
+        """
+        done = subprocess.run(self._command("/dev/null"), capture_output=True, text=True, check=False)
+        found = re.search(r"(\d+) \(", done.stderr)
+        if done.returncode != 0 or found is None:
+            raise Unavailable(f"packing {self.root} failed: {done.stderr.strip()[-300:]}")
+        return int(found.group(1))
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the archive.
+
+        Raises:
+            Unavailable: a member cannot be read.
+        """
+        with subprocess.Popen(self._command("-"), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as packing:
+            assert packing.stdout is not None  # noqa: S101  # asked for above
+            while chunk := packing.stdout.read(CHUNK_BYTES):
+                yield chunk
+            _, complaint = packing.communicate()
+        if packing.returncode != 0:
+            raise Unavailable(f"packing {self.root} failed: {complaint.decode(errors='replace').strip()[-300:]}")
+
+    def _command(self, archive: str) -> list[str]:
+        """Return the command: GNU tar takes a second where Python's own takes ten."""
+        command = [
+            "tar",
+            "--create",
+            "--totals",
+            "--file",
+            archive,
+            "--directory",
+            str(self.root),
+            "--sort=name",
+            "--format=gnu",
+        ]
+        command += ["--owner=0", "--group=0", "--numeric-owner", f"--mtime=@{EPOCH}", "--mode=u+rw,go+rX,go-w"]
+        return [*command, *(f"--exclude={pattern}" for pattern in self.leave_out), "--", *self.members]
 
 
-def write_context(context: Path, files: Mapping[str, Path | bytes]) -> None:
-    """Write a build context: a tar archive of files by name, from paths or bytes."""
-    with tarfile.open(context, "w", format=tarfile.GNU_FORMAT) as archive:
-        for name, source in files.items():
-            content = source if isinstance(source, bytes) else None
-            entry = tarfile.TarInfo(name)
-            entry.mtime = EPOCH
-            entry.size = len(content) if content is not None else Path(str(source)).stat().st_size
-            with io.BytesIO(content) if content is not None else Path(str(source)).open("rb") as stream:
-                archive.addfile(entry, stream)
+def context_of(files: Mapping[str, bytes | Packed]) -> Iterator[bytes]:
+    """Yield a build's context: a tar archive of files by name, some of them archives themselves."""
+    for name, source in files.items():
+        entry = tarfile.TarInfo(name)
+        entry.mtime = EPOCH
+        entry.size = len(source) if isinstance(source, bytes) else source.size_bytes()
+        yield entry.tobuf(tarfile.GNU_FORMAT)
+        yield from (source,) if isinstance(source, bytes) else source.chunks()
+        yield b"\0" * (-entry.size % tarfile.BLOCKSIZE)
+    yield b"\0" * (2 * tarfile.BLOCKSIZE)
+
+
+def empty_archive() -> bytes:
+    """Return an archive of nothing, for a step of a Dockerfile that has nothing to add."""
+    return b"".join(context_of({}))

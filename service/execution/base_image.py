@@ -18,7 +18,7 @@ from service.catalog.interpreters import find_interpreter
 from service.catalog.recipes import digest_of
 from service.catalog.releases import Index
 from service.errors import NoInterpreter, Unavailable
-from service.execution.archives import pack, write_context
+from service.execution.archives import Packed, context_of, empty_archive
 from service.execution.datasets import fetch_datasets
 from service.execution.image_engine import BuildFailed, BuildOrder, ImageEngine, StoredImage
 from service.execution.locks import held
@@ -135,19 +135,19 @@ class Grounds:
         found = self._engine.find(reference)
         if found is not None:
             return found
-        with _scratch(self._data_dir) as scratch:
-            pack(scratch / "datasets.tar", datasets, sorted(path.name for path in _folders(datasets)))
-            pack_interpreter(scratch / "python.tar", interpreter)
-            names = ("datasets.tar", "python.tar")
-            recipe = {name: (self._folder / name).read_bytes() for name in ("Dockerfile", "prepare.sh")}
-            write_context(scratch / "context.tar", {**recipe, **{name: scratch / name for name in names}})
-            labels = {PART: "ground", "org.tfbisect.python": python, "org.tfbisect.system": system}
-            try:
-                return self._engine.build(BuildOrder(scratch / "context.tar", reference, {"SYSTEM": system}, labels))
-            except BuildFailed as error:
-                raise Unavailable(
-                    f"the base image for Python {python} cannot be built on {system}: {error}\n{error.output[-400:]}"
-                ) from error
+        recipe = {name: (self._folder / name).read_bytes() for name in ("Dockerfile", "prepare.sh")}
+        content: dict[str, bytes | Packed] = {
+            **recipe,
+            "datasets.tar": Packed(datasets, tuple(sorted(path.name for path in _folders(datasets)))),
+            "python.tar": packed_interpreter(interpreter) if interpreter else empty_archive(),
+        }
+        labels = {PART: "ground", "org.tfbisect.python": python, "org.tfbisect.system": system}
+        try:
+            return self._engine.build(BuildOrder(context_of(content), reference, {"SYSTEM": system}, labels))
+        except BuildFailed as error:
+            raise Unavailable(
+                f"the base image for Python {python} cannot be built on {system}: {error}\n{error.output[-400:]}"
+            ) from error
 
     def _reference(self, python: str, system: str, datasets: Path, interpreter: Path | None) -> str:
         """Name a ground by its content, so that a change of any part makes a new one."""
@@ -193,15 +193,12 @@ def make_system(archive: Path, packages: list[str], mirror: str) -> None:
         raise Unavailable(f"mmdebstrap took more than {SYSTEM_TIMEOUT_SECONDS} s; look at the mirror.") from error
 
 
-def pack_interpreter(archive: Path, interpreter: Path | None) -> None:
-    """Write an interpreter's files to an archive, none where there is no interpreter to bring."""
-    if interpreter is None:
-        write_context(archive, {})
-        return
+def packed_interpreter(interpreter: Path) -> Packed:
+    """Return an interpreter's own files, without tests and installed packages."""
     prefix, name = interpreter.parent.parent, interpreter.name
-    # The library's folder has a suffix in no release, the shared library has one in 3.6 and 3.7: libpython3.6m.so.
+    # The shared library has a suffix in 3.6 and 3.7: libpython3.6m.so.
     libraries = sorted(path.relative_to(prefix) for path in (prefix / "lib").glob(f"lib{name}*.so*"))
-    pack(archive, prefix, [f"bin/{name}", f"lib/{name}", *map(str, libraries)], INTERPRETER_WITHOUT)
+    return Packed(prefix, (f"bin/{name}", f"lib/{name}", *map(str, libraries)), INTERPRETER_WITHOUT)
 
 
 def host_suite() -> str:

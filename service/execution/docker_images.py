@@ -72,9 +72,9 @@ class DockerImages:
         """Build an image without a network; on failure nothing of it remains."""
         steps = _Steps()
         try:
-            with _answering(), order.context.open("rb") as context:
+            with _answering():
                 lines = self._api.build(
-                    fileobj=context, custom_context=True, tag=order.reference, buildargs=dict(order.arguments),
+                    fileobj=order.context, custom_context=True, tag=order.reference, buildargs=dict(order.arguments),
                     labels=dict(order.labels), network_mode="none", rm=True, forcerm=True, decode=True,
                     timeout=BUILD_TIMEOUT_SECONDS,
                 )  # fmt: skip

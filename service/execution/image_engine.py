@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ class StoredImage:
 class BuildOrder:
     """What to build: a context with a Dockerfile at its root, and how to name the result."""
 
-    context: Path
+    context: Iterator[bytes]
     """An uncompressed tar archive."""
     reference: str
     arguments: Mapping[str, str] = field(default_factory=dict)

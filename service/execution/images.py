@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 import threading
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from typing import Literal
 
 from service.catalog.environments import Environment, Environments
 from service.errors import NotInstallable
-from service.execution.archives import pack, write_context
+from service.execution.archives import Packed, context_of
 from service.execution.base_image import PART, Grounds, GroundSettings
 from service.execution.disk import build_bytes, require_room
 from service.execution.image_engine import BuildFailed, BuildOrder, ImageEngine, StoredImage
@@ -23,7 +22,7 @@ from service.resources import resource_dir
 from service.settings import Settings
 
 LABEL = "org.tfbisect."
-Step = Literal["waiting", "installing", "packing", "building", "done"]
+Step = Literal["installing", "building", "done"]
 
 
 @dataclass(frozen=True)
@@ -116,34 +115,23 @@ class Images:
             grounding = side.submit(self.grounds.ensure, environment.python)
             progress(BuildProgress(release, "installing"))
             self._environments.install(environment, scratch / "packages")
-            progress(BuildProgress(release, "packing"))
-            packed_bytes = self._pack(environment, scratch)
-            ground = grounding.result()
+            packages = packed_packages(environment, scratch / "packages")
+            ground, packed_bytes = grounding.result(), packages.size_bytes()
             progress(BuildProgress(release, "building", packed_bytes))
-            built = self._lay(environment, scratch / "context.tar", ground)
+            built = self._lay(environment, packages, ground)
             progress(BuildProgress(release, "done", packed_bytes))
             return built
 
-    def _pack(self, environment: Environment, scratch: Path) -> int:
-        """Write the build's context and return the size of the packages in it."""
-        archive = scratch / "packages.tar"
-        leave_out = [f"./{pattern}" for pattern in ("bin/*", ".lock", *environment.recipe.leave_out)]
-        pack(archive, scratch / "packages", ["."], leave_out)
-        shutil.rmtree(scratch / "packages")
-        files: dict[str, Path | bytes] = {
+    def _lay(self, environment: Environment, packages: Packed, ground: StoredImage) -> StoredImage:
+        """Build the release's image on its ground."""
+        content: dict[str, bytes | Packed] = {
             "Dockerfile": (self._recipes_dir / "cpu.Dockerfile").read_bytes(),
             "requirements.lock": environment.lock.encode(),
-            "packages.tar": archive,
+            "packages.tar": packages,
         }
-        write_context(scratch / "context.tar", files)
-        size = archive.stat().st_size
-        archive.unlink()
-        return size
-
-    def _lay(self, environment: Environment, context: Path, ground: StoredImage) -> StoredImage:
-        """Build the release's image on its ground."""
         arguments = {"GROUND": ground.id, "PYTHON": environment.python, "MODULE": environment.recipe.module}
-        order = BuildOrder(context, reference_of(environment), arguments, labels_of(environment, ground))
+        labels = labels_of(environment, ground)
+        order = BuildOrder(context_of(content), reference_of(environment), arguments, labels)
         try:
             return self.engine.build(order)
         except BuildFailed as error:
@@ -177,6 +165,11 @@ def images_for(settings: Settings, environments: Environments, engine: ImageEngi
         reserve_bytes=settings.disk_reserve_bytes,
         parallel=settings.parallel_builds,
     )
+
+
+def packed_packages(environment: Environment, folder: Path) -> Packed:
+    """Return an installed environment as an archive, without what only a shell would use."""
+    return Packed(folder, (".",), tuple(f"./{path}" for path in ("bin/*", ".lock", *environment.recipe.leave_out)))
 
 
 def reference_of(environment: Environment) -> str:

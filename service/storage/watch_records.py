@@ -76,7 +76,7 @@ class WatchRun(NewWatchRun):
     """A night of a watch, as it is kept."""
 
     id: str = ""
-    finished_at: datetime = datetime.min.replace(tzinfo=UTC)
+    finished_at: datetime = datetime(1, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)

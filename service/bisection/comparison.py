@@ -1,0 +1,45 @@
+"""Whether a verdict says something else than an earlier one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Said = Mapping[str, Any]
+"""A verdict as JSON, schema tfbisect/verdict/1: what is stored of an earlier one."""
+
+
+def differences(earlier: Said, later: Said) -> tuple[str, ...]:
+    """Say how a later verdict differs from an earlier one; empty where it says the same.
+
+    New releases that behave like the ones before them are no difference, nor is a release that was inferred and is
+    now measured; a change that came, went, moved or was narrowed down is one.
+    """
+    before, after = _changes(earlier), _changes(later)
+    came = [f"new: {text}" for place, text in after.items() if place not in before]
+    went = [f"no longer: {text}" for place, text in before.items() if place not in after]
+    return (*came, *went, *_outlook(earlier, later))
+
+
+def _changes(verdict: Said) -> dict[tuple[str, ...], str]:
+    """Return each change by what it claims."""
+    return {
+        tuple(str(change[name]) for name in ("line", "before", "after", "old", "new")): (
+            f"{change['kind']} on {change['line']} in {change['after']} (after {change['before']}): "
+            f"{change['old']} became {change['new']}"
+        )
+        for change in verdict["changes"]
+    }
+
+
+def _outlook(earlier: Said, later: Said) -> tuple[str, ...]:
+    """Say where the verdicts differ though no change does: whether there is one at all, or the one behaviour."""
+    old, new = _standing(earlier), _standing(later)
+    unlike = old != new and not earlier["changes"] and not later["changes"]
+    return (f"{old} before, {new} now",) if unlike else ()
+
+
+def _standing(verdict: Said) -> str:
+    """Return the one behaviour of a verdict without changes."""
+    outcomes = [segment["outcome"] for segment in verdict["segments"]]
+    return str(outcomes[0]) if outcomes else "nothing testable"

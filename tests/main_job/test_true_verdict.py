@@ -1,0 +1,74 @@
+"""The main job on real TensorFlow releases: what really happened to Dropout in 2018 and 2019."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from service.catalog.interpreters import find_interpreter
+from tests.main_job.conftest import EXAMPLES, Ended, Tfbisect, call
+
+TUTORIAL = ("run", str(EXAMPLES / "dropout_tutorial.py"), "--releases", "1.9..1.14", "--json")
+FIXED = ("run", str(EXAMPLES / "dropout_tutorial_fixed.py"), "--releases", "1.9..1.14", "--json")
+
+
+def outcomes(verdict: dict[str, Any], line: str) -> dict[str, str]:
+    return {
+        release: segment["outcome"]
+        for segment in verdict["segments"]
+        if segment["line"] == line
+        for release in segment["measured"]
+    }
+
+
+def assert_true(ended: Ended, runner: str) -> None:
+    assert ended.code == 0, ended.err
+    verdict = ended.verdict
+    assert verdict["runner"] == runner
+    assert outcomes(verdict, "mainline") == {
+        "1.9.0": "drops",
+        "1.10.0": "drops",
+        "1.11.0": "never-drops",
+        "1.12.0": "never-drops",
+        "1.13.1": "drops",
+        "1.14.0": "drops",
+    }
+    assert [(change["kind"], change["after"]) for change in verdict["changes"]] == [
+        ("introduced", "1.11.0"),
+        ("fixed", "1.13.1"),
+    ]
+    assert outcomes(verdict, "1.12")["1.12.3"] == "never-drops"
+    assert verdict["never_fixed"][0]["last"] == "1.12.3"
+    assert {"release": "1.13.0", "reason": "not on the package index", "kind": "absent"} in verdict["untestable"]
+
+
+@pytest.mark.containers
+@pytest.mark.index
+def test_the_tutorial_script_gets_its_true_verdict_from_real_containers(engine: None, tfbisect: Tfbisect) -> None:
+    first = tfbisect(*TUTORIAL, "--runner", "docker")
+    assert_true(first, "docker")
+    assert first.verdict["runs"]["executed"] == 13
+
+    again = tfbisect(*TUTORIAL)
+    assert_true(again, "docker")
+    assert again.verdict["runs"] == {"executed": 0, "reused": 13, "lost": 0}
+
+
+@pytest.mark.containers
+@pytest.mark.index
+def test_with_an_input_shape_nothing_changes(engine: None, tfbisect: Tfbisect) -> None:
+    ended = tfbisect(*FIXED, "--runner", "docker")
+    assert ended.code == 0, ended.err
+    assert ended.verdict["changes"] == []
+    assert set(outcomes(ended.verdict, "mainline").values()) == {"drops"}
+
+
+@pytest.mark.local
+@pytest.mark.index
+def test_without_an_engine_the_local_runner_reaches_the_same_verdict(tmp_path, shared_folder) -> None:
+    if find_interpreter("3.6") is None:
+        pytest.skip("no Python 3.6 on this machine")
+    nowhere = f"unix://{tmp_path}/no-engine.sock"
+    ended = call(tmp_path, *TUTORIAL, DOCKER_HOST=nowhere, TFBISECT_CACHE_DIR=str(shared_folder / "packages"))
+    assert_true(ended, "local")

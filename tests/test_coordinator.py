@@ -1,0 +1,179 @@
+"""The loop over a real store; only the runs are made up."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.bisection.outcomes import RunReport
+from service.coordinator import Finished, Silent
+from service.errors import NoRunner
+from service.execution.runner import RunRequest
+from service.intake import BisectionRequest
+from service.measuring import Measurement
+from tests.web.world import TUTORIAL, MadeUpRuns, World, dropout_report
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    opened = World(tmp_path)
+    yield opened
+    opened.close()
+
+
+def asked(**more: Any) -> BisectionRequest:
+    return BisectionRequest(snippet=TUTORIAL, releases="1.9..1.14", **more)
+
+
+def run(world: World, **more: Any) -> Finished:
+    return world.submission.run(asked(**more), Silent(), ready=lambda: None)
+
+
+def answering(**fields: Any) -> MadeUpRuns:
+    return MadeUpRuns(report=lambda _: RunReport(runner="docker", **fields))
+
+
+def test_a_bisection_runs_what_the_planner_asks_and_no_more(world: World):
+    finished = run(world)
+    assert finished.status == "done"
+    assert finished.verdict is not None
+    assert finished.verdict["runs"] == {"executed": 13, "reused": 0, "lost": 0}
+    assert world.runs.calls == 13
+
+
+def test_asking_again_runs_nothing(world: World):
+    run(world)
+    again = run(world)
+    assert world.runs.calls == 13
+    assert again.verdict is not None
+    assert again.verdict["runs"] == {"executed": 0, "reused": 13, "lost": 0}
+
+
+def test_fresh_runs_everything_again_and_keeps_what_was_there(world: World):
+    run(world)
+    run(world, fresh=True)
+    assert world.runs.calls == 26
+
+
+def test_submitting_what_is_known_is_answered_at_once(world: World):
+    assert world.submission.submit(asked()).status == "queued"
+    world.work_off()
+    assert world.submission.submit(asked()).status == "done"
+
+
+def test_no_runner_is_said_before_anything_is_stored(world: World):
+    def none() -> None:
+        raise NoRunner("nothing here")
+
+    with pytest.raises(NoRunner):
+        world.submission.run(asked(), Silent(), ready=none)
+    assert world.store.open_counts() == {"queued": 0, "running": 0}
+
+
+def test_a_cancelled_bisection_keeps_what_it_knows(world: World):
+    submitted = world.submission.submit(asked())
+
+    class Impatient(Silent):
+        def measured(self, measurement: Measurement, done: int, planned_at_least: int) -> None:
+            if done == 3:
+                world.store.request_cancel(submitted.id)
+
+    assert world.store.claim(world.coordinator.owner, 60) == submitted.id
+    finished = world.coordinator.run(submitted.id, Impatient())
+    assert finished.status == "cancelled"
+    assert finished.verdict is not None
+    assert finished.verdict["releases"]["measured"] >= 3
+    assert not finished.verdict["coverage"]["complete"]
+    assert world.store.bisection(submitted.id).status == "cancelled"
+
+
+def test_a_coordinator_that_stops_hands_over_and_nothing_is_run_twice(world: World):
+    submitted = world.submission.submit(asked())
+    stop = threading.Event()
+
+    class Stopping(Silent):
+        def measured(self, measurement: Measurement, done: int, planned_at_least: int) -> None:
+            if done == 4:
+                stop.set()
+
+    world.store.claim(world.coordinator.owner, 60)
+    assert world.coordinator.run(submitted.id, Stopping(), stop).status == "interrupted"
+    assert world.store.bisection(submitted.id).status == "queued"
+    world.work_off()
+    seen = Counter(
+        (linked.observation.key, linked.observation.repeat) for linked in world.store.linked_observations(submitted.id)
+    )
+    assert set(seen.values()) == {1}
+    verdict = world.store.bisection(submitted.id).verdict
+    assert verdict is not None
+    assert len(verdict["changes"]) == 2
+
+
+def test_a_lost_run_is_tried_again_and_never_becomes_an_outcome(tmp_path: Path):
+    lost: Counter[str] = Counter()
+
+    def report(request: RunRequest) -> RunReport:
+        lost[request.target.release] += 1
+        if lost[request.target.release] == 1:
+            return RunReport("lost", "the engine went away", runner="docker")
+        return dropout_report(request)
+
+    world = World(tmp_path, MadeUpRuns(report=report))
+    finished = run(world)
+    world.close()
+    assert finished.verdict is not None
+    assert [change["after"] for change in finished.verdict["changes"]] == ["1.11.0", "1.13.1"]
+    assert finished.verdict["runs"]["lost"] == 9
+
+
+@pytest.mark.parametrize(
+    ("fields", "exit_code", "says"),
+    [
+        ({"ending": "lost", "reason": "the engine went away"}, 3, "the engine went away"),
+        ({"ending": "unprepared", "reason": "no wheel"}, 3, "no wheel"),
+        ({"ending": "timed-out", "reason": "over 180 s"}, 3, "over 180 s"),
+        ({"ending": "answered", "result": {"kind": "refused", "message": "no model in it"}}, 2, "no model in it"),
+        (
+            {"ending": "answered", "result": {"kind": "raised", "exception": "NameError", "message": "x is unknown"}},
+            2,
+            "fails in every release",
+        ),
+    ],
+)
+def test_no_verdict_is_said_with_its_reason(tmp_path: Path, fields: dict[str, Any], exit_code: int, says: str):
+    world = World(tmp_path, answering(**fields))
+    finished = run(world)
+    world.close()
+    assert finished.status == "failed"
+    assert finished.error is not None
+    assert finished.error["exit_code"] == exit_code
+    assert says in finished.error["detail"]
+
+
+def test_the_same_question_asked_twice_at_once_is_run_once(tmp_path: Path):
+    world = World(tmp_path, MadeUpRuns(pause_seconds=0.02))
+    first, second = (world.submission.submit(asked()).id for _ in range(2))
+    for _ in range(2):
+        assert world.store.claim(world.coordinator.owner, 60)
+    threads = [threading.Thread(target=world.coordinator.run, args=(each,)) for each in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert world.runs.calls == 13
+    assert world.store.bisection(second).verdict is not None
+    world.close()
+
+
+def test_every_answer_is_an_event_and_the_last_one_is_the_end(world: World):
+    submitted = world.submission.submit(asked())
+    world.work_off()
+    kinds = Counter(event.kind for event in world.store.events_after(submitted.id))
+    assert kinds["observation"] == 13
+    assert kinds["verdict"] == kinds["end"] == 1
+    assert world.store.events_after(submitted.id)[-1].kind == "end"

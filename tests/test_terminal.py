@@ -1,0 +1,55 @@
+"""What a terminal shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.coordinator import Silent
+from service.intake import BisectionRequest
+from service.terminal import time_left, verdict_lines
+from tests.web.world import TUTORIAL, World
+
+
+@pytest.fixture
+def shown(tmp_path: Path) -> Iterator[list[str]]:
+    world = World(tmp_path)
+    request = BisectionRequest(snippet=TUTORIAL, releases="1.9..1.14")
+    verdict = world.submission.run(request, Silent(), ready=lambda: None).verdict
+    assert verdict is not None
+    yield [line.plain.rstrip() for line in verdict_lines(verdict, frozenset({"drops"}))]
+    world.close()
+
+
+def test_the_timeline_names_each_change_beside_its_release(shown: list[str]):
+    assert shown[:6] == [
+        "  mainline    1.9.0       drops",
+        "              1.10.0      drops",
+        "            ▶ 1.11.0      never-drops       introduced in 1.11.0",
+        "              1.12.0      never-drops",
+        "            ▶ 1.13.1      drops             fixed in 1.13.1",
+        "              1.14.0      drops",
+    ]
+
+
+def test_branches_hang_below_without_repeating_the_mainline(shown: list[str]):
+    assert shown[6:10] == [
+        "  1.10        1.10.1      drops",
+        "  1.12        1.12.2      never-drops       inferred",
+        "              1.12.3      never-drops",
+        "  1.13        1.13.2      drops",
+    ]
+
+
+def test_what_was_run_and_what_was_reused_is_said(shown: list[str]):
+    assert "Runs: 13 executed, 0 answered from the store, 0 lost (runner: docker)." in shown[-1]
+
+
+@pytest.mark.parametrize(
+    ("done", "planned", "elapsed", "says"),
+    [(0, 6, 3.0, "estimating"), (3, 6, 30.0, "about 30 s left"), (1, 11, 60.0, "about 10 min left")],
+)
+def test_the_time_left_follows_the_pace(done: int, planned: int, elapsed: float, says: str):
+    assert time_left(done, planned, elapsed) == says
