@@ -191,6 +191,7 @@ def release_record(
     return site.pages.response(
         request,
         "record.html" if in_drawer else "record_page.html",
+        in_drawer=in_drawer,
         bisection=bisection,
         base=f"/b/{bisection.id}",
         title=title_of(bisection),

@@ -213,6 +213,7 @@ class EstimateBody(BaseModel):
     """What a bisection would cost."""
 
     releases: int = Field(description="releases it is about")
-    runs: int = Field(description="runs it needs at least; a stored answer costs nothing")
+    runs: int = Field(description="runs where nothing changes; a stored answer costs nothing")
+    runs_with_changes: int = Field(description="runs where the behaviour is lost once and comes back")
     images_to_build: int
     seconds: float = Field(description="rough wall clock")

@@ -200,7 +200,7 @@ def test_two_bisections_are_compared_release_by_release(service: Served) -> None
 def test_an_estimate_starts_nothing(service: Served) -> None:
     answer = service.client.post("/api/v1/estimate", json={"snippet": TUTORIAL, "releases": "1.9..1.14"})
     assert answer.json()["releases"] == 10
-    assert answer.json()["runs"] >= 6
+    assert 6 <= answer.json()["runs"] < answer.json()["runs_with_changes"] <= 16
     assert service.client.get(BISECTIONS).json()["items"] == []
 
 

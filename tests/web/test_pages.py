@@ -76,7 +76,7 @@ def test_all_fields_of_the_form_arrive(service: Served) -> None:
 
 def test_the_estimate_says_runs_time_and_images(service: Served) -> None:
     text = re.sub("<[^>]+>", "", service.client.post("/estimate", data=FORM).text)
-    assert re.search(r"About \d+ runs, .*\d+ images to build for 10 releases", text)
+    assert re.search(r"About \d+ to \d+ runs, .*, \d+ images to build. 10 releases", text)
     assert "swap" in service.client.post("/estimate", data={**FORM, "releases": "2..1"}).text
 
 
