@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from service.bootstrap import House
 
 
+GRACE_SECONDS = 3
+
+
 def serve_until_stopped(house: House, host: str, port: int) -> None:
     """Serve until interrupted; runs in flight are stopped and go on at the next start."""
     stop = threading.Event()
@@ -22,7 +25,10 @@ def serve_until_stopped(house: House, host: str, port: int) -> None:
     coordinator.start()
     try:
         app = create_app(house, Surroundings(resource_dir("examples"), house.engine_problem))
-        config = uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False)
+        # An open event stream must not keep the service from stopping; its reader comes back to the next one.
+        config = uvicorn.Config(
+            app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS
+        )
         uvicorn.Server(config).run()
     finally:
         stop.set()

@@ -14,9 +14,9 @@ from service.storage.records import FINISHED, Bisection, Search
 from service.web.access import Caller
 from service.web.comparing import compare
 from service.web.documents import API, Document, full_observation_json, summary_json
+from service.web.examples import ULID as EXAMPLE_ID
 from service.web.problems import Problem, Refusal, too_many
 from service.web.readings import verdict_of
-from service.web.schemas import ULID as EXAMPLE_ID
 from service.web.schemas import (
     BisectionBody,
     ComparisonBody,

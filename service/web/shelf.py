@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.web.documents import API
@@ -10,6 +12,16 @@ from service.web.readings import Readings
 PREFIX = f"{API}/bisections/"
 ID_LETTERS = 26
 PERSONAL = frozenset({b"authorization", b"cookie", b"if-none-match", b"range"})
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Stands for a route where requests are counted."""
+
+    path: str
+
+
+COUNTED_AS = Counted(f"{PREFIX}{{id}}")
 
 
 class ShortWay:
@@ -33,6 +45,7 @@ class ShortWay:
         if document is None:
             await self._app(scope, receive, send)
             return
+        scope["route"] = COUNTED_AS
         await send({"type": "http.response.start", "status": 200, "headers": document[0]})
         await send({"type": "http.response.body", "body": document[1]})
 

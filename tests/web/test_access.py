@@ -85,6 +85,8 @@ def test_a_private_bisection_is_there_for_its_owner_and_admins_only(service: Ser
         assert service.client.get(path, headers=admin).status_code == 200
         assert service.client.get(path, headers=other).status_code == 404
         assert service.client.get(path).status_code == 404
+    picture = service.client.get(f"/b/{name}.svg", headers=owner)
+    assert "private" in picture.headers["cache-control"]
     assert service.client.get(BISECTIONS).json()["items"] == []
     assert len(service.client.get(BISECTIONS, headers=owner).json()["items"]) == 1
 

@@ -11,8 +11,8 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from service.web.examples import ULID
 from service.web.reference import as_markdown, calls, description
-from service.web.schemas import ULID
 from tests.catalog.worlds import an_index
 from tests.web.conftest import Served, served
 from tests.web.world import TUTORIAL, MadeUpRuns, World
@@ -59,6 +59,15 @@ def test_every_call_has_an_example_and_words(service: Served) -> None:
         assert call.curl("http://h").startswith("curl"), call.path
         for parameter in call.parameters:
             assert parameter.words or parameter.place == "body", (call.path, parameter.name)
+
+
+def test_every_json_answer_has_an_example(service: Served) -> None:
+    schema = service.client.get("/openapi.json").json()
+    for path, item in schema["paths"].items():
+        for operation in item.values():
+            for status, answer in operation["responses"].items():
+                for media_type, content in answer.get("content", {}).items():
+                    assert media_type != "application/json" or "example" in content, (path, status)
 
 
 def test_the_example_of_a_submission_is_a_good_one(service: Served) -> None:

@@ -15,11 +15,32 @@ function refresh() {
   }, 150);
 }
 
-if (live.dataset.events) {
+// A browser takes a broken stream up again by itself, but gives up on one that is refused; then we ask again, later and
+// later. The page is brought up to date first, since its bisection may have ended meanwhile.
+let patience = 1000;
+function follow() {
   const source = new EventSource(live.dataset.events);
   for (const kind of ["observation", "progress", "verdict"]) source.addEventListener(kind, refresh);
+  source.addEventListener("open", () => { patience = 1000; refresh(); });
   source.addEventListener("end", () => { source.close(); refresh(); });
+  source.addEventListener("error", () => {
+    if (source.readyState !== EventSource.CLOSED || !isLive()) return;
+    patience = Math.min(patience * 2, 30000);
+    setTimeout(() => { refresh(); follow(); }, patience);
+  });
   addEventListener("pagehide", () => source.close());
+}
+
+function isLive() {
+  return ["queued", "running"].includes(live.querySelector(".verdict")?.dataset.status);
+}
+
+if (live.dataset.events) follow();
+
+// For screen readers: only what the title says, and only when it changes.
+function announce(title) {
+  const status = document.getElementById("announcement");
+  if (title && status.textContent !== title) status.textContent = title;
 }
 
 function mark() {
@@ -45,6 +66,7 @@ document.addEventListener("htmx:afterSwap", (event) => {
   if (event.detail.target === live) {
     const title = live.querySelector("h1")?.textContent;
     if (title) document.title = `${title} · tfbisect`;
+    announce(title);
     mark();
   }
   if (event.detail.target !== drawer) return;
