@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Semaphore
 from typing import Any
 
 from service.bisection.outcomes import Answer, Judge
@@ -22,6 +23,9 @@ KEPT_DOCUMENTS = 4096
 KEPT_BYTES = 64 * 1024 * 1024
 TRUSTED_SECONDS = 10.0
 """For so long a kept document is taken for current; then the store is asked whether it is still there."""
+
+
+RENDERED_AT_ONCE = 2
 
 
 @dataclass
@@ -91,6 +95,7 @@ class Readings:
         self._dependencies = dependencies
         self._store = dependencies.store
         self._shelf = Shelf()
+        self._rendering = Semaphore(RENDERED_AT_ONCE)
 
     def fresh_document(self, bisection_id: str, viewer: Viewer) -> Document | None:
         """Return a document that was read a moment ago; None: ask `document`."""
@@ -114,8 +119,10 @@ class Readings:
         if kept is not None:
             kept.checked_at = time.monotonic()
             return kept.document
-        reading = self._reading(bisection)
-        document = Document.of(bisection_json(bisection, reading.observations, reading.judge))
+        # Rendering is all computing: done by several threads at once, all of them would wait for all.
+        with self._rendering:
+            reading = self._reading(bisection)
+            document = Document.of(bisection_json(bisection, reading.observations, reading.judge))
         if is_finished(bisection):
             self._shelf.put(bisection_id, Kept(bisection, document, time.monotonic()))
         return document

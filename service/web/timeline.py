@@ -20,7 +20,7 @@ STATES: Mapping[State, str] = {
     "waiting": "not asked yet",
     "not asked": "nothing was concluded of this release: its branch was not looked into",
 }
-PAGE_WIDTH, WIDEST_COLUMN, NARROWEST_COLUMN = 1150, 172, 70
+PAGE_WIDTH, WIDEST_COLUMN, NARROWEST_COLUMN = 1150, 200, 70
 """Pixels, as app.css lays columns out."""
 FLAG_PIXELS, LETTER_PIXELS = 40, 7
 HIGHEST_FLAGS = 4

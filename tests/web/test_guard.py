@@ -81,6 +81,13 @@ def test_every_answer_has_the_security_headers(service: Served, path: str) -> No
     assert headers["x-content-type-options"] == "nosniff"
 
 
+def test_a_head_is_answered_like_a_get_without_its_body(service: Served) -> None:
+    bisection_id = service.bisected(TUTORIAL)["id"]
+    for path in ("/", f"/b/{bisection_id}", f"/b/{bisection_id}.svg", f"/api/v1/bisections/{bisection_id}"):
+        answer = service.client.head(path)
+        assert (answer.status_code, answer.content) == (200, b"")
+
+
 def test_pictures_may_be_shown_elsewhere_and_answers_may_not(service: Served) -> None:
     done = service.bisected(TUTORIAL)
     policy = "cross-origin-resource-policy"
