@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from service import token_commands
 from service.bisection.policy import Branches, Policy
 from service.bootstrap import House, set_up_logging
 from service.coordinator import Finished, Listener, Silent
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 db_app = typer.Typer(help="The database.", no_args_is_help=True)
 app.add_typer(db_app, name="db")
+app.add_typer(token_commands.app, name="tokens")
 
 out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
