@@ -184,13 +184,15 @@ async def follow(
     last_event_id: Annotated[
         str | None, Header(description="number of the last event that was seen; a browser sends it by itself")
     ] = None,
+    after: Annotated[int, Query(ge=0, le=2**31, description="the same, for a client that cannot set the header")] = 0,
 ) -> Response:
     """Follow a bisection by server-sent events: `observation`, `progress`, `verdict`, `end`; data is JSON.
 
     All events from the first are sent, or those after `Last-Event-ID`; the stream closes after `end`.
     """
     bisection = await run_in_threadpool(site.readings.bisection, bisection_id, caller.viewer)
-    after = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdigit() else 0
+    if last_event_id and last_event_id.isascii() and last_event_id.isdigit():
+        after = min(int(last_event_id[:10]), 2**31)
     if bisection.status in FINISHED and after >= bisection.last_event > 0:
         return Response(status_code=204)
     site.access.check_streams(caller)

@@ -62,6 +62,13 @@ def test_a_stream_resumes_after_the_last_event_that_was_seen(service: Served) ->
     assert caught_up.status_code == 204
 
 
+def test_a_client_without_headers_says_in_the_address_where_it_was(service: Served) -> None:
+    bisection_id = service.bisected(TUTORIAL)["id"]
+    path = f"{service.url}/api/v1/bisections/{bisection_id}/events?after=3"
+    with httpx.stream("GET", path) as answer:
+        assert parsed(answer.iter_lines())[0][0] == 4
+
+
 @pytest.mark.parametrize("nonsense", ["x", "-1", "1e9", "٣"])
 def test_a_last_event_that_is_no_number_starts_from_the_first(service: Served, nonsense: str) -> None:
     bisection_id = service.bisected(TUTORIAL)["id"]

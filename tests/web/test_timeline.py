@@ -105,6 +105,16 @@ def test_flags_that_would_cover_each_other_stand_on_different_levels() -> None:
     assert drawn.levels == max(levels) + 1
 
 
+def test_a_flag_flies_left_where_there_is_no_room_to_its_right_and_covers_nothing_there() -> None:
+    releases = [f"1.{minor}.0" for minor in range(20)]
+    ends = [("1.17.0", "1.18.0"), ("1.18.0", "1.19.0")]
+    changes = [change("changed", before, after, "a", "b") for before, after in ends]
+    drawn = timeline_of({"changes": changes}, Knowledge(tree=tree_of(releases)))
+    markers = [step.marker for step in drawn.steps if step.marker]
+    assert [marker.is_mirrored for marker in markers] == [True, True]
+    assert markers[0].level != markers[1].level
+
+
 @pytest.mark.parametrize(
     ("label", "tone"),
     [

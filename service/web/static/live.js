@@ -18,12 +18,18 @@ function refresh() {
 // A browser takes a broken stream up again by itself, but gives up on one that is refused; then we ask again, later and
 // later. The page is brought up to date first, since its bisection may have ended meanwhile.
 let patience = 1000;
+let wasBroken = false;
 function follow() {
-  const source = new EventSource(live.dataset.events);
+  const source = new EventSource(`${live.dataset.events}?after=${live.dataset.lastEvent}`);
   for (const kind of ["observation", "progress", "verdict"]) source.addEventListener(kind, refresh);
-  source.addEventListener("open", () => { patience = 1000; refresh(); });
+  source.addEventListener("open", () => {
+    patience = 1000;
+    if (wasBroken) refresh();
+    wasBroken = false;
+  });
   source.addEventListener("end", () => { source.close(); refresh(); });
   source.addEventListener("error", () => {
+    wasBroken = true;
     if (source.readyState !== EventSource.CLOSED || !isLive()) return;
     patience = Math.min(patience * 2, 30000);
     setTimeout(() => { refresh(); follow(); }, patience);
@@ -36,6 +42,24 @@ function isLive() {
 }
 
 if (live.dataset.events) follow();
+
+// What the reader did to the page outlives a refresh: how far the timeline is scrolled, what is unfolded.
+let scrolled = [];
+let unfolded = new Map();
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.target !== live) return;
+  scrolled = [...live.querySelectorAll(".timeline-scroll")].map((element) => element.scrollLeft);
+  unfolded = new Map([...live.querySelectorAll("details")].map((element) => [nameOf(element), element.open]));
+});
+
+function nameOf(details) {
+  return `${details.closest("section")?.id} ${details.className}`;
+}
+
+function restore() {
+  live.querySelectorAll(".timeline-scroll").forEach((element, i) => { element.scrollLeft = scrolled[i] ?? 0; });
+  for (const element of live.querySelectorAll("details")) element.open = unfolded.get(nameOf(element)) ?? element.open;
+}
 
 // For screen readers: only what the title says, and only when it changes.
 function announce(title) {
@@ -67,6 +91,7 @@ document.addEventListener("htmx:afterSwap", (event) => {
     const title = live.querySelector("h1")?.textContent;
     if (title) document.title = `${title} · tfbisect`;
     announce(title);
+    restore();
     mark();
   }
   if (event.detail.target !== drawer) return;
