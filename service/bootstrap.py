@@ -21,11 +21,13 @@ from service.catalog.ranges import parse_releases, select
 from service.catalog.releases import Catalog
 from service.coordinator import Coordinator
 from service.errors import Unavailable
+from service.execution.base_image import PART
 from service.execution.choice import Choice, choose_runner
 from service.execution.docker_images import DockerImages
 from service.execution.docker_runner import DockerRunner
 from service.execution.engine import connect
 from service.execution.images import LABEL, images_for
+from service.execution.known_images import KnownImages
 from service.execution.limits import limits_of
 from service.execution.local_runner import LocalRunner
 from service.execution.runner import Hardware, Runner, RunRequest
@@ -82,6 +84,11 @@ class House:
     def runner(self) -> Runner:
         """Return what runs a probe."""
         return self.runner_choice.runner
+
+    @cached_property
+    def known_images(self) -> KnownImages:
+        """Return what says which releases have an image already."""
+        return KnownImages(lambda: DockerImages(connect()).labelled(f"{PART}=release"))
 
     def engine_problem(self) -> str | None:
         """Say what keeps bisections from being run, or None."""

@@ -24,7 +24,7 @@ def serve_until_stopped(house: House, host: str, port: int) -> None:
     coordinator = threading.Thread(target=house.coordinator.serve, args=(stop,), name="coordinator")
     coordinator.start()
     try:
-        app = create_app(house, Surroundings(resource_dir("examples"), house.engine_problem))
+        app = create_app(house, Surroundings(resource_dir("examples"), house.engine_problem, house.known_images))
         # An open event stream must not keep the service from stopping; its reader comes back to the next one.
         config = uvicorn.Config(
             app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS
