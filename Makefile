@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 
-.PHONY: help setup demo test lint format bench serve clean
+.PHONY: help setup demo test lint format bench screenshots serve clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -32,6 +32,11 @@ serve: setup ## the web service on 127.0.0.1:8000
 bench: setup ## the benchmarks, side by side with their baselines
 	@echo "bench: writes benchmarks/results/*.json and benchmarks/RESULTS.md"
 	@$(BIN)/python -m benchmarks
+
+screenshots: setup ## pictures of every page into docs/screenshots, and the API reference
+	@echo "screenshots: every page at desktop and phone width by Chromium; docs/api.md from the OpenAPI description"
+	@$(BIN)/python -m tests.web.screenshots docs/screenshots
+	@$(BIN)/python -m service.web.reference > docs/api.md
 
 lint: setup ## ruff (check and format) and mypy strict
 	@echo "lint: ruff check, ruff format --check, mypy --strict"

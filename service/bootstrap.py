@@ -22,6 +22,7 @@ from service.catalog.ranges import parse_releases, select
 from service.catalog.releases import Catalog
 from service.coordinator import Coordinator
 from service.errors import Unavailable
+from service.execution.base_image import PART
 from service.execution.choice import Choice, choose_runner
 from service.execution.datasets import fetch_datasets
 from service.execution.docker_images import DockerImages
@@ -31,6 +32,7 @@ from service.execution.executors import DaskCluster, RemoteRuns, executor
 from service.execution.hardening import accelerators_of
 from service.execution.image_shelf import LABEL
 from service.execution.images import Images, images_for
+from service.execution.known_images import KnownImages
 from service.execution.limits import limits_of
 from service.execution.local_runner import LocalRunner
 from service.execution.runner import Hardware, Runner, RunRequest
@@ -97,6 +99,11 @@ class House:
     def images(self) -> Images:
         """Return what makes and keeps images."""
         return images_for(self.settings, self.environments, DockerImages(connect()))
+
+    @cached_property
+    def known_images(self) -> KnownImages:
+        """Return what says which releases have an image already."""
+        return KnownImages(lambda: DockerImages(connect()).labelled(f"{PART}=release"))
 
     def engine_problem(self) -> str | None:
         """Say what keeps bisections from being run, or None."""

@@ -15,9 +15,9 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from service import token_commands
 from service.bisection.policy import Branches, Policy
 from service.bootstrap import House, set_up_logging
-from service.cli_tokens import tokens_app
 from service.cli_watches import watch_app
 from service.coordinator import Finished, Listener, Silent
 from service.doctor import examine, setting_rows
@@ -42,8 +42,8 @@ app = typer.Typer(
 db_app = typer.Typer(help="The database.", no_args_is_help=True)
 app.add_typer(db_app, name="db")
 app.add_typer(watch_app, name="watch")
-app.add_typer(tokens_app, name="tokens")
 app.add_typer(images_app, name="images")
+app.add_typer(token_commands.app, name="tokens")
 
 out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)

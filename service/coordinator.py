@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -77,6 +77,8 @@ class Progress:
 
     track: Track
     answers: dict[str, list[Answer]] = field(default_factory=dict)
+    taken: list[Measurement] = field(default_factory=list)
+    """Every measurement, in the order in which it came."""
     kept: dict[str, int] = field(default_factory=dict)
     """How many answers of a release are stored observations."""
     running: dict[str, int] = field(default_factory=dict)
@@ -89,6 +91,7 @@ class Progress:
         """Take an answer in."""
         release = measurement.release
         self.answers.setdefault(release, []).append(measurement.answer)
+        self.taken.append(measurement)
         self.kept[release] = self.kept.get(release, 0) + (measurement.observation_id is not None)
         self.lost += isinstance(measurement.answer, Lost)
         self.reused += measurement.reused
@@ -165,8 +168,19 @@ class Coordinator:
             self.finish(bisection_id, finished)
         return finished
 
-    def finish(self, bisection_id: str, finished: Finished) -> None:
-        """Store how a bisection ended, and tell everybody."""
+    def answer(self, bisection_id: str, case: Case, recalled: Sequence[Progress]) -> Finished:
+        """Close a bisection with what was recalled: the same links and events as a run, in few transactions."""
+        measurements = [measurement for progress in recalled for measurement in progress.taken]
+        for measurement in measurements:
+            link(self._store, bisection_id, measurement)
+        finished = conclude(case, bisection_id, recalled, DONE)
+        self.finish(bisection_id, finished, [("observation", observation_event(each)) for each in measurements])
+        return finished
+
+    def finish(
+        self, bisection_id: str, finished: Finished, before: Iterable[tuple[str, Mapping[str, Any]]] = ()
+    ) -> None:
+        """Store how a bisection ended, and tell everybody; the events `before` come first."""
         ending = {"status": finished.status, "error": finished.error}
         if finished.status in {INTERRUPTED, TAKEN_OVER}:
             raise ValueError(f"{finished.status} is no end of a bisection")
@@ -177,15 +191,20 @@ class Coordinator:
             finished.verdict,
             finished.error,
             owner=self.owner,
-            events=[*told, ("end", ending)],
+            events=[*before, *told, ("end", ending)],
         )
 
     def recallable(self, case: Case) -> bool:
         """Say whether stored observations alone answer a case."""
-        return all(self._recallable_track(case, Progress(track)) for track in case.tracks)
+        return self.recalled(case) is not None
 
-    def _recallable_track(self, case: Case, progress: Progress) -> bool:
-        """Say whether the store answers everything that the planner asks of one track."""
+    def recalled(self, case: Case) -> list[Progress] | None:
+        """Return what stored observations say of each track, or None where they do not answer the case alone."""
+        tracks = [Progress(track) for track in case.tracks]
+        return tracks if all(self._recall_track(case, progress) for progress in tracks) else None
+
+    def _recall_track(self, case: Case, progress: Progress) -> bool:
+        """Take in what the store knows of one track; say whether that is everything that the planner asks."""
         while isinstance(step := plan(case.tree, progress.answers, case.policy), NextRuns):
             known = self._recall_first(case, progress, step)
             if known is None:

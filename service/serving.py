@@ -15,10 +15,13 @@ from service.resources import resource_dir
 from service.schedule import start_scheduler, trigger_of, was_missed
 from service.settings import Role
 from service.web.app import create_app
-from service.web.dependencies import Surroundings, no_problem
+from service.web.dependencies import Surroundings, no_problem, none_known
 
 if TYPE_CHECKING:
     from service.bootstrap import House
+
+
+GRACE_SECONDS = 3
 
 
 def serve_until_stopped(house: House, host: str, port: int, role: Role = "all") -> None:
@@ -55,8 +58,12 @@ def _coordinate(house: House, stop: threading.Event) -> None:
 
 def _listen(house: House, host: str, port: int, role: Role) -> None:
     problem = house.engine_problem if role == "all" else no_problem
-    app = create_app(house, Surroundings(resource_dir("examples"), problem))
-    config = uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False)
+    known = house.known_images if role == "all" else none_known
+    app = create_app(house, Surroundings(resource_dir("examples"), problem, known))
+    # An open event stream must not keep the service from stopping; its reader comes back to the next one.
+    config = uvicorn.Config(
+        app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS
+    )
     uvicorn.Server(config).run()
 
 

@@ -51,11 +51,12 @@ class Submission:
             IndexUnreachable: the releases are not known and cannot be asked for.
         """
         case = self._intake.case(request)
-        answered = self._coordinator.recallable(case)
-        created = self._create(case, public=public, owner=owner, idempotency_key=idempotency_key, claimed=answered)
-        if not answered or not created.is_new:
+        recalled = self._coordinator.recalled(case)
+        claimed = recalled is not None
+        created = self._create(case, public=public, owner=owner, idempotency_key=idempotency_key, claimed=claimed)
+        if recalled is None or not created.is_new:
             return Submitted(created.bisection.id, created.bisection.status, is_new=created.is_new)
-        finished = self._coordinator.run(created.bisection.id)
+        finished = self._coordinator.answer(created.bisection.id, case, recalled)
         return Submitted(created.bisection.id, finished.status, is_new=True)
 
     def run(self, request: BisectionRequest, listener: Listener, ready: Callable[[], object]) -> Finished:

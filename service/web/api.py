@@ -14,9 +14,9 @@ from service.storage.records import FINISHED, Bisection, Search
 from service.web.access import Caller
 from service.web.comparing import compare
 from service.web.documents import API, Document, full_observation_json, summary_json
+from service.web.examples import ULID as EXAMPLE_ID
 from service.web.problems import Problem, Refusal, too_many
 from service.web.readings import verdict_of
-from service.web.schemas import ULID as EXAMPLE_ID
 from service.web.schemas import (
     BisectionBody,
     ComparisonBody,
@@ -127,7 +127,10 @@ def list_bisections(site: ThisSite, caller: Reader, wanted: Annotated[ListQuery,
         outcomes=(wanted.outcome,) if wanted.outcome else (),
         changed_in=wanted.changed_in or None,
     )
-    page = site.store.bisections(search, limit=limit, cursor=cursor, viewer=caller.viewer)
+    try:
+        page = site.store.bisections(search, limit=limit, cursor=cursor, viewer=caller.viewer)
+    except BadInput as error:
+        raise BadInput(error.message, field="q") from error  # the store calls it by another name
     items = [{**summary_json(row), "summary": (row.verdict or {}).get("summary")} for row in page.rows]
     return JSONResponse({"items": items, "next": page.next})
 
@@ -181,13 +184,15 @@ async def follow(
     last_event_id: Annotated[
         str | None, Header(description="number of the last event that was seen; a browser sends it by itself")
     ] = None,
+    after: Annotated[int, Query(ge=0, le=2**31, description="the same, for a client that cannot set the header")] = 0,
 ) -> Response:
     """Follow a bisection by server-sent events: `observation`, `progress`, `verdict`, `end`; data is JSON.
 
     All events from the first are sent, or those after `Last-Event-ID`; the stream closes after `end`.
     """
     bisection = await run_in_threadpool(site.readings.bisection, bisection_id, caller.viewer)
-    after = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdigit() else 0
+    if last_event_id and last_event_id.isascii() and last_event_id.isdigit():
+        after = min(int(last_event_id[:10]), 2**31)
     if bisection.status in FINISHED and after >= bisection.last_event > 0:
         return Response(status_code=204)
     site.access.check_streams(caller)

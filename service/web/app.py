@@ -27,6 +27,7 @@ from service.web.problems import (
     problem_of_status,
     problem_of_validation,
 )
+from service.web.shelf import ShortWay
 from service.web.site import Site, site_of
 
 log = structlog.get_logger()
@@ -46,6 +47,7 @@ def create_app(dependencies: Dependencies, surroundings: Surroundings | None = N
         middleware=[
             Middleware(Measured, metrics=site.metrics),
             Middleware(Guard, hosts=hosts, body_bytes=site.settings.body_bytes),
+            Middleware(ShortWay, readings=site.readings, is_open=not site.settings.require_token),
         ],
     )
     app.state.site = site

@@ -44,7 +44,7 @@ def badge_words(status: str, verdict: Mapping[str, Any]) -> tuple[str, str]:
 def badge(label: str, words: str, colour: str) -> str:
     """Return a badge as SVG: flat, 20 pixels high."""
     left, right = (round(len(text) * LETTER + 12) for text in (label, words))
-    said = escape(f"{label}: {words}")
+    said = escape(f"{label}: {words}", {'"': "&quot;"})
     text = 'fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle"'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="20" role="img" aria-label="{said}">'

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from service.bisection.outcomes import Answer, Judge, RunReport, Untestable, classify
@@ -23,6 +24,13 @@ class Document:
 
     body: bytes
     etag: str
+
+    @cached_property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Return the head of its answer, ready to be sent."""
+        said = {"content-type": "application/json", "content-length": str(len(self.body)), "etag": self.etag}
+        said |= {"cache-control": "no-cache", "vary": "authorization, cookie"}
+        return [(name.encode(), value.encode()) for name, value in said.items()]
 
     @classmethod
     def of(cls, value: Any) -> Document:

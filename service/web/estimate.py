@@ -21,6 +21,9 @@ class Estimate:
 
     releases: int
     runs: int
+    """Where nothing changes."""
+    runs_with_changes: int
+    """Where the behaviour is lost once and comes back."""
     images_to_build: int
     seconds: float
 
@@ -30,7 +33,8 @@ class Estimate:
 
     def words(self) -> list[tuple[str, str]]:
         """Return the parts of the sentence that the form shows, each a number and what it counts."""
-        parts = [(f"{self.runs}", "run" if self.runs == 1 else "runs"), (duration(self.seconds), "")]
+        runs = f"{self.runs} to {self.runs_with_changes}" if self.runs < self.runs_with_changes else f"{self.runs}"
+        parts = [(runs, "run" if runs == "1" else "runs"), (duration(self.seconds), "")]
         if self.images_to_build:
             parts.append(
                 (f"{self.images_to_build}", "image to build" if self.images_to_build == 1 else "images to build")
@@ -54,9 +58,10 @@ class Estimator:
         outlook = look_ahead(self._dependencies.intake, request, {}, simulate=True)
         warm = set(self._surroundings.warm_releases(request.package, request.hardware))
         cold = sum(release not in warm for release in outlook.planned)
+        runs = max(outlook.runs_at_least, outlook.runs_with_changes)
         workers = self._dependencies.settings.workers
-        seconds = (outlook.runs_at_least * RUN_SECONDS + cold * BUILD_SECONDS) / workers
-        return Estimate(len(outlook.tree.all()), outlook.runs_at_least, cold, round(seconds, 1))
+        seconds = (runs * RUN_SECONDS + cold * BUILD_SECONDS) / workers
+        return Estimate(len(outlook.tree.all()), outlook.runs_at_least, runs, cold, round(seconds, 1))
 
 
 def duration(seconds: float) -> str:

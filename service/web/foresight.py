@@ -25,8 +25,10 @@ class Outlook:
     """The verdict so far, in the contract's JSON."""
     runs_at_least: int
     """Runs that are still to come, if nothing surprising turns up."""
+    runs_with_changes: int = 0
+    """Runs where the behaviour is lost once and comes back; only where that was asked for."""
     planned: tuple[str, ...] = ()
-    """The releases that those runs are of; only where they were asked for."""
+    """The releases that those runs are of."""
 
 
 def look_ahead(
@@ -38,7 +40,7 @@ def look_ahead(
         intake: makes the request ready.
         request: what was asked.
         answers: release -> what its runs meant.
-        simulate: name the releases that a history without any change would run.
+        simulate: play through a history in which the behaviour is lost and comes back.
 
     Raises:
         BadInput: the request cannot be used.
@@ -50,13 +52,17 @@ def look_ahead(
     least = step.planned_at_least if isinstance(step, NextRuns) else 0
     if not simulate:
         return Outlook(case.tree, verdict, least)
-    runs = uneventful(case.tree, case.policy)
-    return Outlook(case.tree, verdict, max(least, len(runs)), tuple(dict.fromkeys(runs)))
+    quiet = len(simulated(case.tree, case.policy, changes=False))
+    runs = simulated(case.tree, case.policy, changes=True)
+    return Outlook(case.tree, verdict, max(least, quiet), len(runs), tuple(dict.fromkeys(runs)))
 
 
-def uneventful(tree: ReleaseTree, policy: Policy) -> list[str]:
-    """Return the releases that are run, in order, where nothing ever changes."""
-    label = next(iter(sorted(policy.expected)), "same")
+def simulated(tree: ReleaseTree, policy: Policy, *, changes: bool) -> list[str]:
+    """Return the releases that are run, in order, where nothing ever changes, or where the middle third misbehaves."""
+    third = len(tree.mainline) // 3
+    broken = set(tree.mainline[third : len(tree.mainline) - third]) if changes and third else set()
+    branch_of = {release: releases[0] for releases in tree.branches.values() for release in releases}
+    right = next(iter(sorted(policy.expected)), "same")
     answers: dict[str, list[Answer]] = {}
     runs: list[str] = []
     for _ in range(MOST_ROUNDS):
@@ -64,6 +70,7 @@ def uneventful(tree: ReleaseTree, policy: Policy) -> list[str]:
         if not isinstance(step, NextRuns) or not step.runs:
             break
         for run in step.runs:
+            label = "other" if branch_of.get(run.release, run.release) in broken else right
             answers.setdefault(run.release, []).append(Outcome(label))
             runs.append(run.release)
     return runs

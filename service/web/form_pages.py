@@ -26,8 +26,8 @@ async def home(request: Request, site: ThisSite, caller: Reader, like: str = "")
 @router.post("/")
 async def submit(request: Request, site: ThisSite, caller: Submitter) -> Response:
     """Take the form; on a mistake show it again with what was typed and what to mend."""
-    typed = await request.form(max_fields=64, max_files=2)
-    fields = await forms.fields_of(typed)
+    async with request.form(max_fields=64, max_files=2) as typed:
+        fields = await forms.fields_of(typed)
 
     def handed_in() -> Response:
         try:
@@ -42,7 +42,8 @@ async def submit(request: Request, site: ThisSite, caller: Submitter) -> Respons
 @router.post("/estimate", dependencies=[Depends(reader)])
 async def estimate(request: Request, site: ThisSite) -> Response:
     """Say beside the form what pressing the button would cost."""
-    fields = await forms.fields_of(await request.form(max_fields=64, max_files=2))
+    async with request.form(max_fields=64, max_files=2) as typed:
+        fields = await forms.fields_of(typed)
     return await run_in_threadpool(forms.estimate_fragment, site, request, fields)
 
 

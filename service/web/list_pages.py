@@ -9,7 +9,8 @@ from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.storage.records import Search
+from service.errors import BadInput
+from service.storage.records import Page, Search
 from service.web.api_catalog import parameter_json
 from service.web.comparing import compare
 from service.web.links import notes_url
@@ -44,13 +45,18 @@ def listing(
         outcomes=(wanted["outcome"],) if wanted["outcome"] else (),
         changed_in=wanted["changed_in"] or None,
     )
-    page = site.store.bisections(search, limit=25, cursor=cursor, viewer=caller.viewer)
+    problem = ""
+    try:
+        page = site.store.bisections(search, limit=25, cursor=cursor, viewer=caller.viewer)
+    except BadInput as error:
+        page, problem = Page((), None), error.message
     return site.pages.response(
         request,
         "list.html",
         rows=[site.views.row(bisection) for bisection in page.rows],
         next=page.next,
         wanted=wanted,
+        problem=problem,
         is_narrowed=any(wanted.values()),
         probes=site.dependencies.probes,
         outcomes=sorted({label for each in site.dependencies.probes.values() for label in each.outcomes}),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from service.web.examples import example_of
 from service.web.schemas import ProblemBody
 
 TAGS = [
@@ -43,7 +45,16 @@ def _described(app: FastAPI) -> dict[str, Any]:
     for path in schema["paths"].values():
         for operation in path.values():
             operation["security"] = [{}, {"token": []}]
+            _add_examples(schema, operation)
     return schema
+
+
+def _add_examples(schema: Mapping[str, Any], operation: dict[str, Any]) -> None:
+    """Give every JSON answer and every body of a call an example."""
+    described = [operation.get("requestBody", {}), *operation["responses"].values()]
+    for content in (each.get("content", {}).get("application/json") for each in described):
+        if content and "example" not in content and "schema" in content:
+            content["example"] = example_of(schema, content["schema"])
 
 
 _LICENSE = {"name": "MIT", "identifier": "MIT"}

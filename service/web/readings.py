@@ -7,12 +7,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Semaphore
 from typing import Any
 
 from service.bisection.outcomes import Answer, Judge
 from service.errors import NotFound, TfbisectError
 from service.intake import BisectionRequest
-from service.storage.records import Bisection, LinkedObservation, Viewer
+from service.storage.records import EVERYBODY, Bisection, LinkedObservation, Viewer
 from service.web.dependencies import Dependencies
 from service.web.documents import Document, bisection_json, by_release, is_finished, meaning
 from service.web.foresight import Outlook, look_ahead
@@ -20,8 +21,11 @@ from service.web.foresight import Outlook, look_ahead
 ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 KEPT_DOCUMENTS = 4096
 KEPT_BYTES = 64 * 1024 * 1024
-TRUSTED_SECONDS = 2.0
+TRUSTED_SECONDS = 10.0
 """For so long a kept document is taken for current; then the store is asked whether it is still there."""
+
+
+RENDERED_AT_ONCE = 2
 
 
 @dataclass
@@ -91,6 +95,7 @@ class Readings:
         self._dependencies = dependencies
         self._store = dependencies.store
         self._shelf = Shelf()
+        self._rendering = Semaphore(RENDERED_AT_ONCE)
 
     def fresh_document(self, bisection_id: str, viewer: Viewer) -> Document | None:
         """Return a document that was read a moment ago; None: ask `document`."""
@@ -98,6 +103,10 @@ class Readings:
         if kept is None or time.monotonic() - kept.checked_at > TRUSTED_SECONDS or not kept.bisection.seen_by(viewer):
             return None
         return kept.document
+
+    def public_document(self, bisection_id: str) -> Document | None:
+        """Return a document that was read a moment ago and is everybody's; None: go the long way."""
+        return self.fresh_document(bisection_id, EVERYBODY)
 
     def document(self, bisection_id: str, viewer: Viewer) -> Document:
         """Return a bisection as the API shows it.
@@ -110,8 +119,10 @@ class Readings:
         if kept is not None:
             kept.checked_at = time.monotonic()
             return kept.document
-        reading = self._reading(bisection)
-        document = Document.of(bisection_json(bisection, reading.observations, reading.judge))
+        # Rendering is all computing: done by several threads at once, all of them would wait for all.
+        with self._rendering:
+            reading = self._reading(bisection)
+            document = Document.of(bisection_json(bisection, reading.observations, reading.judge))
         if is_finished(bisection):
             self._shelf.put(bisection_id, Kept(bisection, document, time.monotonic()))
         return document

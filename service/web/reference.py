@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from service import __version__
 from service.web import api, api_catalog
+from service.web.examples import example_of, resolved
 from service.web.openapi import describe
 
 JSON = "application/json"
@@ -67,9 +68,9 @@ class Call:
         query = []
         for parameter in self.parameters:
             if parameter.place == "path":
-                path = path.replace(f"{{{parameter.name}}}", _example_of(parameter.name))
+                path = path.replace(f"{{{parameter.name}}}", _place_of(parameter.name))
             elif parameter.place == "query" and parameter.required:
-                query.append(f"{parameter.name}={_example_of(parameter.name)}")
+                query.append(f"{parameter.name}={_place_of(parameter.name)}")
         return path + ("?" + "&".join(query) if query else "")
 
 
@@ -95,7 +96,7 @@ def _call(schema: Mapping[str, Any], path: str, method: str, operation: Mapping[
         summary=str(operation.get("summary", "")),
         description=" ".join(str(operation.get("description", "")).split()),
         parameters=parameters,
-        body=None if body is None else _example(schema, body),
+        body=None if body is None else example_of(schema, body),
         answers=sorted(answers),
         example=_answer_example(schema, operation),
     )
@@ -109,7 +110,7 @@ def _parameter(schema: Mapping[str, Any], each: Mapping[str, Any]) -> Parameter:
 
 def _fields(schema: Mapping[str, Any], body: Mapping[str, Any]) -> Iterator[Parameter]:
     """Read the fields of a body."""
-    described = _resolved(schema, body)
+    described = resolved(schema, body)
     required = described.get("required", ())
     for name, field in described.get("properties", {}).items():
         words = str(field.get("description", ""))
@@ -120,7 +121,7 @@ def _fields(schema: Mapping[str, Any], body: Mapping[str, Any]) -> Iterator[Para
 
 def _type(schema: Mapping[str, Any], field: Mapping[str, Any]) -> str:
     """Return the type of a field in few words."""
-    field = _resolved(schema, field)
+    field = resolved(schema, field)
     if "enum" in field:
         return " | ".join(map(str, field["enum"]))
     if "anyOf" in field:
@@ -130,41 +131,16 @@ def _type(schema: Mapping[str, Any], field: Mapping[str, Any]) -> str:
     return str(field.get("type", "any"))
 
 
-def _example(schema: Mapping[str, Any], field: Mapping[str, Any]) -> Any:
-    """Return an example of a value: the one that is given, or one put together."""
-    field = _resolved(schema, field)
-    if field.get("examples"):
-        return field["examples"][0]
-    if "const" in field or "enum" in field:
-        return field.get("const", field.get("enum", [None])[0])
-    if "anyOf" in field:
-        return _example(schema, field["anyOf"][0])
-    match field.get("type"):
-        case "object":
-            return {name: _example(schema, each) for name, each in field.get("properties", {}).items()}
-        case "array":
-            return [_example(schema, field["items"])] if "items" in field else []
-        case kind:
-            return {"integer": 1, "number": 1.0, "boolean": False, "null": None}.get(str(kind), "…")
-
-
 def _answer_example(schema: Mapping[str, Any], operation: Mapping[str, Any]) -> str:
     """Return an example of the good answer, or ""."""
     for status in ("200", "202"):
         content = operation["responses"].get(status, {}).get("content", {}).get(JSON)
         if content is not None:
-            return json.dumps(_example(schema, content.get("schema", {})), indent=2, ensure_ascii=False)
+            return json.dumps(example_of(schema, content.get("schema", {})), indent=2, ensure_ascii=False)
     return ""
 
 
-def _resolved(schema: Mapping[str, Any], field: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Follow a reference."""
-    while "$ref" in field:
-        field = schema["components"]["schemas"][field["$ref"].rpartition("/")[2]]
-    return field
-
-
-def _example_of(name: str) -> str:
+def _place_of(name: str) -> str:
     """Return what stands for a parameter in an example."""
     return {"release": "1.11.0", "name": "dropout", "left": "$LEFT", "right": "$RIGHT"}.get(name, f"${name.upper()}")
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from service.storage.records import Bisection
 from service.web import api
 from service.web.api import tagged
 from service.web.badges import badge, badge_words, card
@@ -42,7 +43,7 @@ def badge_picture(bisection_id: Id, site: ThisSite, caller: Reader) -> Response:
     """Return the badge."""
     bisection = site.readings.bisection(bisection_id, caller.viewer)
     words, colour = badge_words(bisection.status, bisection.verdict or {})
-    return _picture(badge(bisection.package, words, colour), finished=is_finished(bisection))
+    return _picture(badge(bisection.package, words, colour), bisection)
 
 
 @router.get("/b/{id}/card.svg")
@@ -52,12 +53,13 @@ def card_picture(bisection_id: Id, site: ThisSite, caller: Reader) -> Response:
     verdict = bisection.verdict or {}
     timeline = site.views.timeline(bisection, verdict)
     below = f"{title_of(bisection)} · {bisection.probe}"
-    return _picture(card(headline(bisection, verdict), below, timeline), finished=is_finished(bisection))
+    return _picture(card(headline(bisection, verdict), below, timeline), bisection)
 
 
-def _picture(svg: str, *, finished: bool) -> Response:
-    """Answer with a picture; one of a running bisection is asked for again soon."""
-    headers = {"cache-control": "public, max-age=3600" if finished else "no-cache"}
+def _picture(svg: str, bisection: Bisection) -> Response:
+    """Answer with a picture; that of a running bisection is asked for again soon, a private one is kept by no proxy."""
+    lasting = "public, max-age=3600" if bisection.public and is_finished(bisection) else "private, no-cache"
+    headers = {"cache-control": lasting}
     return Response(svg, 200, headers, media_type="image/svg+xml")
 
 
@@ -191,6 +193,7 @@ def release_record(
     return site.pages.response(
         request,
         "record.html" if in_drawer else "record_page.html",
+        in_drawer=in_drawer,
         bisection=bisection,
         base=f"/b/{bisection.id}",
         title=title_of(bisection),

@@ -8,8 +8,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from service.intake import BisectionRequest
+from service.web.examples import (
+    BISECTION,
+    COMPARISON,
+    ESTIMATE,
+    LINKS,
+    OBSERVATION,
+    PROBE,
+    RELEASES,
+    SUMMARY,
+    ULID,
+)
 
-ULID = "01K0ABCDEFGHJKMNPQRSTVWXYZ"
 ULID_PATTERN = r"^[0-9A-HJKMNP-TV-Z]{26}$"
 WORD = r"^[^\x00]*$"
 """No NUL: PostgreSQL takes none."""
@@ -75,7 +85,7 @@ class ProblemBody(BaseModel):
 class LinksBody(BaseModel):
     """Where else a bisection can be read."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [LINKS]})
 
     self: str
     events: str
@@ -89,6 +99,8 @@ class LinksBody(BaseModel):
 
 class SummaryBody(BaseModel):
     """A bisection as a list shows it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [SUMMARY]})
 
     id: str = Field(examples=[ULID])
     status: Literal["queued", "running", "done", "failed", "cancelled"]
@@ -114,7 +126,7 @@ class ProgressBody(BaseModel):
 class ObservationBody(BaseModel):
     """One run of one release."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [OBSERVATION]})
 
     id: str
     release: str = Field(examples=["1.11.0"])
@@ -132,6 +144,8 @@ class ObservationBody(BaseModel):
 
 class BisectionBody(SummaryBody):
     """A bisection."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [BISECTION]})
 
     request: dict[str, Any]
     progress: ProgressBody
@@ -161,6 +175,8 @@ class ReleaseBody(BaseModel):
 class ReleasesBody(BaseModel):
     """The releases of a package, in version order."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [RELEASES]})
+
     package: str
     mainline: list[str] = Field(description="the first release of each minor")
     items: list[ReleaseBody]
@@ -168,6 +184,8 @@ class ReleasesBody(BaseModel):
 
 class ProbeBody(BaseModel):
     """A probe."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [PROBE]})
 
     name: str = Field(examples=["dropout"])
     title: str
@@ -196,6 +214,8 @@ class SideBody(BaseModel):
 class ComparisonBody(BaseModel):
     """Two bisections side by side."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [COMPARISON]})
+
     left: SummaryBody
     right: SummaryBody
     same: bool = Field(description="no release that both know behaves differently, and the changes are the same")
@@ -212,7 +232,10 @@ class HealthBody(BaseModel):
 class EstimateBody(BaseModel):
     """What a bisection would cost."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [ESTIMATE]})
+
     releases: int = Field(description="releases it is about")
-    runs: int = Field(description="runs it needs at least; a stored answer costs nothing")
+    runs: int = Field(description="runs where nothing changes; a stored answer costs nothing")
+    runs_with_changes: int = Field(description="runs where the behaviour is lost once and comes back")
     images_to_build: int
     seconds: float = Field(description="rough wall clock")

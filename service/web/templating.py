@@ -44,7 +44,7 @@ class Pages:
         body = self.text(
             template, {"here": request.url.path, "signed_in": "tfbisect_token" in request.cookies, **values}
         ).encode()
-        headers = {"vary": "accept-encoding, cookie, authorization", "cache-control": "no-cache"}
+        headers = {"vary": "accept-encoding, cookie, authorization", "cache-control": "private, no-cache"}
         if len(body) >= SMALLEST_COMPRESSED and "gzip" in request.headers.get("accept-encoding", ""):
             body = gzip.compress(body, 4)
             headers["content-encoding"] = "gzip"

@@ -20,8 +20,8 @@ STATES: Mapping[State, str] = {
     "waiting": "not asked yet",
     "not asked": "nothing was concluded of this release: its branch was not looked into",
 }
-PAGE_WIDTH, WIDEST_COLUMN, NARROWEST_COLUMN = 1150, 172, 64
-"""Pixels, as app.css lays columns out."""
+PAGE_WIDTH, WIDEST_COLUMN, NARROWEST_COLUMN = 700, 200, 70
+"""Pixels, as app.css lays columns out on a small screen, or beside an open drawer."""
 FLAG_PIXELS, LETTER_PIXELS = 40, 7
 HIGHEST_FLAGS = 4
 PLACES: tuple[State, ...] = ("measured", "inferred", "untestable")
@@ -66,6 +66,8 @@ class Marker:
     """Releases that are still to be measured; empty once the change is pinned."""
     level: int = 0
     """How far the flag is raised, so that it does not cover its neighbour's."""
+    is_mirrored: bool = False
+    """The flag flies to the left, since there is no room to the right."""
 
     @property
     def says(self) -> str:
@@ -237,15 +239,19 @@ def tree_in(verdict: Mapping[str, Any]) -> ReleaseTree:
 def _staggered(columns: Sequence[Column]) -> tuple[Column, ...]:
     """Raise each flag to the lowest row where nothing is in its way."""
     column_pixels = min(WIDEST_COLUMN, max(NARROWEST_COLUMN, PAGE_WIDTH / max(1, len(columns))))
+    right_edge = column_pixels * len(columns)
     ends = [0.0] * HIGHEST_FLAGS
-    return tuple(_raised(column, index * column_pixels, ends) for index, column in enumerate(columns))
+    return tuple(_raised(column, index * column_pixels, right_edge, ends) for index, column in enumerate(columns))
 
 
-def _raised(column: Column, left: float, ends: list[float]) -> Column:
+def _raised(column: Column, left: float, right_edge: float, ends: list[float]) -> Column:
     """Place the flag of one column; `ends` says where the flags of each row end so far, and is updated."""
     marker = column.step.marker
     if marker is None:
         return column
-    level = next((row for row, end in enumerate(ends) if end <= left), len(ends) - 1)
-    ends[level] = left + FLAG_PIXELS + LETTER_PIXELS * len(marker.says)
-    return Column(Step(column.step.cell, replace(marker, level=level)), column.branch)
+    width = FLAG_PIXELS + LETTER_PIXELS * len(marker.says)
+    is_mirrored = left + width > right_edge and left >= width
+    start = left - width if is_mirrored else left
+    level = next((row for row, end in enumerate(ends) if end <= start), len(ends) - 1)
+    ends[level] = start + width
+    return Column(Step(column.step.cell, replace(marker, level=level, is_mirrored=is_mirrored)), column.branch)

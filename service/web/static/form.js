@@ -30,9 +30,23 @@ function saveDraft() {
 
 // The estimate follows what is typed, at a distance.
 let estimating = 0;
+let asked = new AbortController();
 function estimate(delay = 600) {
   clearTimeout(estimating);
-  estimating = setTimeout(() => document.body.dispatchEvent(new Event("estimate")), delay);
+  estimating = setTimeout(askEstimate, delay);
+}
+
+async function askEstimate() {
+  asked.abort();
+  asked = new AbortController();
+  const typed = [...new FormData(form)].filter(([, value]) => typeof value === "string");
+  const place = document.getElementById("estimate");
+  try {
+    const answer = await fetch("/estimate", { method: "POST", body: new URLSearchParams(typed), signal: asked.signal });
+    place.innerHTML = answer.ok ? await answer.text() : "";
+  } catch (error) {
+    if (error.name !== "AbortError") place.textContent = "";
+  }
 }
 
 function sizeOf(text) {

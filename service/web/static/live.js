@@ -15,16 +15,66 @@ function refresh() {
   }, 150);
 }
 
-if (live.dataset.events) {
-  const source = new EventSource(live.dataset.events);
+// A browser takes a broken stream up again by itself, but gives up on one that is refused; then we ask again, later and
+// later. The page is brought up to date first, since its bisection may have ended meanwhile.
+let patience = 1000;
+let wasBroken = false;
+function follow() {
+  const source = new EventSource(`${live.dataset.events}?after=${live.dataset.lastEvent}`);
   for (const kind of ["observation", "progress", "verdict"]) source.addEventListener(kind, refresh);
+  source.addEventListener("open", () => {
+    patience = 1000;
+    if (wasBroken) refresh();
+    wasBroken = false;
+  });
   source.addEventListener("end", () => { source.close(); refresh(); });
+  source.addEventListener("error", () => {
+    wasBroken = true;
+    if (source.readyState !== EventSource.CLOSED || !isLive()) return;
+    patience = Math.min(patience * 2, 30000);
+    setTimeout(() => { refresh(); follow(); }, patience);
+  });
   addEventListener("pagehide", () => source.close());
+}
+
+function isLive() {
+  return ["queued", "running"].includes(live.querySelector(".verdict")?.dataset.status);
+}
+
+if (live.dataset.events) follow();
+
+// What the reader did to the page outlives a refresh: how far the timeline is scrolled, what is unfolded.
+let scrolled = [];
+let unfolded = new Map();
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.target !== live) return;
+  scrolled = [...live.querySelectorAll(".timeline-scroll")].map((element) => element.scrollLeft);
+  unfolded = new Map([...live.querySelectorAll("details")].map((element) => [nameOf(element), element.open]));
+});
+
+function nameOf(details) {
+  return `${details.closest("section")?.id} ${details.className}`;
+}
+
+function restore() {
+  live.querySelectorAll(".timeline-scroll").forEach((element, i) => { element.scrollLeft = scrolled[i] ?? 0; });
+  for (const element of live.querySelectorAll("details")) element.open = unfolded.get(nameOf(element)) ?? element.open;
+}
+
+// For screen readers: only what the title says, and only when it changes.
+function announce(title) {
+  const status = document.getElementById("announcement");
+  if (title && status.textContent !== title) status.textContent = title;
 }
 
 function mark() {
   for (const cell of live.querySelectorAll(".cell[aria-current]")) cell.removeAttribute("aria-current");
   if (opened) for (const cell of live.querySelectorAll(`.cell[data-release="${CSS.escape(opened)}"]`)) cell.setAttribute("aria-current", "true");
+}
+
+// By hand, since a key may come before htmx has looked over what was just put in.
+function open(link) {
+  if (link) window.htmx.ajax("GET", link.getAttribute("href"), { target: drawer, swap: "innerHTML" });
 }
 
 function close() {
@@ -40,6 +90,8 @@ document.addEventListener("htmx:afterSwap", (event) => {
   if (event.detail.target === live) {
     const title = live.querySelector("h1")?.textContent;
     if (title) document.title = `${title} · tfbisect`;
+    announce(title);
+    restore();
     mark();
   }
   if (event.detail.target !== drawer) return;
@@ -54,5 +106,5 @@ document.addEventListener("keydown", (event) => {
   if (drawer.hidden) return;
   if (event.key === "Escape") close();
   const step = { ArrowLeft: "before", ArrowRight: "after" }[event.key];
-  if (step && !event.target.closest(".scroll, input, textarea, select, pre")) drawer.querySelector(`[data-step=${step}]`)?.click();
+  if (step && !event.target.closest(".scroll, input, textarea, select, pre")) open(drawer.querySelector(`[data-step=${step}]`));
 });

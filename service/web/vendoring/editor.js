@@ -61,7 +61,7 @@ function mount(textarea, { label, onChange, onSubmit }) {
         indentOnInput(), indentUnit.of("    "), bracketMatching(), closeBrackets(), autocompletion(), highlightActiveLine(),
         highlightSelectionMatches(), search({ top: true }), python(), syntaxHighlighting(colours), theme,
         placeholder(textarea.placeholder),
-        EditorView.contentAttributes.of({ "aria-label": label, "aria-describedby": "" }),
+        EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0" }),
         keymap.of([
           { key: "Mod-Enter", run: () => (onSubmit(), true) },
           ...closeBracketsKeymap, ...defaultKeymap, ...searchKeymap, ...historyKeymap, ...foldKeymap, indentWithTab,

@@ -1,0 +1,85 @@
+"""A store as large as years of use: one real bisection, copied inside SQLite, each copy with its own observations."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from service.intake import BisectionRequest
+from tests.web.world import TUTORIAL, World
+
+PREFIX = "01K"
+"""Ids of the copies: older than every id that is made today."""
+RARE = "conv3dtranspose"
+
+
+def identifier(number: int) -> str:
+    """Return the id of a copy: a ULID by its letters, in the order of the numbers."""
+    return f"{PREFIX}{number:023d}"
+
+
+def fill(folder: Path, bisections: int) -> dict[str, int]:
+    """Fill a store and return how many rows it holds."""
+    world = World(folder)
+    template = _template(world)
+    path = world.settings.data_dir / "tfbisect.sqlite3"
+    world.close()
+    database = sqlite3.connect(path, isolation_level=None)
+    database.executescript("PRAGMA synchronous=OFF; PRAGMA foreign_keys=OFF; PRAGMA cache_size=-400000;")
+    database.execute("BEGIN")
+    database.execute("CREATE TEMP TABLE numbers (n INTEGER PRIMARY KEY)")
+    database.executemany("INSERT INTO numbers VALUES (?)", ((number,) for number in range(bisections)))
+    _copy(database, template)
+    database.execute("COMMIT")
+    database.executescript("PRAGMA synchronous=NORMAL; ANALYZE; PRAGMA wal_checkpoint(TRUNCATE);")
+    counts = {table: _count(database, table) for table in ("bisections", "observations", "links", "search_terms")}
+    database.close()
+    return counts
+
+
+def _template(world: World) -> str:
+    """Run one bisection with twenty observations and return its id."""
+    body = {"snippet": TUTORIAL, "releases": "1.8..2.6", "resolution": 1}
+    submitted = world.submission.submit(BisectionRequest.model_validate(body))
+    world.work_off()
+    return submitted.id
+
+
+def _columns(database: sqlite3.Connection, table: str) -> list[str]:
+    return [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
+
+
+def _copy(database: sqlite3.Connection, template: str) -> None:
+    """Copy the template's rows once for each number, in the order of the primary keys."""
+    new_id = f"'{PREFIX}' || printf('%023d', n)"
+    own = {"bisections": {"id": new_id}, "changes": {"bisection_id": new_id}}
+    for table, replaced in own.items():
+        _insert(database, table, replaced, f"{next(iter(replaced))} = '{template}'", "numbers")
+    database.execute(
+        "CREATE TEMP TABLE seen AS SELECT row_number() OVER (ORDER BY observation_id) AS k, observation_id FROM links "
+        f"WHERE bisection_id = '{template}' LIMIT 20"
+    )
+    observation_id = "'01K' || printf('%020d', n) || printf('%03d', seen.k)"
+    replaced = {"id": observation_id, "key": "'sha256:' || lower(hex(randomblob(32)))"}
+    _insert(database, "observations", replaced, "observations.id = seen.observation_id", "numbers, seen")
+    database.execute(
+        f"INSERT INTO links (bisection_id, variant, observation_id, reused) "
+        f"SELECT {new_id}, '', {observation_id}, 0 FROM numbers, seen"
+    )
+    terms = f"(SELECT term FROM search_terms WHERE bisection_id = '{template}' ORDER BY term) AS terms"
+    database.execute(
+        f"INSERT INTO search_terms (term, bisection_id) SELECT terms.term, {new_id} FROM {terms} CROSS JOIN numbers"
+    )
+    some = f"INSERT INTO search_terms (term, bisection_id) SELECT 'w:{RARE}', {new_id} FROM numbers WHERE n % 5000 = 7"
+    database.execute(some)
+
+
+def _insert(database: sqlite3.Connection, table: str, replaced: dict[str, str], where: str, source: str) -> None:
+    columns = _columns(database, table)
+    values = ", ".join(replaced.get(column, f"{table}.{column}") for column in columns)
+    names = ", ".join(f'"{column}"' for column in columns)
+    database.execute(f"INSERT INTO {table} ({names}) SELECT {values} FROM {source} CROSS JOIN {table} WHERE {where}")
+
+
+def _count(database: sqlite3.Connection, table: str) -> int:
+    return int(database.execute(f"SELECT count(*) FROM {table}").fetchone()[0])

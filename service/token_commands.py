@@ -1,0 +1,98 @@
+"""`tfbisect tokens`: API tokens made, listed, revoked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from service.bootstrap import House
+from service.storage.records import Token
+from service.storage.store import Store
+
+app = typer.Typer(help="API tokens of the web service.", no_args_is_help=True)
+out = Console(soft_wrap=True, highlight=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+MOMENTS = ("created_at", "expires_at", "last_used_at")
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@contextmanager
+def opened_store() -> Iterator[Store]:
+    """Open the database that the settings name."""
+    house = House()
+    try:
+        yield house.store
+    finally:
+        house.close()
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Option(help="What the token is for; several may share a name.")],
+    scope: Annotated[list[str], typer.Option(help="read, submit or admin, which holds the others; may be repeated.")],
+    expires_days: Annotated[float | None, typer.Option(min=0, help="Days until it expires; by default never.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a token and print it. It is shown this once and stored as a digest."""
+    expires_at = None if expires_days is None else datetime.now(UTC) + timedelta(days=expires_days)
+    with opened_store() as store:
+        token, secret = store.create_token(name, scope, expires_at)
+    if as_json:
+        typer.echo(json.dumps({**token_json(token), "token": secret}))
+        return
+    typer.echo(secret)
+    err.print(f"token {token.id} ({name}), scopes {', '.join(sorted(token.scopes))}; it is not shown again.")
+
+
+@app.command("list")
+def list_tokens(as_json: AsJson = False) -> None:
+    """List every token, without its secret."""
+    with opened_store() as store:
+        tokens = store.tokens()
+    if as_json:
+        typer.echo(json.dumps([token_json(token) for token in tokens]))
+        return
+    table = Table("id", "name", "scopes", "made", "expires", "last used", "state", box=None)
+    for token in tokens:
+        said = token_json(token)
+        moments = [
+            (said[moment] or "-")[:16].replace("T", " ") for moment in ("created_at", "expires_at", "last_used_at")
+        ]
+        table.add_row(token.id, token.name, " ".join(said["scopes"]), *moments, said["state"])
+    out.print(table)
+
+
+@app.command()
+def revoke(id_or_name: Annotated[str, typer.Argument(help="A token's id, or a name: all of that name.")]) -> None:
+    """Close a token for ever."""
+    with opened_store() as store:
+        closed = store.revoke_token(id_or_name)
+    typer.echo(f"{closed} token{'' if closed == 1 else 's'} revoked")
+
+
+def token_json(token: Token) -> dict[str, Any]:
+    """Return a token as JSON, without its secret, which nobody knows any more."""
+    return {
+        "id": token.id,
+        "name": token.name,
+        "scopes": sorted(token.scopes),
+        "created_at": token.created_at.isoformat(),
+        "expires_at": token.expires_at and token.expires_at.isoformat(),
+        "last_used_at": token.last_used_at and token.last_used_at.isoformat(),
+        "state": state_of(token, datetime.now(UTC)),
+    }
+
+
+def state_of(token: Token, moment: datetime) -> str:
+    """Say whether a token opens anything."""
+    if token.revoked_at is not None:
+        return "revoked"
+    return "open" if token.valid_at(moment) else "expired"

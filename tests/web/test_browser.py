@@ -1,0 +1,282 @@
+"""The pages in a real Chromium."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests.web.browser import chromium, open_browser
+from tests.web.conftest import Served
+from tests.web.world import TUTORIAL, MadeUpRuns
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(chromium() is None, reason="no Chromium is installed"),
+]
+AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright, open_browser(playwright) as opened:
+        yield opened
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    opened = browser.new_context(viewport={"width": 1280, "height": 900})
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A page that may not complain."""
+    opened = context.new_page()
+    complaints: list[str] = []
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    yield opened
+    assert [text for text in complaints if "422" not in text] == []
+
+
+def write(page: Page, source: str) -> None:
+    """Type into the editor."""
+    page.locator(".cm-content").click()
+    page.keyboard.insert_text(source)
+
+
+def working(service: Served) -> threading.Thread:
+    worker = threading.Thread(target=service.world.work_off)
+    worker.start()
+    return worker
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for something that the page's own policy keeps Playwright from waiting for."""
+    for _ in range(200):
+        if holds():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it never came")
+
+
+def draft_of(page: Page) -> str:
+    return str(page.evaluate("localStorage.getItem('draft')"))
+
+
+def faults(page: Page, *, scheme: str = "") -> list[str]:
+    """Return what axe finds serious or critical, as rule and place."""
+    page.evaluate(AXE)  # by the debugger: the page's own policy would not let a script in
+    found: Any = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    serious = [each for each in found["violations"] if each["impact"] in ("serious", "critical")]
+    return [f"{scheme}{each['id']}: {node['html'][:160]}" for each in serious for node in each["nodes"][:3]]
+
+
+def test_the_script_of_the_article_goes_in_and_its_verdict_comes_out(service: Served, page: Page) -> None:
+    page.goto(service.url)
+    page.get_by_role("link", name="The article's script").click()
+    page.locator("#releases").fill("1.9..1.14")
+    expect(page.locator("#estimate")).to_contain_text("runs")
+    service.world.runs.gate.clear()
+    worker = working(service)
+    page.get_by_role("button", name="Bisect").click()
+    page.wait_for_url(re.compile("/b/"))
+    worker.join()
+    worker = working(service)
+    expect(page.locator(".state-running").first).to_be_visible()
+    service.world.runs.gate.set()
+    expect(page.locator("h1")).to_contain_text("Introduced in 1.11.0", timeout=15000)
+    expect(page.locator(".flag")).to_have_count(2)
+    expect(page.locator(".cell[data-release='1.12.3']")).to_contain_text("never-drops")
+    expect(page.locator(".cell[data-release='1.12.2']")).to_contain_text("inferred")
+    assert "Introduced in 1.11.0" in page.title()
+    worker.join()
+
+
+def test_a_running_bisection_is_cancelled_from_its_page(service: Served, page: Page) -> None:
+    service.world.runs.gate.clear()
+    bisection_id = service.submit(TUTORIAL)["id"]
+    worker = working(service)
+    page.goto(f"{service.url}/b/{bisection_id}")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("h1")).to_contain_text("Cancelled", timeout=10000)
+    worker.join()
+    service.world.runs.gate.set()
+
+
+def test_a_syntax_error_is_shown_at_its_line(service: Served, page: Page) -> None:
+    page.goto(service.url)
+    write(page, "import tensorflow as tf\n\nmodel = = 3\n")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#problem")).to_contain_text("line 3")
+    expect(page.locator(".cm-lintRange-error")).to_have_text("model = = 3")
+
+
+def test_the_form_works_without_scripts(service: Served, browser: Browser) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(service.url)
+    page.locator("#snippet").fill(TUTORIAL)
+    page.locator("#releases").fill("1.9..1.14")
+    page.get_by_role("button", name="Bisect").click()
+    assert "/b/" in page.url
+    service.world.work_off()
+    page.reload()
+    expect(page.locator("h1")).to_contain_text("Introduced in 1.11.0")
+    page.locator(".cell[data-release='1.11.0']").click()
+    assert page.url.endswith("/r/1.11.0")
+    context.close()
+
+
+def test_the_strip_chooses_a_range_with_two_presses(service: Served, page: Page) -> None:
+    page.goto(service.url)
+    page.get_by_role("button", name="1.13, ").click()
+    page.get_by_role("button", name="1.9, ").click()
+    assert page.locator("#releases").input_value() == "1.9..1.13"
+    expect(page.locator(".pick [aria-pressed=true]")).to_have_count(5)
+
+
+def test_a_draft_survives_a_closed_tab_and_ends_with_its_submission(service: Served, context: BrowserContext) -> None:
+    page = context.new_page()
+    page.goto(service.url)
+    write(page, TUTORIAL)
+    page.locator("#releases").fill("1.9")
+    until(lambda: "Dropout" in draft_of(page) and '"1.9"' in draft_of(page))
+    page.close()
+    page = context.new_page()
+    page.goto(service.url)
+    expect(page.locator(".cm-content")).to_contain_text("Dropout")
+    assert page.locator("#releases").input_value() == "1.9"
+    page.get_by_role("button", name="Bisect").click()
+    page.wait_for_url(re.compile("/b/"))
+    page.goto(service.url)
+    assert page.locator("#snippet").input_value() == ""
+
+
+def test_a_release_opens_in_a_drawer_that_the_keyboard_walks_and_closes(service: Served, page: Page) -> None:
+    page.goto(f"{service.url}/b/{service.bisected(TUTORIAL)['id']}")
+    page.locator(".cell[data-release='1.11.0']").focus()
+    page.keyboard.press("Enter")
+    drawer = page.locator("#drawer")
+    expect(drawer).to_contain_text("tensorflow 1.11.0")
+    expect(drawer).to_contain_text("Epoch 1/5")
+    page.keyboard.press("ArrowRight")
+    expect(drawer).to_contain_text("tensorflow 1.12.0")
+    expect(page.locator(".cell[aria-current=true]")).to_contain_text("1.12.0")
+    page.keyboard.press("Escape")
+    expect(drawer).to_be_hidden()
+    assert page.evaluate("document.activeElement.dataset.release") == "1.12.0"
+
+
+def test_the_plot_shows_the_measurements_that_are_chosen(service: Served, page: Page) -> None:
+    page.goto(f"{service.url}/b/{service.bisected(TUTORIAL)['id']}")
+    expect(page.locator("#measurements svg")).to_have_attribute("aria-label", re.compile("train_losses, evaluate"))
+    page.get_by_label("near_one_losses").click()
+    expect(page.locator("#measurements svg")).to_have_attribute("aria-label", re.compile("near_one_losses"))
+
+
+def test_link_report_and_commands_are_copied(service: Served, context: BrowserContext, page: Page) -> None:
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    bisection_id = service.bisected(TUTORIAL)["id"]
+    page.goto(f"{service.url}/b/{bisection_id}")
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.locator(".toast")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == f"{service.url}/b/{bisection_id}"
+    page.get_by_role("button", name="Copy report").click()
+    until(lambda: page.evaluate("navigator.clipboard.readText()").startswith("### Introduced"))
+
+
+def test_the_theme_is_switched_and_remembered(service: Served, page: Page) -> None:
+    page.emulate_media(color_scheme="light")
+    page.goto(service.url)
+    page.get_by_role("button", name=re.compile("light and dark")).click()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.reload()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+@pytest.mark.parametrize("path", ["/", "/b/{id}", "/b/{id}/r/1.11.0", "/bisections", "/releases", "/probes", "/docs"])
+def test_nothing_is_wider_than_a_phone(service: Served, browser: Browser, path: str) -> None:
+    bisection_id = service.bisected(TUTORIAL)["id"]
+    context = browser.new_context(viewport=PHONE)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto(service.url + path.format(id=bisection_id))
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_fault_on_any_page(service_with: Callable[..., Served], page: Page, scheme: Any) -> None:
+    service = service_with(MadeUpRuns())
+    done = service.bisected(TUTORIAL)["id"]
+    waiting = service.submit(TUTORIAL.replace("512", "64"))["id"]
+    page.emulate_media(color_scheme=scheme)
+    paths = ["/", f"/b/{done}", f"/b/{waiting}", f"/b/{done}/r/1.11.0", "/bisections", "/releases", "/probes"]
+    paths += [
+        "/probes/dropout",
+        "/releases/tensorflow/1.11.0",
+        f"/compare?left={done}&right={done}",
+        "/docs",
+        "/sign-in",
+    ]
+    found: list[str] = []
+    for path in paths:
+        page.goto(service.url + path)
+        found += [f"{path} {fault}" for fault in faults(page)]
+    page.goto(f"{service.url}/b/{done}")
+    page.locator(".cell[data-release='1.11.0']").click()
+    page.locator("[data-record]").wait_for()
+    found += [f"drawer {fault}" for fault in faults(page)]
+    assert found == []
+
+
+def test_ten_thousand_lines_of_output_do_not_stop_the_page(service_with: Callable[..., Served], page: Page) -> None:
+    service = service_with(MadeUpRuns(output="\n".join(f"line {n} of a chatty snippet" for n in range(10_000))))
+    page.goto(f"{service.url}/b/{service.bisected(TUTORIAL)['id']}")
+    page.locator(".cell[data-release='1.11.0']").click()
+    output = page.locator("#drawer .output").first
+    expect(output).to_contain_text("line 9999 of")
+    assert page.evaluate("document.querySelector('#drawer .output').clientHeight") < 400
+
+
+def test_a_snippet_that_prints_a_script_runs_nothing_here(service_with: Callable[..., Served], page: Page) -> None:
+    hostile = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>\n"
+    service = service_with(MadeUpRuns(output=hostile))
+    page.goto(f"{service.url}/b/{service.bisected(TUTORIAL + '# ' + hostile)['id']}")
+    page.locator(".cell[data-release='1.11.0']").click()
+    expect(page.locator("#drawer .output").first).to_contain_text("<script>window.hacked")
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("#snippet script, #drawer script").count() == 0
+
+
+def test_an_event_stream_that_breaks_is_taken_up_again(service: Served, page: Page) -> None:
+    service.world.runs.gate.clear()
+    bisection_id = service.submit(TUTORIAL)["id"]
+    page.goto(f"{service.url}/b/{bisection_id}")
+    worker = working(service)
+    expect(page.locator(".state-running").first).to_be_visible(timeout=10000)
+    page.context.set_offline(True)
+    service.world.runs.gate.set()
+    worker.join()
+    page.context.set_offline(False)
+    page.evaluate("dispatchEvent(new Event('online'))")
+    expect(page.locator(".verdict")).to_have_attribute("data-status", "done", timeout=15000)
+
+
+def test_what_is_stored_of_a_page_is_what_its_api_says(service: Served, page: Page) -> None:
+    bisection_id = service.bisected(TUTORIAL)["id"]
+    with page.expect_download() as download:
+        page.goto(f"{service.url}/b/{bisection_id}")
+        page.get_by_role("link", name="JSON", exact=True).click()
+    text = Path(download.value.path()).read_text()
+    assert json.loads(text) == service.client.get(f"/api/v1/bisections/{bisection_id}").json()

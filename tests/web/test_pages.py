@@ -1,0 +1,151 @@
+"""The pages as a browser without scripts gets them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from tests.web.conftest import Served
+from tests.web.world import TUTORIAL, MadeUpRuns
+
+FORM = {"snippet": TUTORIAL, "releases": "1.9..1.14", "probe": "dropout", "package": "tensorflow", "hardware": "cpu"}
+
+
+def test_the_form_is_submitted_without_scripts(service: Served) -> None:
+    answer = service.client.post("/", data=FORM)
+    assert answer.status_code == 303
+    page = service.client.get(answer.headers["location"])
+    assert page.status_code == 200
+    assert "Waiting for its turn" in page.text
+    service.world.work_off()
+    page = service.client.get(answer.headers["location"])
+    assert "introduced in 1.11.0" in page.text
+    assert "fixed in 1.13.1" in page.text
+    assert "keras-applications" in page.text
+
+
+def test_a_file_may_be_chosen_in_place_of_typing(service: Served) -> None:
+    answer = service.client.post(
+        "/", data={**FORM, "snippet": ""}, files={"file": ("model.py", TUTORIAL.encode(), "text/x-python")}
+    )
+    assert answer.status_code == 303
+    assert service.client.get(answer.headers["location"] + ".py").text == TUTORIAL
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ({"snippet": "x = (\n"}, 'data-line="1"'),
+        ({"releases": "2.0..1.9"}, "swap the ends"),
+        ({"resolution": "many"}, "valid integer"),
+        ({"input_shape": "28,x"}, "valid integer"),
+        ({"parameters": "{"}, "valid dictionary"),
+        ({"probe": "nix"}, "no probe is called"),
+    ],
+)
+def test_a_mistake_shows_the_form_again_with_what_was_typed(service: Served, typed: dict[str, str], said: str) -> None:
+    answer = service.client.post("/", data={**FORM, **typed})
+    assert answer.status_code == 422
+    assert said in answer.text
+    assert 'aria-invalid="true"' in answer.text
+    for value in set(typed.values()) - {"nix"}:
+        assert value.replace('"', "&#34;").strip() in answer.text
+
+
+def test_all_fields_of_the_form_arrive(service: Served) -> None:
+    more = {
+        "input_shape": "(28, 28)",
+        "resolution": "2",
+        "branches": "all",
+        "repeats": "3",
+        "timeout_seconds": "60",
+        "fresh": "1",
+        "complete": "1",
+    }
+    location = service.client.post("/", data={**FORM, **more}).headers["location"]
+    request = service.world.store.bisection(location.rpartition("/")[2]).request
+    assert request["input_shape"] == [28, 28]
+    assert (request["resolution"], request["branches"], request["repeats"]) == (2, "all", 3)
+    assert (request["fresh"], request["complete"], request["timeout_seconds"]) == (True, True, 60.0)
+    again = service.client.get(f"/?like={location.rpartition('/')[2]}").text
+    assert 'value="28,28"' in again
+    assert "tf.keras.layers.Dropout(0.2)" in again
+
+
+def test_the_estimate_says_runs_time_and_images(service: Served) -> None:
+    text = re.sub("<[^>]+>", "", service.client.post("/estimate", data=FORM).text)
+    assert re.search(r"About \d+ to \d+ runs, .*, \d+ images to build. 10 releases", text)
+    assert "swap" in service.client.post("/estimate", data={**FORM, "releases": "2..1"}).text
+
+
+def test_examples_are_offered_and_nothing_else_of_the_disk(service: Served) -> None:
+    assert "The article&#39;s script" in service.client.get("/").text
+    assert "Dropout" in service.client.get("/examples/dropout_tutorial.py").text
+    for name in ("..%2FREADME.md", "none.py", "%2e%2e%2fpyproject.toml"):
+        assert service.client.get(f"/examples/{name}").status_code == 404
+
+
+def test_a_running_bisection_shows_its_progress_and_can_be_cancelled(service_with: Callable[..., Served]) -> None:
+    service = service_with(MadeUpRuns())
+    bisection_id = service.submit(TUTORIAL)["id"]
+    page = service.client.get(f"/b/{bisection_id}").text
+    assert "of at least" in page
+    assert f'action="/b/{bisection_id}/cancel"' in page
+    assert service.client.post(f"/b/{bisection_id}/cancel").status_code == 303
+    assert "Cancelled" in service.client.get(f"/b/{bisection_id}").text
+
+
+def test_a_release_has_a_page_of_its_own_and_a_drawer(service: Served) -> None:
+    bisection_id = service.bisected(TUTORIAL)["id"]
+    path = f"/b/{bisection_id}/r/1.11.0"
+    page, drawer = service.client.get(path).text, service.client.get(path, headers={"hx-request": "true"}).text
+    assert "<html" in page
+    assert "<html" not in drawer
+    for text in (page, drawer):
+        assert "never-drops" in text
+        assert "Epoch 1/5" in text
+        assert "tfbisect run - --package tensorflow --releases 1.11.0" in text
+    assert service.client.get(f"/b/{bisection_id}/r/9.9.9").status_code == 404
+
+
+def test_a_release_lists_all_changes_that_land_on_it(service: Served) -> None:
+    bisection_id = service.bisected(TUTORIAL)["id"]
+    assert f"/b/{bisection_id}" in service.client.get("/releases/tensorflow/1.11.0").text
+    assert "No stored bisection" in service.client.get("/releases/tensorflow/1.12.0").text
+
+
+def test_similar_bisections_are_offered(service: Served) -> None:
+    one = service.bisected(TUTORIAL)["id"]
+    other = service.bisected(TUTORIAL.replace("512", "128"))["id"]
+    assert f"/b/{one}" in service.client.get(f"/b/{other}").text.split("Others that change")[1]
+
+
+def test_a_search_finds_by_word_outcome_and_release(service: Served) -> None:
+    bisection_id = service.bisected(TUTORIAL)["id"]
+    for query in ("q=flatten", "outcome=never-drops", "changed_in=1.11.0", "probe=dropout", "status=done"):
+        assert bisection_id in service.client.get(f"/bisections?{query}").text
+    for query in ("q=transformer", "outcome=flaky", "changed_in=1.12.0", "status=failed"):
+        assert bisection_id not in service.client.get(f"/bisections?{query}").text
+
+
+def test_a_share_preview_names_verdict_and_picture(service: Served) -> None:
+    bisection_id = service.bisected(TUTORIAL)["id"]
+    page = service.client.get(f"/b/{bisection_id}").text
+    assert '<meta property="og:title" content="Introduced in 1.11.0' in page
+    assert f'content="{service.url}/b/{bisection_id}/card.svg"' in page
+
+
+def test_errors_are_pages_for_people_and_problems_for_programs(service: Served) -> None:
+    person = service.client.get("/b/none", headers={"accept": "text/html"})
+    program = service.client.get("/b/none")
+    assert person.status_code == program.status_code == 404
+    assert "<h1>Not found</h1>" in person.text
+    assert program.json()["status"] == 404
+
+
+def test_a_bisection_is_deleted_from_its_page(service: Served) -> None:
+    bisection_id = service.bisected(TUTORIAL)["id"]
+    assert service.client.post(f"/b/{bisection_id}/delete").status_code == 303
+    assert service.client.get(f"/b/{bisection_id}").status_code == 404

@@ -1,0 +1,142 @@
+"""What is taken away: Markdown, CSV, badge, card, links, plots."""
+
+from __future__ import annotations
+
+import csv
+import io
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from service.bisection.outcomes import RunReport
+from service.web.badges import badge, badge_words
+from service.web.differences import Difference, between
+from service.web.links import compare_url, notes_url, reproduce_command
+from service.web.plots import draw, numbers_in
+from service.web.reports import fenced, harmless, plain
+from tests.web.conftest import Served
+from tests.web.world import TUTORIAL, MadeUpRuns, dropout_report
+
+
+def test_the_report_names_changes_links_and_commands(service: Served) -> None:
+    done = service.bisected(TUTORIAL)
+    text = service.client.get(f"/b/{done['id']}.md").text
+    assert text.startswith("### Introduced in 1.11.0")
+    assert "https://github.com/tensorflow/tensorflow/compare/v1.10.0...v1.11.0" in text
+    assert f"{service.url}/b/{done['id']}.py | tfbisect run -" in text
+    assert "| 1.11.0 | `never-drops` | **introduced in 1.11.0** |" in text
+
+
+def test_a_snippet_cannot_break_out_of_the_report() -> None:
+    assert fenced("a\n```\n<script>\n````\n", "python").startswith("`````python\n")
+    assert plain("<b> [x](y) `z` @all\n# h") == "\\<b\\> \\[x\\](y) \\`z\\` @\u200ball \\# h"
+
+
+def test_the_table_has_a_row_per_run_and_the_numbers_that_were_measured(service: Served) -> None:
+    done = service.bisected(TUTORIAL)
+    rows = list(csv.DictReader(io.StringIO(service.client.get(f"/b/{done['id']}.csv").text)))
+    assert len(rows) == len(done["observations"])
+    broken = next(row for row in rows if row["release"] == "1.11.0")
+    assert broken["outcome"] == "never-drops"
+    assert len(set(broken["train_losses"].split())) == 1
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+cmd", "-x", "@sum", "\t=1"])
+def test_a_spreadsheet_takes_nothing_for_a_formula(text: str) -> None:
+    assert harmless(text) == "'" + text
+    assert harmless("-1.5 2e-3") == "-1.5 2e-3"
+
+
+@pytest.mark.parametrize(
+    ("status", "changes", "words"),
+    [
+        ("queued", [], "running"),
+        ("done", [], "no change"),
+        ("failed", [], "no verdict"),
+        ("cancelled", [], "cancelled"),
+        ("done", ["introduced 1.11.0", "fixed 1.13.1"], "introduced 1.11.0, fixed 1.13.1"),
+        ("done", [f"changed {n}.0" for n in range(5)], "changed 0.0, changed 1.0, changed 2.0 …"),
+    ],
+)
+def test_a_badge_says_what_was_found(status: str, changes: list[str], words: str) -> None:
+    found = [dict(zip(("kind", "after"), each.split(), strict=True), line="mainline") for each in changes]
+    assert badge_words(status, {"changes": found})[0] == words
+
+
+def test_pictures_are_well_formed_whatever_stands_in_them(service: Served) -> None:
+    ET.fromstring(badge("a<b>&\"'", "x]]>", "#fff"))
+    done = service.bisected(TUTORIAL)
+    for path in (f"/b/{done['id']}.svg", f"/b/{done['id']}/card.svg"):
+        answer = service.client.get(path)
+        assert answer.headers["content-type"] == "image/svg+xml"
+        ET.fromstring(answer.text)
+
+
+def test_environments_are_compared_without_the_release_itself() -> None:
+    olds = {"tensorflow": "1.10.0", "NumPy": "1.14", "six": "1", "gone": "2"}
+    news = {"tensorflow": "1.11.0", "numpy": "1.15", "six": "1", "came": "3"}
+    old = RunReport("answered", python="3.6.15", packages=olds)
+    new = RunReport("answered", python="3.8.1", packages=news)
+    found = between(old, new, "TensorFlow")
+    assert found.packages == (
+        Difference("came", "", "3"),
+        Difference("gone", "2", ""),
+        Difference("numpy", "1.14", "1.15"),
+    )
+    assert found.same == 1
+    assert found.python == Difference("python", "3.6.15", "3.8.1")
+
+
+def test_links_lead_to_the_project_or_to_the_index() -> None:
+    assert notes_url("torch", "2.1.0") == "https://github.com/pytorch/pytorch/releases/tag/v2.1.0"
+    assert notes_url("unknown", "1.0") == "https://pypi.org/project/unknown/1.0/"
+    assert compare_url("keras", "3.0.0", "3.1.0") == "https://github.com/keras-team/keras/compare/v3.0.0...v3.1.0"
+    assert compare_url("unknown", "1", "2") is None
+
+
+def test_the_reproduce_command_is_safe_in_a_shell() -> None:
+    request = {"package": "tensor flow; rm -rf /", "hardware": "cpu", "probe": "dropout", "input_shape": [28, 28]}
+    command = reproduce_command("ID", request, "1.11.0", "http://h")
+    assert "'tensor flow; rm -rf /'" in command
+    assert command.endswith("--input-shape 28,28 --fresh")
+
+
+def test_numbers_are_found_in_measurements_however_odd() -> None:
+    odd = {
+        "one": 1,
+        "list": [1.5, 2, "x", None, float("nan"), float("inf"), 10**400],
+        "deep": {"er": {"est": 3}},
+        "no": True,
+        "text": "4",
+        "empty": [],
+        "long": list(range(3000)),
+    }
+    found = numbers_in(odd)
+    assert found["one"] == (1.0,)
+    assert found["list"] == (1.5, 2.0)
+    assert found["deep.er.est"] == (3.0,)
+    assert set(found) == {"one", "list", "deep.er.est", "long"}
+    assert len(found["long"]) <= 60
+
+
+@pytest.mark.parametrize("values", [[], [0.0], [5.0, 5.0], [-1e-12, 1e-12], [1e290, -1e290], [1e-320, 2e-320]])
+def test_any_numbers_can_be_drawn(values: list[float]) -> None:
+    plot = draw(["1.0"], {"loss": {"1.0": values}}, {}, [])
+    assert all(plot.top <= mark.y <= plot.bottom for mark in plot.marks)
+
+
+def test_what_a_container_says_is_shown_as_text(service_with: Callable[..., Served]) -> None:
+    hostile = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+
+    def report(request: object) -> RunReport:
+        made_up = dropout_report(request, output=hostile * 3)  # type: ignore[arg-type]
+        return replace(made_up, packages={hostile: hostile}, image=hostile, python=hostile, device=hostile)
+
+    service = service_with(MadeUpRuns(report=report))
+    done = service.bisected(TUTORIAL + f"# {hostile}\n")
+    for path in ("", "/live", "/r/1.11.0", "/plot", ".md"):
+        page = service.client.get(f"/b/{done['id']}{path}").text
+        assert "<script>alert" not in page.replace(f"# {hostile}", "")
+        assert "<img src=x" not in page.replace(f"# {hostile}", "")
