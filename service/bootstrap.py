@@ -83,7 +83,8 @@ class House:
     @cached_property
     def intake(self) -> Intake:
         """Return the door."""
-        return Intake(self.catalog, self.probes, self.settings.workers)
+        rates = {"false_alarm_rate": self.settings.false_alarm_rate, "miss_rate": self.settings.miss_rate}
+        return Intake(self.catalog, self.probes, self.settings.workers, rates)
 
     @cached_property
     def runner_choice(self) -> Choice:

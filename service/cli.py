@@ -142,7 +142,8 @@ def run(
     branches: Annotated[Branches, typer.Option(help="patch releases: none, tips or all")] = "tips",
     repeats: Annotated[int | None, typer.Option(help="runs on each side of a change")] = None,
     variant: Annotated[
-        list[str] | None, typer.Option(help="a variant that runs beside the snippet; repeatable")
+        list[str] | None,
+        typer.Option(help="beside the snippet: input-shape, eager, graph, seed, or a .py file"),
     ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="a probe parameter, NAME=VALUE; repeatable")] = None,
     runner: Annotated[str | None, typer.Option(help="auto, docker or local")] = None,
@@ -170,7 +171,8 @@ def run(
         resolution=resolution,
         branches=branches,
         repeats=repeats,
-        variants=tuple(variant or ()),
+        variants=tuple(name for name in variant or () if not name.endswith(".py")),
+        variant_snippets={Path(name).stem: read_snippet(name) for name in variant or () if name.endswith(".py")},
         parameters=parse_parameters(set_ or []),
         timeout_seconds=timeout,
         fresh=fresh,

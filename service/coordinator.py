@@ -20,14 +20,17 @@ from typing import Any, Literal, Protocol
 import structlog
 
 from service.bisection import words
+from service.bisection.comparison import differences
 from service.bisection.outcomes import Answer, Lost, Outcome, Refused, Untestable
 from service.bisection.planner import NextRuns, PlannedRun, current_verdict, plan
+from service.bisection.variants import compare, in_words
 from service.bisection.verdict import NothingTestable, Unchanged, Verdict, VerdictFacts, to_json
 from service.errors import NoAnswer, SnippetError, TfbisectError
 from service.intake import SUBJECT, BisectionRequest, Case, Intake, Track
 from service.measuring import Laboratory, Measurement, Question, measurement_of
 from service.storage.json_text import text_digest
 from service.storage.store import Store
+from service.variants import VARIANTS, cure_in_words
 
 LEASE_SECONDS = 60.0
 RENEW_SECONDS = 10.0
@@ -86,6 +89,8 @@ class Progress:
     reused: int = 0
     lost: int = 0
     runners: set[str] = field(default_factory=set)
+    before_filling: Verdict | None = None
+    """The verdict before inferred releases were measured too; None where nothing was filled in."""
 
     def add(self, measurement: Measurement) -> None:
         """Take an answer in."""
@@ -283,9 +288,11 @@ class _Session:
         step = plan(self._case.tree, progress.answers, self._case.policy)
         if not isinstance(step, NextRuns):
             return []
+        progress.before_filling = progress.before_filling or step.settled
         wanted: list[PlannedRun] = []
         claimed: dict[str, int] = {}
-        for run in step.runs:
+        # What follows in any case is taken early by workers that would stand idle.
+        for run in (*step.runs, *step.then):
             have = progress.asked(run.release) - len(progress.answers.get(run.release, ()))
             if claimed.get(run.release, 0) >= have:
                 wanted.append(run)
@@ -396,9 +403,32 @@ def conclude(case: Case, bisection_id: str, tracks: Sequence[Progress], status: 
     verdict = current_verdict(case.tree, subject.answers, case.policy)
     fault = no_verdict(verdict, subject) if status == DONE else None
     ending: Ending = "failed" if fault else status
-    return Finished(
-        ending, _verdict_json(case, bisection_id, subject, verdict, ending), problem(fault) if fault else None
-    )
+    said = _verdict_json(case, bisection_id, subject, verdict, ending)
+    others = [progress for progress in tracks if progress is not subject]
+    if others:
+        said["variants"] = [_variant_json(case, bisection_id, verdict, progress, ending) for progress in others]
+        said["runs"] = {name: sum(getattr(progress, name) for progress in tracks) for name in said["runs"]}
+    if subject.before_filling is not None:
+        before = _verdict_json(case, bisection_id, subject, subject.before_filling, ending)
+        said["filling_changed"] = list(differences(before, said))
+    return Finished(ending, said, problem(fault) if fault else None)
+
+
+def _variant_json(
+    case: Case, bisection_id: str, subject: Verdict, progress: Progress, status: Ending
+) -> dict[str, Any]:
+    """Say in JSON what a variant shows: its own verdict, and how it compares."""
+    name = progress.track.name
+    verdict = current_verdict(case.tree, progress.answers, case.policy)
+    comparison = compare(name, subject, verdict)
+    advice = cure_in_words(name) if name in VARIANTS else ""
+    return {
+        "name": name,
+        "effect": comparison.effect,
+        "wrong": list(comparison.wrong),
+        "words": in_words(comparison, verdict, advice),
+        "verdict": _verdict_json(case, bisection_id, progress, verdict, status),
+    }
 
 
 def no_verdict(verdict: Verdict, progress: Progress) -> TfbisectError | None:

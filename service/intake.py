@@ -15,6 +15,7 @@ from service.catalog.probes import Parameter, Probe
 from service.catalog.ranges import absent, parse_releases, select
 from service.catalog.releases import Catalog
 from service.errors import BadInput, SnippetError, UnknownName
+from service.variants import apply
 
 SNIPPET_BYTES = 64 * 1024
 SUBJECT = ""
@@ -44,6 +45,9 @@ class BisectionRequest(BaseModel):
     branches: Literal["none", "tips", "all"] = "tips"
     repeats: int | None = Field(None, ge=1, le=50, description="runs of each release beside a change; default 2")
     variants: tuple[str, ...] = Field((), max_length=8, description="named variants that run beside the snippet")
+    variant_snippets: dict[Annotated[str, Field(min_length=1, max_length=64)], str] = Field(
+        default_factory=dict, max_length=4, description="variants of your own: name -> Python source"
+    )
     parameters: dict[str, Any] = Field(default_factory=dict, max_length=32, description="the probe's own parameters")
     timeout_seconds: float | None = Field(None, gt=0, le=3600, description="wall clock of one run")
     prereleases: bool = Field(False, description="candidates and nightlies too")
@@ -116,10 +120,21 @@ def _syntax_error(source: str, error: SyntaxError) -> SnippetError:
 class Intake:
     """Checks requests and makes them ready."""
 
-    def __init__(self, catalog: Catalog, probes: Mapping[str, Probe], workers: int = 1) -> None:
+    def __init__(
+        self, catalog: Catalog, probes: Mapping[str, Probe], workers: int = 1, rates: Mapping[str, float] | None = None
+    ) -> None:
+        """Make a door.
+
+        Args:
+            catalog: knows the releases.
+            probes: by name.
+            workers: runs at once, for the planner.
+            rates: `false_alarm_rate` and `miss_rate`; by default the policy's own.
+        """
         self._catalog = catalog
         self._probes = probes
         self._workers = workers
+        self._rates = dict(rates or {})
 
     def case(self, request: BisectionRequest) -> Case:
         """Check a request and make it ready.
@@ -141,7 +156,7 @@ class Intake:
             framework=framework,
             tree=tree_of(select(selection, known, prereleases=request.prereleases)),
             policy=self._policy(request, probe),
-            tracks=(Track(SUBJECT, request.snippet, parameters),),
+            tracks=_tracks(request, probe, parameters),
             absent=absent(selection, known),
         )
 
@@ -159,7 +174,7 @@ class Intake:
 
     def _policy(self, request: BisectionRequest, probe: Probe) -> Policy:
         """Return the planner's policy for a request."""
-        chosen: dict[str, Any] = {}
+        chosen: dict[str, Any] = dict(self._rates)
         if request.repeats is not None:
             chosen["repeats"] = request.repeats
         return Policy(
@@ -170,6 +185,22 @@ class Intake:
             complete=request.complete,
             **chosen,
         )
+
+
+def _tracks(request: BisectionRequest, probe: Probe, parameters: Mapping[str, Any]) -> tuple[Track, ...]:
+    """Return the snippet itself and its variants, each once.
+
+    Raises:
+        BadInput: a variant is unknown, or has nothing to change in this snippet.
+    """
+    tracks = {SUBJECT: Track(SUBJECT, request.snippet, parameters)}
+    for name in request.variants:
+        tracks[name] = Track(name, *apply(name, request.snippet, parameters))
+    for name, source in request.variant_snippets.items():
+        check_source(source)
+        probe.check(source)
+        tracks[name] = Track(name, source, parameters)
+    return tuple(tracks.values())
 
 
 def _all_that_fit(probe: Probe, framework: str) -> str:

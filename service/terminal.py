@@ -180,6 +180,8 @@ def verdict_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> Itera
     yield from timeline_lines(verdict, expected)
     yield Text()
     yield Text(str(verdict["summary"]), style="bold")
+    for variant in verdict.get("variants", ()):
+        yield Text(variant["words"], style="bold green" if variant["effect"] == "cures" else "")
     yield Text(f"Coverage: {verdict['coverage']['statement']}", style="dim")
     yield from untestable_lines(verdict)
     runs = verdict["runs"]

@@ -177,3 +177,26 @@ def test_every_answer_is_an_event_and_the_last_one_is_the_end(world: World):
     assert kinds["observation"] == 13
     assert kinds["verdict"] == kinds["end"] == 1
     assert world.store.events_after(submitted.id)[-1].kind == "end"
+
+
+def test_a_variant_that_never_misbehaves_is_offered_as_the_cure(world: World):
+    finished = run(world, variants=("input-shape",))
+    assert finished.verdict is not None
+    [variant] = finished.verdict["variants"]
+    assert (variant["name"], variant["effect"]) == ("input-shape", "cures")
+    assert "input_shape" in variant["words"]
+    assert variant["verdict"]["changes"] == []
+    assert finished.verdict["runs"]["executed"] == world.runs.calls
+
+
+def test_a_variant_that_changes_nothing_says_so(world: World):
+    finished = run(world, variant_snippets={"renamed": TUTORIAL.replace("x_train", "images")})
+    assert finished.verdict is not None
+    assert finished.verdict["variants"][0]["effect"] == "same"
+
+
+def test_filling_in_says_whether_it_changed_the_verdict(world: World):
+    finished = run(world, complete=True)
+    assert finished.verdict is not None
+    assert finished.verdict["releases"]["inferred"] == 0
+    assert finished.verdict["filling_changed"] == []
