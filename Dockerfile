@@ -5,7 +5,7 @@ ARG BASE_IMAGE=python:3.12-slim
 FROM ${BASE_IMAGE} AS build
 WORKDIR /src
 # Packages before sources: a change in the code does not install them again.
-COPY pyproject.toml requirements.lock README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE deploy/requirements.lock ./
 RUN python3 -m venv /opt/tfbisect \
  && /opt/tfbisect/bin/python -m pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.lock
 COPY service service
