@@ -9,6 +9,8 @@ from service.coordinator import Coordinator, Finished, Listener
 from service.intake import BisectionRequest, Case, Intake
 from service.storage.records import Created
 from service.storage.store import Store
+from service.storage.watch_records import NewWatch
+from service.watches import watch_from
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Submission:
         recalled = self._coordinator.recalled(case)
         claimed = recalled is not None
         created = self._create(case, public=public, owner=owner, idempotency_key=idempotency_key, claimed=claimed)
+        if request.watch and created.is_new:
+            self._store.add_watch(_watch_of(request, created.bisection.id, public=public, owner=owner))
         if recalled is None or not created.is_new:
             return Submitted(created.bisection.id, created.bisection.status, is_new=created.is_new)
         finished = self._coordinator.answer(created.bisection.id, case, recalled)
@@ -91,3 +95,15 @@ class Submission:
             idempotency_key=idempotency_key,
             claimed_by=self._coordinator.owner if claimed else None,
         )
+
+
+def _watch_of(request: BisectionRequest, bisection_id: str, *, public: bool, owner: str | None) -> NewWatch:
+    """Return a watch that repeats a bisection every night."""
+    asked = request.model_dump(mode="json", exclude={"snippet", "package", "watch", "fresh"})
+    spec = {
+        "name": f"bisection-{bisection_id}",
+        "snippet": request.snippet,
+        "request": asked,
+        "packages": [{"package": request.package}],
+    }
+    return watch_from(spec, origin="api", public=public, owner=owner)

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
+from service.intake import BisectionRequest
 from service.storage.engine import make_engine, transaction
 from service.storage.store import Store
 from service.storage.tables import observations
 from tests.nightly.world import SECRET, Behaviour, NightlyHouse, Site
+from tests.web.world import TUTORIAL
 
 SLOW_PASS = """
 import sys, time
@@ -209,3 +211,10 @@ def test_a_pass_on_another_thread_waits_for_nobody(house: NightlyHouse) -> None:
     thread.start()
     thread.join()
     assert found == [["first"]]
+
+
+def test_a_bisection_that_is_submitted_to_be_watched_is_repeated(house: NightlyHouse) -> None:
+    request = BisectionRequest(snippet=TUTORIAL, releases="2.0..", watch=True)
+    submitted = house.submission.submit(request, public=False, owner="01TOKEN")
+    assert house.store.watch(f"bisection-{submitted.id}").owner == "01TOKEN"
+    assert statuses(house) == ["first", "first"]

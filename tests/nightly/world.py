@@ -147,8 +147,10 @@ class NightlyHouse(House):
     def environments(self) -> Environments:
         return _Environments(self.behaviour)  # type: ignore[return-value]
 
-    def _execute(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
+    def execute(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
         return self.behaviour(request, cancelled)
+
+    _execute = execute
 
 
 @dataclass
