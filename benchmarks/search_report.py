@@ -124,7 +124,7 @@ def runs_drawing(cells: list[dict[str, Any]]) -> str:
     for cell in clean:
         curves[cell["planner"]].append((cell["releases"], cell["runs"], cell["all_found"]))
     shapes = []
-    for number, (name, points) in enumerate(curves.items()):
+    for number, (name, points) in enumerate(sorted(curves.items())):
         found = sum(point[2] for point in points) / len(points)
         ink = INKS[0] if name == "tfbisect" else INKS[1 + number % (len(INKS) - 1)]
         shapes.append(_line([(across(count), up(runs)) for count, runs, _ in sorted(points)], ink))

@@ -107,6 +107,19 @@ class Context(object):
         if text not in self.notes:
             self.notes.append(text)
 
+    @staticmethod
+    def exc_info():
+        """Return what is being handled."""
+        return sys.exc_info()
+
+    def described(self, raised):
+        """Return what was raised as facts; kind "refused" where it is the snippet's own mistake."""
+        return result_of_raised(self, raised.exc_info)
+
+    def set_seed(self, seed):
+        """Seed every source of random numbers."""
+        set_seed(self, seed)
+
     def observe(self, function, *args, **kwargs):
         """Call the framework on the snippet's behalf: what it raises is the release's behaviour."""
         try:
@@ -116,14 +129,15 @@ class Context(object):
         except Exception:
             raise Raised(sys.exc_info())
 
-    def execute(self, filename=SNIPPET):
-        """Run the snippet as `__main__` and return its namespace.
+    def execute(self, filename=SNIPPET, **given):
+        """Run the snippet as `__main__`, with the given names in it, and return its namespace.
 
         A `Stop` passes through. `SystemExit` is passed on for the probe to judge.
         """
         code = self._compiled(filename)
         module = types.ModuleType("__main__")
         module.__file__ = filename
+        module.__dict__.update(given)
         self._modules.append(module)
         self.namespace = module.__dict__
         former = sys.modules["__main__"], sys.argv
@@ -190,9 +204,9 @@ def result_of_raised(context, exc_info):
     facts = described(exc_info)
     name = getattr(exc_info[1], "name", None) or facts["message"].split("named ")[-1].strip("'\"")
     missing = str(name).split(".")[0]
-    root = context.framework_name or ""
     if facts["exception"] in ("ImportError", "ModuleNotFoundError") and facts["message"].startswith("No module named"):
-        if missing not in (root, "keras", "tensorflow"):
+        # A part that a release lacks is its behaviour; a package that is not there at all is not.
+        if missing not in (context.framework_name, "keras", "tensorflow") and missing not in sys.modules:
             reason = "the snippet imports %s, which this environment does not have" % missing
             facts.update(kind="refused", message=reason)
     elif facts["exception"] in OWN_MISTAKES and facts["origin"] == "snippet":
@@ -200,10 +214,42 @@ def result_of_raised(context, exc_info):
     return facts
 
 
+def set_execution(context, wanted):
+    """Let TensorFlow compute eagerly or by graph, before anything else is done with it."""
+    tensorflow = context.framework
+    one = getattr(getattr(tensorflow, "compat", None), "v1", tensorflow)
+    switch = getattr(one, {"eager": "enable_eager_execution", "graph": "disable_eager_execution"}[wanted], None)
+    if switch is None and (wanted == "eager" or hasattr(one, "enable_eager_execution")):
+        raise Untestable("%s %s has no %s execution" % (context.framework_name, context.version, wanted))
+    if wanted == "graph" and not hasattr(tensorflow.keras.backend, "set_learning_phase"):
+        raise Untestable("Keras 3 has no graph execution")
+    if switch is not None:
+        switch()
+
+
+def set_seed(context, seed):
+    """Seed every source of random numbers that the framework has."""
+    random.seed(seed)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(seed)
+    framework = context.framework
+    for path in ("random.set_seed", "set_random_seed", "manual_seed"):
+        found = framework
+        for name in path.split("."):
+            found = getattr(found, name, None)
+        if found is not None:
+            found(seed)
+            return
+
+
 def answer(context, probe_source):
     """Run the probe and return its one result."""
     namespace = {"__name__": "probe"}
     try:
+        if context.parameters.get("execution"):
+            set_execution(context, context.parameters["execution"])
+        if context.parameters.get("seed"):
+            set_seed(context, context.parameters["seed"])
         exec(compile(probe_source, "probe.py", "exec", 0, True), namespace)
         return {"kind": "measured", "measurements": namespace["run"](context)}
     except Untestable as error:

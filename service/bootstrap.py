@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 import threading
 from collections.abc import Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from functools import cached_property
 from typing import Any
 
@@ -23,21 +24,30 @@ from service.coordinator import Coordinator
 from service.errors import Unavailable
 from service.execution.base_image import PART
 from service.execution.choice import Choice, choose_runner
+from service.execution.datasets import fetch_datasets
 from service.execution.docker_images import DockerImages
 from service.execution.docker_runner import DockerRunner
 from service.execution.engine import connect
-from service.execution.images import LABEL, images_for
+from service.execution.executors import DaskCluster, RemoteRuns, executor
+from service.execution.hardening import accelerators_of
+from service.execution.image_shelf import LABEL
+from service.execution.images import Images, images_for
 from service.execution.known_images import KnownImages
 from service.execution.limits import limits_of
 from service.execution.local_runner import LocalRunner
 from service.execution.runner import Hardware, Runner, RunRequest
 from service.intake import Intake
 from service.measuring import Laboratory
+from service.nightly import Budget, Links, Nightly
+from service.nights import Summary
+from service.notifications import Postage, Sender
+from service.repetition import Repetition
 from service.resources import resource_dir
 from service.settings import Settings
 from service.storage.records import ADMIN
 from service.storage.store import Store
 from service.submission import Submission
+from service.watches import read_watches
 from service.web.readings import Readings
 from service.web.reports import markdown
 from service.web.views import Views
@@ -86,6 +96,11 @@ class House:
         return self.runner_choice.runner
 
     @cached_property
+    def images(self) -> Images:
+        """Return what makes and keeps images."""
+        return images_for(self.settings, self.environments, DockerImages(connect()))
+
+    @cached_property
     def known_images(self) -> KnownImages:
         """Return what says which releases have an image already."""
         return KnownImages(lambda: DockerImages(connect()).labelled(f"{PART}=release"))
@@ -103,27 +118,50 @@ class House:
         return DockerRunner(
             client,
             self.environments,
-            images_for(self.settings, self.environments, DockerImages(client)),
+            self.images,
             limits_of(self.settings),
+            harness_source=self._harness_source,
+            warm=self.settings.warm_runs,
             runtime=self.settings.container_runtime,
+            accelerators=accelerators_of(self.settings),
         )
 
     def _local_runner(self) -> Runner:
-        return LocalRunner(self.environments, limits_of(self.settings), self.settings.data_dir, find_interpreter)
+        folder = self.settings.data_dir
+        return LocalRunner(
+            self.environments,
+            limits_of(self.settings),
+            folder,
+            find_interpreter,
+            datasets=lambda: fetch_datasets(folder / "datasets", self.environments.catalog.index),
+            harness_source=self._harness_source,
+            warm=self.settings.warm_runs,
+        )
 
-    def _execute(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
-        """Run a probe by whatever runner there is; it is chosen when the first run needs it."""
-        return self.runner.run(request, cancelled)
+    @property
+    def _harness_source(self) -> str:
+        """Return what every probe runs in."""
+        return next(iter(self.probes.values())).harness_source
+
+    @cached_property
+    def cluster(self) -> DaskCluster:
+        """Return the workers of the scheduler that the settings name."""
+        return DaskCluster(self.settings.scheduler)
+
+    def execute(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
+        """Run a probe: on the scheduler's workers, else by the runner here, chosen when the first run needs it."""
+        runs = RemoteRuns(self.cluster) if self.settings.scheduler else self.runner.run
+        return runs(request, cancelled)
 
     @cached_property
     def executor(self) -> Executor:
-        """Return the pool; a run is a container or a process, so its threads only wait."""
-        return ThreadPoolExecutor(self.settings.workers, thread_name_prefix="run")
+        """Return the pool that the coordinator waits with."""
+        return executor(self.settings)
 
     @cached_property
     def laboratory(self) -> Laboratory:
         """Return what answers questions."""
-        return Laboratory(self.store, self.environments, self._execute, self.settings.timeout_seconds)
+        return Laboratory(self.store, self.environments, self.execute, self.settings.timeout_seconds)
 
     @cached_property
     def coordinator(self) -> Coordinator:
@@ -134,6 +172,37 @@ class House:
     def submission(self) -> Submission:
         """Return the way in."""
         return Submission(self.store, self.intake, self.coordinator)
+
+    @cached_property
+    def nightly(self) -> Nightly:
+        """Return what makes passes over the watches."""
+        settings = self.settings
+        # A pass asks the index anew, whatever the age of what is cached.
+        asked_anew = Catalog(self.store, settings.model_copy(update={"catalog_max_age_seconds": 0.001}))
+        repetition = Repetition(self.store, self.intake, self.coordinator, self.laboratory, self.environments)
+        budget = Budget(settings.nightly_seconds, settings.nightly_free_bytes, self._free_bytes)
+        links = Links(settings.public_url)
+        return Nightly(self.store, asked_anew.releases, repetition, self.sender, budget=budget, links=links)
+
+    def _free_bytes(self) -> int:
+        return shutil.disk_usage(self.settings.data_dir).free
+
+    @cached_property
+    def sender(self) -> Sender:
+        """Return what delivers messages."""
+        settings = self.settings
+        postage = Postage(
+            webhook_secret=settings.webhook_secret.get_secret_value(),
+            smtp_url=settings.smtp_url.get_secret_value(),
+            mail_from=settings.mail_from,
+            inner_addresses=settings.inner_addresses,
+        )
+        return Sender(self.store, postage)
+
+    def make_pass(self) -> Summary:
+        """Make one nightly pass over the watches in files and in the store."""
+        files, problems = read_watches(self.settings.watches_dir or resource_dir("watches"))
+        return self.nightly.run(files, problems)
 
     def release_rows(self, package: str, hardware: Hardware, only: str) -> list[dict[str, Any]]:
         """Return the catalog as rows; see catalog/overview.py."""
@@ -163,6 +232,8 @@ class House:
         """Stop what was started."""
         if "executor" in self.__dict__:
             self.executor.shutdown(cancel_futures=True)
+        if "cluster" in self.__dict__:
+            self.cluster.close()
         if "runner" in self.__dict__:
             self.runner.close()
         if "store" in self.__dict__:

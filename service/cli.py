@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import Iterator
@@ -17,13 +18,17 @@ from rich.table import Table
 from service import token_commands
 from service.bisection.policy import Branches, Policy
 from service.bootstrap import House, set_up_logging
+from service.cli_watches import watch_app
 from service.coordinator import Finished, Listener, Silent
 from service.doctor import examine, setting_rows
 from service.errors import BadInput, NotFound, ReplayError, TfbisectError
+from service.execution.executors import serve_worker
 from service.execution.runner import Hardware
+from service.images_cli import app as images_app
 from service.intake import BisectionRequest
 from service.replay import SHAPE, read_table, run_world, said, usual_expectation
-from service.settings import Settings
+from service.settings import Role, Settings
+from service.storage.exchange import export_lines, import_lines
 from service.storage.schema import upgrade
 from service.terminal import LiveProgress, PlainProgress, verdict_lines
 
@@ -36,6 +41,8 @@ app = typer.Typer(
 )
 db_app = typer.Typer(help="The database.", no_args_is_help=True)
 app.add_typer(db_app, name="db")
+app.add_typer(watch_app, name="watch")
+app.add_typer(images_app, name="images")
 app.add_typer(token_commands.app, name="tokens")
 
 out = Console(soft_wrap=True, highlight=False)
@@ -306,13 +313,27 @@ def serve(
     host: Annotated[str, typer.Option(help="address to listen on; outside loopback, require tokens")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
     scheduler: Annotated[str | None, typer.Option(help="address of a Dask scheduler, for several machines")] = None,
+    role: Annotated[
+        Role, typer.Option(help="all; web: no coordinator here, so no engine; coordinator: no web")
+    ] = "all",
 ) -> None:
     """Serve the API and the web pages, with coordinator and scheduler in this process."""
     from service.serving import serve_until_stopped  # noqa: PLC0415 - the web stack costs every other command 0.3 s
 
     set_up_logging()
     with house(scheduler=scheduler) as opened:
-        serve_until_stopped(opened, host, port)
+        serve_until_stopped(opened, host, port, role)
+
+
+@app.command()
+def worker(
+    scheduler: Annotated[str, typer.Argument(help="address of a Dask scheduler, such as tcp://host:8786")],
+) -> None:
+    """Offer this machine to a scheduler: it runs the probes of a service elsewhere."""
+    set_up_logging()
+    with house() as opened:
+        opened.runner  # noqa: B018 - chosen now: a machine without one says so at once
+        asyncio.run(serve_worker(scheduler, opened.execute, opened.settings))
 
 
 @app.command()
@@ -357,6 +378,40 @@ def db_upgrade() -> None:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     upgrade(settings.store_url)
     err.print("The database is up to date.")
+
+
+@db_app.command("export")
+def db_export() -> None:
+    """Write everything in the database to standard output, as JSON Lines."""
+    for line in export_lines(Settings().store_url):
+        sys.stdout.write(line + "\n")
+
+
+@db_app.command("import")
+def db_import() -> None:
+    """Fill a new database with what `db export` wrote, from standard input; all or nothing."""
+    counts = import_lines(Settings().store_url, sys.stdin)
+    err.print("Imported: " + ", ".join(f"{number} {name}" for name, number in counts.items()) + ".")
+
+
+@app.command()
+def nightly(
+    as_json: Annotated[bool, typer.Option("--json", help="the summary as JSON")] = False,
+    watches: Annotated[Path | None, typer.Option(help="folder of watch files; default: TFBISECT_WATCHES_DIR")] = None,
+) -> None:
+    """Make one pass over all watches: run what is new, compare, tell.
+
+    Exit codes: 0 nothing changed, 10 a verdict changed, 3 a watch failed.
+    """
+    set_up_logging()
+    with house(watches_dir=watches) as opened:
+        summary = opened.make_pass()
+    if as_json:
+        print(json.dumps(summary.as_json(), indent=2))
+    else:
+        for line in summary.lines():
+            out.print(line, markup=False)
+    raise typer.Exit(summary.exit_code)
 
 
 def main() -> None:

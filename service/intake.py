@@ -46,6 +46,7 @@ class BisectionRequest(BaseModel):
     variants: tuple[str, ...] = Field((), max_length=8, description="named variants that run beside the snippet")
     parameters: dict[str, Any] = Field(default_factory=dict, max_length=32, description="the probe's own parameters")
     timeout_seconds: float | None = Field(None, gt=0, le=3600, description="wall clock of one run")
+    prereleases: bool = Field(False, description="candidates and nightlies too")
     fresh: bool = Field(False, description="ignore stored observations")
     complete: bool = Field(False, description="measure also what could be inferred, afterwards")
     watch: bool = Field(False, description="let the nightly repeat this bisection")
@@ -138,7 +139,7 @@ class Intake:
             request=request,
             probe=probe,
             framework=framework,
-            tree=tree_of(select(selection, known)),
+            tree=tree_of(select(selection, known, prereleases=request.prereleases)),
             policy=self._policy(request, probe),
             tracks=(Track(SUBJECT, request.snippet, parameters),),
             absent=absent(selection, known),

@@ -7,11 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
 
 GIB = 1024**3
 MIB = 1024**2
+
+Role = Literal["all", "web", "coordinator"]
+"""What a process of `tfbisect serve` does."""
 
 
 def _default_data_dir() -> Path:
@@ -43,6 +46,14 @@ class Settings(BaseSettings):
     debian_mirror: str = Field("", description="mirror for bases made on the spot; empty: the host's own")
 
     cache_dir: Path | None = Field(None, description="where downloaded packages are kept; empty: in the data folder")
+    image_budget_bytes: int = Field(
+        0,
+        ge=0,
+        description="disk for images of releases, the least recently used go first; 0: no bound but the reserve",
+    )
+    package_budget_bytes: PositiveInt = Field(
+        20 * GIB, description="downloaded packages beyond which a long build forgets those it has used"
+    )
     parallel_builds: PositiveInt = Field(2, description="images that are built at once")
 
     timeout_seconds: PositiveFloat = Field(180.0, description="wall clock of one run, framework import included")
@@ -53,6 +64,11 @@ class Settings(BaseSettings):
     output_bytes: PositiveInt = Field(256 * 1024, description="how much of a run's printing is kept")
     flood_bytes: PositiveInt = Field(64 * MIB, description="printing beyond which a run is stopped")
     warm_runs: int = Field(2, ge=0, le=64, description="runs kept ready ahead of need, framework imported; 0: none")
+    scheduler: str = Field("", description="address of a Dask scheduler whose workers run; empty: this process does")
+    gpus: int = Field(0, ge=0, le=64, description="runs on an accelerator at once; 0: this machine has none to offer")
+    gpu_devices: int = Field(1, ge=-1, description="accelerators that one run is given; -1: all")
+    gpu_runtime: str = Field("", description="the engine's runtime for accelerators, such as nvidia")
+    gpu_memory_bytes: PositiveInt = Field(8 * GIB, description="main memory of one run on an accelerator")
     container_runtime: str = Field("", description="the engine's runtime, such as runsc; empty: its default")
     disk_reserve_bytes: PositiveInt = Field(4 * GIB, description="free disk below which no image is built")
 
@@ -67,6 +83,36 @@ class Settings(BaseSettings):
     submissions_per_hour: PositiveInt = Field(600, description="submissions per token or address")
     queued_at_most: PositiveInt = Field(500, description="bisections waiting at once; more are told to come back")
     streams_per_client: PositiveInt = Field(100, description="event streams open at once per token or address")
+
+    watches_dir: Path | None = Field(None, description="folder of watch files; empty: those that tfbisect comes with")
+    nightly_cron: str = Field(
+        "", description="when `tfbisect serve` makes its nightly pass, as `30 3 * * *`; empty: never"
+    )
+    nightly_timezone: str = Field("UTC", description="time zone of nightly_cron, such as Europe/Berlin")
+    nightly_seconds: PositiveFloat = Field(6 * 3600.0, description="time that one nightly pass may take")
+    nightly_free_bytes: int = Field(0, ge=0, description="free disk below which a nightly pass starts nothing more")
+    webhook_secret: SecretStr = Field(
+        SecretStr(""), description="key that webhooks are signed with; empty: none are sent"
+    )
+    smtp_url: SecretStr = Field(
+        SecretStr(""), description="mail server: smtp://user:password@host:587, or smtps://…; empty: no mail is sent"
+    )
+    mail_from: str = Field("tfbisect@localhost", description="sender of mail")
+    inner_addresses: bool = Field(False, description="let watches that came by the API notify inner addresses")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the environment, and below it TFBISECT_SECRETS_DIR: files named like the settings that they hold."""
+        folder = Path(os.environ.get("TFBISECT_SECRETS_DIR") or "/nonexistent")
+        secrets = (SecretsSettingsSource(settings_cls, secrets_dir=folder),) if folder.is_dir() else ()
+        return (init_settings, env_settings, *secrets)
 
     @property
     def store_url(self) -> str:

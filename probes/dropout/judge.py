@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from service.bisection.outcomes import Answer, Outcome, Untestable
@@ -40,7 +41,77 @@ def judge(measurements: Mapping[str, Any]) -> Answer:
     if still:
         calls = " and ".join(still)
         return Outcome("never-drops", f"losses of {calls} stay at {fitted[0]:.9g}, evaluation at {evaluated[0]:.9g}")
-    return Outcome("drops", f"training losses vary, {span(fitted)}; evaluation stays at {evaluated[0]:.7g}")
+    rates = [rate for share in shares(measurements) if (rate := rate_seen(share))]
+    wrong = [rate for rate in rates if not rate.fits]
+    if wrong:
+        return Outcome("wrong-rate", "; ".join(map(str, wrong)))
+    seen = "".join(f"; {rate}" for rate in rates)
+    return Outcome("drops", f"training losses vary, {span(fitted)}; evaluation stays at {evaluated[0]:.7g}{seen}")
+
+
+@dataclass(frozen=True)
+class RateSeen:
+    """What a layer really drops, with its 95 % interval; for noise the standard deviation, or the rate behind it."""
+
+    layer: str
+    declared: float
+    seen: float
+    low: float
+    high: float
+    fits: bool
+
+    def __str__(self) -> str:
+        return (
+            f"{self.layer} declares {self.declared:.4g} and shows {self.seen:.4g} ({self.low:.4g} to {self.high:.4g})"
+        )
+
+
+def rate_seen(share: Mapping[str, Any]) -> RateSeen | None:
+    """Return what a layer really drops, or None where it was not measured."""
+    declared, trials = share.get("declared"), share.get("trials")
+    means = losses(share, "losses")
+    if not means or not isinstance(declared, int | float) or not isinstance(trials, int) or trials < 1:
+        return None
+    mean = sum(means) / len(means)
+    if share.get("measures") == "share":
+        low, high = wilson(mean, trials, CONFIDENT)
+        wide_low, wide_high = wilson(mean, trials, ALMOST_CERTAIN)
+    else:
+        low, high = variance_interval(mean, trials, CONFIDENT)
+        wide_low, wide_high = variance_interval(mean, trials, ALMOST_CERTAIN)
+    of_variance = NOISE.get(str(share.get("attribute")), float) if share.get("measures") != "share" else float
+    seen, low, high, wide_low, wide_high = map(of_variance, (mean, low, high, wide_low, wide_high))
+    return RateSeen(str(share.get("layer")), declared, seen, low, high, wide_low <= declared <= wide_high)
+
+
+CONFIDENT = 1.96
+# Five deviations: one false alarm in a million layers, where a survey looks at some hundred.
+ALMOST_CERTAIN = 5.0
+# GaussianNoise declares a deviation; GaussianDropout a rate p, whose noise has the variance p / (1 - p).
+NOISE: Mapping[str, Callable[[float], float]] = {
+    "stddev": math.sqrt,
+    "rate": lambda variance: variance / (1 + variance),
+}
+
+
+def wilson(share: float, trials: int, deviations: float) -> tuple[float, float]:
+    """Return the interval of a share that was seen in so many trials. Source: Wilson 1927."""
+    square = deviations**2 / trials
+    centre = (share + square / 2) / (1 + square)
+    half = deviations * math.sqrt(max(share * (1 - share), 0.0) / trials + square / trials / 4) / (1 + square)
+    return centre - half, centre + half
+
+
+def variance_interval(variance: float, trials: int, deviations: float) -> tuple[float, float]:
+    """Return the interval of a variance of normal noise that was seen in so many trials."""
+    half = deviations * math.sqrt(2.0 / trials)
+    return max(variance * (1 - half), 0.0), variance * (1 + half)
+
+
+def shares(measurements: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the measured shares, as far as they have the right form."""
+    found = measurements.get("shares")
+    return [share for share in found if isinstance(share, Mapping)] if isinstance(found, list) else []
 
 
 LOSSES = ("train_losses", "batch_losses", "evaluate_losses")

@@ -10,9 +10,9 @@ MOST_SAMPLES = 256
 OPEN_DIMENSION = 16
 
 
-def first_batch(context, x, y=None, weights=None, samples=None):
+def first_batch(context, x, y=None, weights=None, samples=None, most=MOST_SAMPLES):
     """Return (x, y, sample weights) of the first batch as arrays; nested as the model takes them."""
-    samples = min(int(samples or SAMPLES), MOST_SAMPLES)
+    samples = min(int(samples or SAMPLES), most)
     if "Dataset" in " ".join(names_of(x)) and hasattr(x, "batch"):
         return split(context, element_of(context, x))
     if hasattr(x, "__getitem__") and hasattr(x, "__len__") and {"Sequence", "PyDataset"} & set(names_of(x)):

@@ -38,15 +38,19 @@ def dataset_modules(modules, name):
 def loader(context, name):
     """Return the load_data of one data set."""
 
+    kept = {}
+
     def load_data(*args, **kwargs):
         if name in SEQUENCES:
             return sequences(context, name, *args, **kwargs)
         if name in TABLES:
             return table(context, name)
         folder = os.path.join(os.environ.get("TFBISECT_DATASETS", ""), name)
-        if os.path.isdir(folder):
-            return idx_files(context, name, folder)
-        return pictures(context, name)
+        if not kept:
+            read = idx_files if os.path.isdir(folder) else pictures
+            kept[name] = read(context, name, folder)
+        # Copies: the snippet may change them in place, and twins may load them again.
+        return tuple((x.copy(), y.copy()) for x, y in kept[name])
 
     return load_data
 
@@ -63,7 +67,7 @@ def idx_files(context, name, folder):
     return tuple(parts)
 
 
-def pictures(context, name):
+def pictures(context, name, folder):
     """Draw pictures that can be learned: one random pattern per class, with noise."""
     height, width, channels, classes, trained, tested, column = IMAGES[name]
     random = numpy.random.RandomState(0)

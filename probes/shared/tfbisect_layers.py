@@ -123,3 +123,14 @@ def set_strength(holder, attribute, strength):
         setattr(holder, attribute, strength * 10.0 if attribute == "stddev" else strength)
     except AttributeError:
         pass
+
+
+def set_strengths(model, strength):
+    """Set the strength of every dropout layer of a model; later steps see it where they compute eagerly."""
+    kept = model.__dict__.setdefault("_tfbisect_dropping", [])
+    if not kept:
+        kept.extend(dropping(model))
+    for layer, attribute, _ in kept:
+        for holder in (layer, getattr(layer, "cell", None)):
+            if hasattr(holder, attribute):
+                set_strength(holder, attribute, strength)

@@ -185,15 +185,24 @@ def twin_of(subject):
     From the configuration where the model has one, else by making it anew the way the snippet did.
     """
     if subject.taken_at != "build_model" and subject.configuration is not None:
-        layers = walk(subject.model)
-        customs = {type(layer).__name__: type(layer) for layer in layers}
         try:
-            twin = type(subject.model).from_config(subject.configuration, custom_objects=customs)
+            twin = type(subject.model).from_config(subject.configuration, custom_objects=own_objects(subject.model))
         except Exception:
             twin = None  # Lambda layers and layers of one's own may not come back from a configuration.
         if twin is not None and len(walk(twin)) > 0:
             return twin
     return subject.rebuild()
+
+
+def own_objects(model):
+    """Return the classes and functions by name that a model's configuration may refer to."""
+    found = {}
+    for layer in walk(model):
+        found[type(layer).__name__] = type(layer)
+        for value in vars(layer).values():
+            if isinstance(value, types.FunctionType):
+                found.setdefault(value.__name__, value)
+    return found
 
 
 class StandIn(types.ModuleType):

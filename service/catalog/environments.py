@@ -88,6 +88,14 @@ class Environments:
         """
         return self._recipe_of(target)[0]
 
+    def wheel_bytes(self, target: Target) -> int:
+        """Return the size of the framework's wheel, as the index says; asks nothing of uv.
+
+        Raises:
+            ReleaseUntestable: as `recipe`.
+        """
+        return self._recipe_of(target)[1].bytes
+
     def known(self, target: Target) -> Environment | None:
         """Return the environment of a target where it was resolved before, else None; never asks uv."""
         try:

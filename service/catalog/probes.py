@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Any, Literal
 from service.bisection.outcomes import Judge
 from service.errors import BadInput
 
-ParameterType = Literal["shape", "integer", "number", "text", "flag"]
+ParameterType = Literal["shape", "integer", "number", "text", "flag", "values"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class Probe:
     check: Callable[[str], None]
     """Raises SnippetError for what can be seen without running."""
     accepts_any_package: bool = False
+    brings_its_own_model: bool = False
+    """The snippet plays no part; any will do."""
     docs: str = field(default="")
 
     def framework_for(self, package: str) -> str:
@@ -92,7 +95,7 @@ def _load_probe(folder: Path, harness: str) -> Probe:
     source = composed(folder / "probe.py", facts.get("shared", []))
     meaning = _module(folder / "judge.py", f"tfbisect_judge_{folder.name.replace('-', '_')}")
     expected = frozenset(facts["expected"])
-    if not expected <= facts["outcomes"].keys() and not facts.get("open_outcomes", False):
+    if not expected <= facts["outcomes"].keys():
         raise ValueError(f"{folder.name}: expected {sorted(expected)} are not among its outcomes")
     return Probe(
         name=folder.name,
@@ -110,6 +113,7 @@ def _load_probe(folder: Path, harness: str) -> Probe:
         judge=meaning.judge,
         check=meaning.check,
         accepts_any_package=facts.get("any_package", False),
+        brings_its_own_model=facts.get("brings_its_own_model", False),
         docs=f"docs/probes/{folder.name}.md",
     )
 
@@ -135,5 +139,6 @@ def _module(path: Path, name: str) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ValueError(f"{path} cannot be imported")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # Dataclasses look their module up.
     spec.loader.exec_module(module)
     return module

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
@@ -19,6 +19,9 @@ from service.bisection.releases import minor_of
 from service.catalog.releases import CatalogRelease
 from service.errors import NoInterpreter, UnknownName
 from service.execution.runner import Hardware, Target
+
+LATER = frozenset({"extras", "libraries"})
+"""Fields that came after the first recipes were measured."""
 
 
 class Rule(BaseModel):
@@ -37,7 +40,10 @@ class Rule(BaseModel):
     platform: str | None = None
     exempt: Mapping[str, date] | None = None
     constraints: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
     leave_out: tuple[str, ...] = ()
+    source: Literal["built", "official"] | None = None
 
     def fits(self, target: Target) -> bool:
         """Say whether the rule applies to a target."""
@@ -48,17 +54,34 @@ class Rule(BaseModel):
         )
 
 
+class OfficialRule(BaseModel):
+    """Tags of the project's own images, for a range."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    packages: tuple[str, ...]
+    releases: str = ""
+    cpu: str
+    cuda: str
+
+
 @dataclass(frozen=True)
 class Rules:
     """All rules, in the order of the file."""
 
     defaults: Mapping[str, Any]
     rules: tuple[Rule, ...]
+    official: tuple[OfficialRule, ...] = ()
 
     @property
     def packages(self) -> frozenset[str]:
         """Packages that can be installed by these rules."""
         return frozenset(package for rule in self.rules for package in rule.packages)
+
+    @property
+    def wheels(self) -> frozenset[str]:
+        """Packages whose wheels these rules install, the slim ones included."""
+        return self.packages | {rule.slim for rule in self.rules if rule.slim}
 
 
 @dataclass(frozen=True)
@@ -77,11 +100,17 @@ class Recipe:
     """Package -> ISO date: cut-offs of their own."""
     leave_out: tuple[str, ...] = ()
     """Patterns of paths that an image does without."""
+    extras: tuple[str, ...] = ()
+    """Requirements beside the release's own."""
+    libraries: tuple[str, ...] = ()
+    """Shared libraries that the release opens when it finds a device."""
 
     @property
     def digest(self) -> str:
         """The recipe's content as "sha256:…"."""
-        return digest_of({**asdict(self), "cutoff": self.cutoff.isoformat()})
+        facts = {**asdict(self), "cutoff": self.cutoff.isoformat()}
+        # What a recipe does not use must not change its digest: observations hang on it.
+        return digest_of({name: value for name, value in facts.items() if name not in LATER or value})
 
 
 def load_rules(path: Path) -> Rules:
@@ -91,7 +120,9 @@ def load_rules(path: Path) -> Rules:
         pydantic.ValidationError: a rule has a key or a value that it must not have.
     """
     content = tomllib.loads(path.read_text(encoding="utf-8"))
-    return Rules(content.get("defaults", {}), tuple(Rule.model_validate(rule) for rule in content["rule"]))
+    rules = tuple(Rule.model_validate(rule) for rule in content["rule"])
+    official = tuple(OfficialRule.model_validate(rule) for rule in content.get("official", ()))
+    return Rules(content.get("defaults", {}), rules, official)
 
 
 def recipe_for(target: Target, release: CatalogRelease, rules: Rules, slim: CatalogRelease | None = None) -> Recipe:
@@ -124,6 +155,8 @@ def recipe_for(target: Target, release: CatalogRelease, rules: Rules, slim: Cata
         constraints=tuple(constraint.format(**words) for constraint in settled["constraints"]),
         exempt={name: day.isoformat() for name, day in (settled.get("exempt") or {}).items()},
         leave_out=settled["leave_out"],
+        extras=settled["extras"],
+        libraries=settled["libraries"],
     )
 
 
@@ -131,6 +164,21 @@ def slim_package(target: Target, rules: Rules) -> str | None:
     """Return the package that holds the same release in a smaller wheel, by the rules; it may lack this release."""
     name: str | None = _settled(target, rules).get("slim")
     return name
+
+
+def official_image(target: Target, rules: Rules) -> str | None:
+    """Return the tag of the project's own image of a release, by the rules; None where no rule fits."""
+    for rule in rules.official:
+        fits = SpecifierSet(rule.releases).contains(target.release, prereleases=True)
+        if target.package in rule.packages and fits:
+            template = rule.cuda if target.hardware == "cuda" else rule.cpu
+            return template.format(release=target.release)
+    return None
+
+
+def source_of(target: Target, rules: Rules) -> str:
+    """Say where a target's image comes from by the rules: "built" here, or "official"."""
+    return str(_settled(target, rules).get("source", "built"))
 
 
 def digest_of(value: Any) -> str:
@@ -147,9 +195,12 @@ def _settled(target: Target, rules: Rules) -> dict[str, Any]:
         raise UnknownName(f"no recipe for package {target.package!r}; there are recipes for {known}.", field="package")
     settled: dict[str, Any] = dict(rules.defaults)
     for rule in fitting:
-        settled.update(rule.model_dump(exclude_none=True, exclude={"packages", "releases", "hardware"}))
+        chosen = rule.model_dump(exclude_none=True, exclude_unset=True, exclude={"packages", "releases", "hardware"})
+        settled.update(chosen)
     settled["constraints"] = _gathered(fitting, lambda rule: rule.constraints)
     settled["leave_out"] = _gathered(fitting, lambda rule: rule.leave_out)
+    for name in ("extras", "libraries"):
+        settled.setdefault(name, ())
     return settled
 
 

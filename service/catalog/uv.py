@@ -51,7 +51,9 @@ class Uv:
             IndexUnreachable: the index does not answer.
         """
         (folder / "constraints.txt").write_text("\n".join(recipe.constraints) + "\n", encoding="utf-8")
-        (folder / "requirements.in").write_text(recipe.requirement + "\n", encoding="utf-8")
+        (folder / "requirements.in").write_text(
+            "\n".join((recipe.requirement, *recipe.extras)) + "\n", encoding="utf-8"
+        )
         command = ["pip", "compile", "--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
         command += ["--constraints", "constraints.txt", "--exclude-newer", recipe.cutoff.isoformat()]
         for name, day in sorted(recipe.exempt.items()):

@@ -19,6 +19,7 @@ from service.execution.image_engine import BuildFailed, BuildOrder, StoredImage
 BUILD_TIMEOUT_SECONDS = 1800  # between two words of the builder; a layer of 5 GB takes minutes
 PULL_TIMEOUT_SECONDS = 1800
 KEPT_LINES = 40
+CONFLICT = 409
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -101,10 +102,18 @@ class DockerImages:
             raise BuildFailed(f"{' '.join(command)} ended with {status}", output)
         return output
 
-    def remove(self, reference: str) -> None:
-        """Remove an image; no error where it is gone already."""
-        with _answering(), suppress(docker.errors.NotFound):
-            self._api.remove_image(reference)
+    def remove(self, reference: str) -> bool:
+        """Remove an image; False where a container or another image still needs it."""
+        with _answering():
+            try:
+                self._api.remove_image(reference)
+            except docker.errors.NotFound:
+                return True
+            except docker.errors.APIError as error:
+                if error.status_code != CONFLICT:
+                    raise
+                return False
+        return True
 
     def images_in_use(self) -> frozenset[str]:
         """Return the ids of the images that containers are made of, running or not."""

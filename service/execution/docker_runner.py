@@ -15,11 +15,11 @@ from typing import Any, Protocol
 
 import docker.errors
 
-from service.errors import EngineLost
+from service.errors import EngineLost, ReleaseUntestable
 from service.execution.channel import BOOT, Transcript
 from service.execution.conversation import Exit, exit_of
 from service.execution.engine import ENGINE_ERRORS, calling, describe
-from service.execution.hardening import RUN_LABEL, container_config, missing_protections
+from service.execution.hardening import RUN_LABEL, Accelerators, container_config, missing_protections
 from service.execution.limits import Limits
 from service.execution.owners import is_orphan, labels_of_run
 from service.execution.runner import Target
@@ -29,6 +29,8 @@ COMMAND = ("python", "-u", "-c", BOOT)
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 RECEIVE_BYTES = 256 * 1024
 EXIT_WAIT_SECONDS = 3
+NO_DEVICE = "could not select device driver"
+"""What an engine says to a device request that nothing on it can meet."""
 STDOUT = 1
 
 
@@ -76,7 +78,7 @@ class ContainerSession:
 
     def __init__(self, api: Any, container: str, channel: Any, remove: Callable[[str], None]) -> None:
         self._api = api
-        self._container = container
+        self.container = container
         self._remove = remove
         self._channel = channel
         self._socket: socket.socket = getattr(channel, "_sock", channel)
@@ -124,7 +126,7 @@ class ContainerSession:
         with calling("say how a container ended"):
             deadline = time.monotonic() + EXIT_WAIT_SECONDS
             while True:
-                state = self._api.inspect_container(self._container)["State"]
+                state = self._api.inspect_container(self.container)["State"]
                 if not state["Running"]:
                     return exit_of(state["ExitCode"], out_of_memory=bool(state.get("OOMKilled")))
                 if time.monotonic() > deadline:
@@ -138,7 +140,7 @@ class ContainerSession:
         self._discarded = True
         os.close(self._writable)
         self._close_channel()
-        self._remove(self._container)
+        self._remove(self.container)
 
     def _close_channel(self) -> None:
         # The HTTP response that became the channel buffers the same socket: closed later, it complains.
@@ -164,6 +166,7 @@ class DockerRunner(SessionRunner):
         harness_source: str = "",
         warm: int = 0,
         runtime: str = "",
+        accelerators: Accelerators | None = None,
     ) -> None:
         """Make a runner and remove what runners that are gone have left.
 
@@ -175,6 +178,7 @@ class DockerRunner(SessionRunner):
             harness_source: what warm containers are started with; without it nothing is warmed.
             warm: how many containers may wait at once.
             runtime: the engine's runtime by name; "" takes its default.
+            accelerators: what a run on an accelerator is given; None takes what Accelerators says.
 
         Raises:
             EngineLost: the engine went away.
@@ -183,6 +187,7 @@ class DockerRunner(SessionRunner):
         self._api = client.api
         self._images = images
         self._runtime = runtime
+        self._accelerators = accelerators or Accelerators()
         self._missing = missing_protections(describe(client))
         # Removing takes the engine longer than a run has to wait: one thread of its own does it.
         self._remover = ThreadPoolExecutor(1, thread_name_prefix="tfbisect-remove")
@@ -208,22 +213,41 @@ class DockerRunner(SessionRunner):
 
     def _make_place(self, target: Target) -> Place:
         environment = self._environments.resolve(target)
-        return Place(self._images.ensure(environment).id, environment)
+        return Place(self._images.ensure(environment).id, environment, target.hardware)
 
     def _start(self, place: Place, name: str, lifetime_seconds: float) -> ContainerSession:
         with calling("start a container"):
-            container = self._create(place.image, name, lifetime_seconds)
+            session = self._attach(self._create(place, name, lifetime_seconds))
             try:
-                channel = self._api.attach_socket(container, {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
-                self._api.start(container)
-            except BaseException:
-                self._remove_later(container)
+                self._api.start(session.container)
+            except docker.errors.APIError as error:
+                session.discard()
+                if place.hardware == "cuda" and NO_DEVICE in str(error.explanation):
+                    raise ReleaseUntestable(f"no CUDA device: {error.explanation}") from error
                 raise
+            except BaseException:
+                session.discard()
+                raise
+        return session
+
+    def _attach(self, container: str) -> ContainerSession:
+        """Open the channel of a container ahead of its start, so that no word is missed."""
+        try:
+            channel = self._api.attach_socket(container, {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
+        except BaseException:
+            self._remove_later(container)
+            raise
         return ContainerSession(self._api, container, channel, self._remove_later)
 
-    def _create(self, image: str, name: str, lifetime_seconds: float) -> str:
-        labels = {RUN_LABEL: name, **labels_of_run(lifetime_seconds)}
-        config = container_config(image, COMMAND, self._limits, labels=labels, runtime=self._runtime)
+    def _create(self, place: Place, name: str, lifetime_seconds: float) -> str:
+        config = container_config(
+            place.image,
+            COMMAND,
+            self._limits,
+            labels={RUN_LABEL: name, **labels_of_run(lifetime_seconds)},
+            runtime=self._runtime,
+            accelerators=self._accelerators if place.hardware == "cuda" else None,
+        )
         created = self._api.create_container_from_config(config, container_name(name))
         return str(created["Id"])
 

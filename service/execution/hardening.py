@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from service.execution.limits import Limits
+from service.settings import GIB, Settings
 
 RUN_USER = "65532:65532"
 """Neither root nor anybody: no file of an image belongs to it."""
@@ -16,6 +18,18 @@ RUN_LABEL = "org.tfbisect.run"
 EXPIRES_LABEL = "org.tfbisect.expires"
 
 NANO = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Accelerators:
+    """What a run on an accelerator is given."""
+
+    devices: int = 1
+    """How many; -1: all."""
+    runtime: str = ""
+    """The engine's runtime for accelerators, such as nvidia; "" for its default."""
+    memory_bytes: int = 8 * GIB
+    """Main memory: CUDA alone takes gigabytes of it."""
 
 
 def run_environment(limits: Limits) -> dict[str, str]:
@@ -35,7 +49,13 @@ def run_environment(limits: Limits) -> dict[str, str]:
 
 
 def container_config(
-    image: str, command: Sequence[str], limits: Limits, *, labels: Mapping[str, str], runtime: str = ""
+    image: str,
+    command: Sequence[str],
+    limits: Limits,
+    *,
+    labels: Mapping[str, str],
+    runtime: str = "",
+    accelerators: Accelerators | None = None,
 ) -> dict[str, Any]:
     """Return the body of the engine's call that creates the container of one run.
 
@@ -45,7 +65,10 @@ def container_config(
         limits: bounds of the run.
         labels: who started it and what for.
         runtime: the engine's runtime by name, such as runsc; "" takes the engine's default.
+        accelerators: what a run on an accelerator is given; None for a run on the CPU.
     """
+    if accelerators:
+        limits, runtime = replace(limits, memory_bytes=accelerators.memory_bytes), accelerators.runtime or runtime
     return {
         "Image": image,
         "Entrypoint": [],
@@ -63,7 +86,7 @@ def container_config(
         "StdinOnce": True,
         "Tty": False,
         "Healthcheck": {"Test": ["NONE"]},
-        "HostConfig": _host_config(limits, runtime),
+        "HostConfig": _host_config(limits, runtime) | _device_requests(accelerators),
     }
 
 
@@ -92,6 +115,18 @@ def _host_config(limits: Limits, runtime: str) -> dict[str, Any]:
         "RestartPolicy": {"Name": "no"},
     }
     return config | ({"Runtime": runtime} if runtime else {})
+
+
+def accelerators_of(settings: Settings) -> Accelerators:
+    """Return what the settings give to a run on an accelerator."""
+    return Accelerators(settings.gpu_devices, settings.gpu_runtime, settings.gpu_memory_bytes)
+
+
+def _device_requests(accelerators: Accelerators | None) -> dict[str, Any]:
+    """Ask for devices by what they can do; an engine that has none refuses to start the container."""
+    if accelerators is None:
+        return {}
+    return {"DeviceRequests": [{"Driver": "", "Count": accelerators.devices, "Capabilities": [["gpu", "compute"]]}]}
 
 
 _ENGINE_ABILITIES = {

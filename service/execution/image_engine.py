@@ -75,8 +75,8 @@ class ImageEngine(Protocol):
             BuildFailed: the command failed.
         """
 
-    def remove(self, reference: str) -> None:
-        """Remove an image; no error where it is gone already."""
+    def remove(self, reference: str) -> bool:
+        """Remove an image; False where something still needs it. One that is gone already is removed."""
 
     def images_in_use(self) -> frozenset[str]:
         """Return the ids of the images that containers are made of, running or not."""

@@ -15,13 +15,13 @@ from service.catalog.environments import Environment, Environments
 from service.errors import NotInstallable
 from service.execution.archives import Packed, context_of
 from service.execution.base_image import PART, Grounds, GroundSettings
-from service.execution.disk import build_bytes, require_room
+from service.execution.disk import GIB, build_bytes, folder_bytes, require_room
 from service.execution.image_engine import BuildFailed, BuildOrder, ImageEngine, StoredImage
+from service.execution.image_shelf import LABEL, Shelf
 from service.execution.locks import held
 from service.resources import resource_dir
 from service.settings import Settings
 
-LABEL = "org.tfbisect."
 Step = Literal["installing", "building", "done"]
 
 
@@ -59,14 +59,19 @@ class Images:
         data_dir: Path,
         reserve_bytes: int,
         parallel: int = 2,
+        budget_bytes: int = 0,
+        package_budget_bytes: int = 20 * GIB,
     ) -> None:
         self.engine = engine
+        self.shelf = Shelf(engine, data_dir)
         self._environments = environments
         self.grounds = grounds
         self._recipes_dir = recipes_dir
         self._data_dir = data_dir
         self._reserve_bytes = reserve_bytes
         self._slots = threading.BoundedSemaphore(parallel)
+        self._budget_bytes = budget_bytes
+        self._package_budget_bytes = package_budget_bytes
 
     def ensure(self, environment: Environment, progress: Progress | None = None) -> Image:
         """Return the image of an environment, built now if it is not there; callers who come meanwhile wait.
@@ -85,24 +90,33 @@ class Images:
         found = self._current(environment)
         if found is None:
             with held(self._data_dir / "locks" / f"image-{environment.digest[7:19]}.lock"), self._slots:
-                found = self._current(environment) or self._build(environment, progress or _silent)
-        self.touch(reference)
+                found = self._current(environment) or self._made(environment, progress or _silent)
+        self.shelf.touch(reference)
         return Image(found.id, reference)
 
-    def touch(self, reference: str) -> None:
-        """Note that an image is used now."""
-        mark = self.use_mark(reference)
-        mark.parent.mkdir(parents=True, exist_ok=True)
-        mark.touch()
+    def built(self, environment: Environment) -> StoredImage | None:
+        """Return the image of an environment if it is there, whole and of this very environment."""
+        return self._current(environment)
 
-    def use_mark(self, reference: str) -> Path:
-        """Return the file whose time says when an image was last used."""
-        return self._data_dir / "images" / (reference.replace("/", "_").replace(":", "_") + ".used")
+    def forget_packages(self) -> None:
+        """Keep the download cache to its budget: a framework's wheel is used once, what releases share stays."""
+        if folder_bytes(self._environments.uv.cache_dir) > self._package_budget_bytes:
+            for package in sorted(self._environments.rules.wheels):
+                self._environments.uv.forget(package)
 
     def _current(self, environment: Environment) -> StoredImage | None:
         """Return the image if the engine has a whole one of this very environment."""
         found = self.engine.find(reference_of(environment))
         return found if found and found.labels.get(LABEL + "environment") == environment.digest else None
+
+    def _made(self, environment: Environment, progress: Progress) -> StoredImage:
+        """Build, then keep to the budget."""
+        with held(self.shelf.build_lock, shared=True):
+            built = self._build(environment, progress)
+        if self._budget_bytes:
+            self.shelf.touch(reference_of(environment))
+            self.shelf.prune(self._budget_bytes)
+        return built
 
     def _build(self, environment: Environment, progress: Progress) -> StoredImage:
         """Install beside the making of the ground, then lay one over the other."""
@@ -125,7 +139,7 @@ class Images:
     def _lay(self, environment: Environment, packages: Packed, ground: StoredImage) -> StoredImage:
         """Build the release's image on its ground."""
         content: dict[str, bytes | Packed] = {
-            "Dockerfile": (self._recipes_dir / "cpu.Dockerfile").read_bytes(),
+            "Dockerfile": (self._recipes_dir / f"{environment.target.hardware}.Dockerfile").read_bytes(),
             "requirements.lock": environment.lock.encode(),
             "packages.tar": packages,
         }
@@ -164,6 +178,8 @@ def images_for(settings: Settings, environments: Environments, engine: ImageEngi
         data_dir=settings.data_dir,
         reserve_bytes=settings.disk_reserve_bytes,
         parallel=settings.parallel_builds,
+        budget_bytes=settings.image_budget_bytes,
+        package_budget_bytes=settings.package_budget_bytes,
     )
 
 

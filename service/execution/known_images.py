@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from service.errors import Unavailable
 from service.execution.image_engine import StoredImage
-from service.execution.images import LABEL
+from service.execution.image_shelf import LABEL
 
 REMEMBERED_SECONDS = 60.0
 

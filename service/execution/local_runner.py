@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Event
 
 from service.bisection.outcomes import RunReport
-from service.errors import EngineLost
+from service.errors import EngineLost, ReleaseUntestable
 from service.execution.channel import BOOT, Transcript
 from service.execution.conversation import Exit, exit_of
 from service.execution.environment_folders import EnvironmentFolders, InstallableEnvironments
@@ -154,6 +154,11 @@ class LocalRunner(SessionRunner):
         return report
 
     def _make_place(self, target: Target) -> Place:
+        if target.hardware != "cpu":
+            raise ReleaseUntestable(
+                f"no CUDA device: {target.package} {target.release} for {target.hardware} runs in containers only; "
+                "start Docker and use --runner docker."
+            )
         environment = self._environments.resolve(target)
         folder = self._folders.ensure(environment, f"{target.package} {target.release}")
         if self._fetch_datasets:

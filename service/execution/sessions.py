@@ -15,7 +15,7 @@ from service.errors import ReleaseUntestable, Unavailable
 from service.execution.channel import Transcript, opening, question
 from service.execution.conversation import Conversation, Exit, Session, Stop
 from service.execution.limits import Limits
-from service.execution.runner import RunRequest, Target
+from service.execution.runner import Hardware, RunRequest, Target
 
 
 class ResolvedEnvironment(Protocol):
@@ -56,6 +56,7 @@ class Place:
 
     image: str
     environment: ResolvedEnvironment
+    hardware: Hardware = "cpu"
 
 
 @dataclass
@@ -172,6 +173,8 @@ class SessionRunner(ABC):
         prepared = time.monotonic() - began
         try:
             report = self._run_in(place, request, cancelled)
+        except ReleaseUntestable as error:
+            report = RunReport("unprepared", error.message)
         except Unavailable as error:
             self._places.pop(request.target, None)  # the image may be gone: look again next time
             report = RunReport("lost", error.message)
@@ -191,11 +194,11 @@ class SessionRunner(ABC):
     def _run_in(self, place: Place, request: RunRequest, cancelled: threading.Event) -> RunReport:
         warm, stale = self._shelf.take(_warm_key(request.target, request.framework, request.harness_source))
         self._discard(*stale)
+        if warm and _still_waits(warm):
+            return self._converse(warm, place, request, cancelled)
         if warm:
-            report = self._converse(warm, place, request, cancelled)
-            if warm.transcript.ready or warm.transcript.result is not None:
-                return report
-            # It died while it waited, or before: only a session of its own says what this release does.
+            # It died while it waited: only a session of its own says what this release does.
+            self._discard(warm)
         if cancelled.is_set():
             return RunReport("lost", "cancelled")
         lines = opening(request.harness_source, request.framework)
@@ -218,7 +221,7 @@ class SessionRunner(ABC):
             self._discard(started)
         facts = _facts(transcript, place, started.start_seconds)
         facts = replace(facts, missing_protections=self.missing_protections(place))
-        return conclude(facts, transcript, stop, ended, request.timeout_seconds)
+        return on_its_hardware(conclude(facts, transcript, stop, ended, request.timeout_seconds), place.hardware)
 
     def _discard(self, *gone: Started) -> None:
         for started in gone:
@@ -234,6 +237,16 @@ def _send_ahead(started: Started) -> None:
     except OSError:
         pass  # full, or gone: the run that takes this session finds out
     started.unsent = bytes(words)
+
+
+def _still_waits(started: Started) -> bool:
+    """Say whether a warm session has neither ended nor answered, by what it has said so far."""
+    session, transcript = started.session, started.transcript
+    try:
+        open_ways = [session.receive(descriptor, transcript) for descriptor in session.inputs()]
+    except Unavailable:
+        return False
+    return all(open_ways)
 
 
 def _warm_key(target: Target, framework: str, harness_source: str) -> str:
@@ -276,6 +289,14 @@ def conclude(
     }
     ending, reason = reasons[stop]
     return replace(facts, ending=ending, reason=reason)
+
+
+def on_its_hardware(report: RunReport, hardware: Hardware) -> RunReport:
+    """Return the report, untestable where a run for an accelerator went to the CPU in silence."""
+    measured = report.result is not None and report.result.get("kind") == "measured"
+    if hardware == "cpu" or not measured or report.device not in ("", "cpu"):
+        return report
+    return replace(report, result={"kind": "untestable", "message": "no CUDA device: the framework ran on the CPU"})
 
 
 def _conclude_exit(facts: RunReport, transcript: Transcript, ended: Exit | None) -> RunReport:

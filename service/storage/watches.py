@@ -145,6 +145,19 @@ class Watches(Connected):
             "next_attempt_at": self._now(),
         }
 
+    def watch_of_run(self, run_id: str) -> Watch:
+        """Return the watch that a night belongs to.
+
+        Raises:
+            NotFound: there is no such night.
+        """
+        query = select(watches).join(watch_runs, watch_runs.c.watch_id == watches.c.id).where(watch_runs.c.id == run_id)
+        with self._reading() as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            raise NotFound(f"no night {run_id}")
+        return _watch(row)
+
     def runs_of_pass(self, pass_id: str) -> list[WatchRun]:
         """Return what a pass found so far."""
         query = select(watch_runs).where(watch_runs.c.pass_id == pass_id).order_by(watch_runs.c.id)

@@ -242,3 +242,14 @@ def test_frames_are_put_together_however_they_are_cut(size: int) -> None:
         frames.feed(stream[start : start + size], transcript)
     assert transcript.output == "hello world"
     assert bytes(transcript._line) == b"{}"
+
+
+@pytest.mark.containers
+def test_an_engine_without_an_accelerator_makes_the_release_untestable_and_never_runs_on_the_cpu(
+    engine: Any, runner: DockerRunner
+) -> None:
+    if "nvidia" in engine.info().get("Runtimes", {}):
+        pytest.skip("this engine has accelerators")
+    report = runner.run(replace(REQUEST, target=replace(TARGET, hardware="cuda")), NEVER)
+    assert report.ending == "unprepared"
+    assert report.reason.startswith("no CUDA device")

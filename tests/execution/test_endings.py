@@ -9,7 +9,8 @@ import pytest
 from service.bisection.outcomes import RunReport
 from service.execution.channel import Transcript
 from service.execution.conversation import Exit, Stop, exit_of
-from service.execution.sessions import conclude
+from service.execution.runner import Hardware
+from service.execution.sessions import conclude, on_its_hardware
 
 RESULT = {"event": "result", "result": {"kind": "measured", "measurements": {}}}
 
@@ -66,3 +67,19 @@ def test_a_channel_that_was_tampered_with_gives_no_outcome(result: bool, code: i
 @pytest.mark.parametrize(("code", "ended"), [(0, Exit(0)), (3, Exit(3)), (137, Exit(None, 9)), (255, Exit(255))])
 def test_codes_above_128_are_signals(code: int, ended: Exit) -> None:
     assert exit_of(code) == ended
+
+
+@pytest.mark.parametrize(
+    ("hardware", "device", "kind"),
+    [
+        ("cpu", "cpu", "measured"),
+        ("cuda", "GPU 0", "measured"),
+        ("cuda", "cpu", "untestable"),
+        ("cuda", "", "untestable"),
+    ],
+)
+def test_a_run_for_an_accelerator_never_counts_on_the_cpu(hardware: Hardware, device: str, kind: str) -> None:
+    report = RunReport("answered", result={"kind": "measured", "measurements": {}}, device=device)
+    result = on_its_hardware(report, hardware).result
+    assert result is not None
+    assert result["kind"] == kind

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.execution.hardening import container_config, missing_protections, run_environment
+from service.execution.hardening import Accelerators, container_config, missing_protections, run_environment
 from service.execution.limits import Limits, limits_of
 from service.settings import Settings
 
@@ -85,3 +85,11 @@ def test_an_engine_that_cannot_limit_is_found_out(engine: dict[str, Any], missin
 def test_limits_follow_the_settings() -> None:
     limits = limits_of(Settings(memory_bytes=5, cpus=2.0, pids=3, tmpfs_bytes=4, output_bytes=6, flood_bytes=7))
     assert limits == Limits(memory_bytes=5, cpus=2.0, pids=3, tmpfs_bytes=4, output_bytes=6, flood_bytes=7)
+
+
+def test_only_a_run_on_an_accelerator_asks_for_devices_and_gets_the_memory_that_they_need() -> None:
+    assert "DeviceRequests" not in host()
+    given = host(accelerators=Accelerators(devices=2, runtime="nvidia", memory_bytes=5000), runtime="runsc")
+    assert given["DeviceRequests"] == [{"Driver": "", "Count": 2, "Capabilities": [["gpu", "compute"]]}]
+    assert (given["Runtime"], given["Memory"], given["MemorySwap"]) == ("nvidia", 5000, 5000)
+    assert (given["CapDrop"], given["NetworkMode"], given["ReadonlyRootfs"]) == (["ALL"], "none", True)

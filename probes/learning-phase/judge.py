@@ -1,0 +1,37 @@
+"""What a custom layer was told about the phase."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from service.bisection.outcomes import Answer, Outcome, Untestable
+
+TRUTH = {"fit": 1, "evaluate": 0, "predict": 0}
+
+
+def check(source: str) -> None:
+    """Accept any snippet: the probe brings its own layer."""
+
+
+def judge(measurements: Mapping[str, Any]) -> Answer:
+    """Say whether every way of asking gave the right phase in every call that could be made."""
+    kinds = measurements.get("kinds")
+    if not isinstance(kinds, Mapping) or not (told := list(answers(kinds))):
+        return Untestable("the probe saw no phase")
+    wrong = [(kind, call, ask, seen) for kind, call, ask, seen in told if seen not in (TRUTH[call], 0.5)]
+    said = "; ".join(f"{kind}: {call} told {ask} {seen:g}" for kind, call, ask, seen in wrong[:6])
+    if any(call != "fit" for _, call, _, _ in wrong):
+        return Outcome("training-in-evaluation", said)
+    if wrong:
+        return Outcome("inference-in-training", said)
+    return Outcome("right-phase", f"{len(told)} answers, in {', '.join(sorted({kind for kind, *_ in told}))} models")
+
+
+def answers(kinds: Mapping[str, Any]) -> Iterator[tuple[str, str, str, float]]:
+    """Yield (kind of model, call, way of asking, answer), as far as they have the right form."""
+    for kind, calls in kinds.items():
+        for call, asked in calls.items() if isinstance(calls, Mapping) else ():
+            for ask, seen in asked.items() if isinstance(asked, Mapping) and call in TRUTH else ():
+                if isinstance(seen, int | float):
+                    yield str(kind), str(call), str(ask), float(seen)

@@ -1,0 +1,38 @@
+"""Takes out of a text what differs from run to run and says nothing: versions, dates, durations, addresses, paths."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# Order counts: a date holds digits that look like a version, a path may hold a date.
+RULES = (
+    ("escape", re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")),
+    ("path", re.compile(r"(?<![\w.<])(?:[A-Za-z]:\\[^\s'\"<>:]+|/(?:[\w.+@~-]+/)+[\w.+@~-]*)")),
+    ("date", re.compile(r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?\b")),
+    ("time", re.compile(r"\b\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?\b")),
+    ("address", re.compile(r"\b0x[0-9a-fA-F]{4,}\b")),
+    ("duration", re.compile(r"\b\d+(?:\.\d+)?\s?(?:ns|us|µs|ms|s|sec|secs|seconds|minutes)(?:/\w+)?\b")),
+    ("version", re.compile(r"\bv?\d+\.\d+\.\d+(?:\.?(?:a|b|rc|dev|post)\d+)?(?:[-+][\w.]+)?\b")),
+)
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """A text without what says nothing, and what was taken out."""
+
+    text: str
+    replaced: tuple[tuple[str, str], ...]
+    """(kind, what stood there), each once, in the order of the text."""
+
+
+def normalised(text: str) -> Normalised:
+    """Return a text in which equal behaviour reads equal."""
+    replaced: dict[tuple[str, str], None] = {}
+    lines = [line.rsplit("\r", 1)[-1].rstrip() for line in re.sub(r".\x08", "", text.replace("\r\n", "\n")).split("\n")]
+    text = "\n".join(lines).strip("\n")
+    for kind, pattern in RULES:
+        for match in pattern.finditer(text):
+            replaced[kind, match.group()] = None
+        text = pattern.sub("" if kind == "escape" else f"<{kind}>", text)
+    return Normalised(text, tuple(replaced))

@@ -1,0 +1,238 @@
+"""Checks of images: is it built, does it import, does the probe with its controls answer, are its libraries there?
+
+What a check found is a line in a ledger in the data folder, so that the table in docs/images.md comes from what was
+really built.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from packaging.version import Version
+
+from service.bisection.outcomes import Answer, Outcome, RunReport, classify
+from service.catalog.environments import Environment, Environments
+from service.catalog.probes import Probe
+from service.errors import DiskFull, EngineLost, TfbisectError
+from service.execution.image_engine import BuildFailed
+from service.execution.images import Images, Progress, reference_of
+from service.execution.runner import Runner, RunRequest, Target
+from service.resources import resource_dir
+from service.storage.ulid import new_ulid
+
+# A model with its input shape: every release from 1.4 on drops in it, so that another answer means a blind probe.
+SNIPPET = """\
+import tensorflow as tf
+
+keras = tf.keras if hasattr(tf, "keras") else tf.contrib.keras
+model = keras.models.Sequential([
+    keras.layers.Flatten(input_shape=(28, 28)),
+    keras.layers.Dense(64, activation="relu"),
+    keras.layers.Dropout(0.5),
+    keras.layers.Dense(10, activation="softmax"),
+])
+model.compile(optimizer="sgd", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+"""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a check of one image found."""
+
+    package: str
+    release: str
+    hardware: str
+    checked: str
+    """When, as an ISO date and time."""
+    python: str = ""
+    image: str = ""
+    bytes: int = 0
+    build_seconds: float | None = None
+    """None where the image was there already."""
+    import_seconds: float | None = None
+    outcome: str = ""
+    """What the probe answered, with its controls; "untestable: …" where it did not."""
+    libraries: tuple[str, ...] = ()
+    """CUDA libraries that were loaded in it."""
+    problem: str = ""
+    """What failed; "" where nothing did."""
+    packages: dict[str, str] = field(default_factory=dict)
+
+
+class Ledger:
+    """Keeps the last check of each target."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+
+    def append(self, check: Check) -> None:
+        """Add a check."""
+        with self._lock:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(check)) + "\n")
+
+    def latest(self) -> list[Check]:
+        """Return the last check of each target, but the build time of the last that really built."""
+        lines = self._path.read_text(encoding="utf-8").splitlines() if self._path.exists() else []
+        found: dict[tuple[str, str, str], Check] = {}
+        for line in lines:
+            check = _check_of(json.loads(line))
+            key = (check.package, check.release, check.hardware)
+            earlier = found.get(key)
+            if check.build_seconds is None and earlier is not None and earlier.image == check.image:
+                check = Check(**{**check.__dict__, "build_seconds": earlier.build_seconds})
+            found[key] = check
+        return list(found.values())
+
+
+class Checker:
+    """Checks images one by one; several threads may."""
+
+    def __init__(
+        self, environments: Environments, images: Images, runner: Runner, probe: Probe, timeout_seconds: float
+    ) -> None:
+        self._environments = environments
+        self._images = images
+        self._runner = runner
+        self._probe = probe
+        self._timeout_seconds = timeout_seconds
+
+    def check(self, target: Target, progress: Progress | None = None) -> Check:
+        """Build an image if need be and check it. Never raises for what a release does.
+
+        Raises:
+            DiskFull: too little room to build it.
+            EngineLost: the engine went away.
+        """
+        blank = Check(target.package, target.release, target.hardware, datetime.now(UTC).isoformat(timespec="seconds"))
+        try:
+            environment = self._environments.resolve(target)
+            return self._examined(environment, blank, progress)
+        except (DiskFull, EngineLost):
+            raise
+        except TfbisectError as error:
+            return Check(**{**blank.__dict__, "problem": error.message})
+
+    def _examined(self, environment: Environment, blank: Check, progress: Progress | None) -> Check:
+        """Look into the image of an environment."""
+        was_there = self._images.built(environment) is not None
+        started = time.monotonic()
+        image = self._images.ensure(environment, progress)
+        build_seconds = None if was_there else round(time.monotonic() - started, 1)
+        stored = self._images.engine.find(image.reference)
+        report = self._runner.run(self._request(environment.target), threading.Event())
+        answer = classify(report, self._probe.judge)
+        loaded, missing = self._libraries(environment)
+        facts = {
+            "python": environment.python,
+            "image": image.reference,
+            "bytes": stored.bytes if stored else 0,
+            "build_seconds": build_seconds,
+            "import_seconds": report.seconds.get("import"),
+            "outcome": said(answer),
+            "libraries": loaded,
+            "problem": missing or problem_of(report, answer, environment.target),
+            "packages": dict(environment.packages),
+        }
+        return Check(**{**blank.__dict__, **facts})
+
+    def _libraries(self, environment: Environment) -> tuple[tuple[str, ...], str]:
+        """Load every CUDA library that the recipe names, in the image: those that came, and what failed."""
+        names = environment.recipe.libraries
+        if not names:
+            return (), ""
+        script = (resource_dir("images") / "check_libraries.py").read_text(encoding="utf-8")
+        try:
+            said_last = self._images.engine.run(reference_of(environment), ["python", "-c", script, *names])
+        except BuildFailed as error:
+            return (), f"the library check failed: {error.output.strip()[-300:]}"
+        answer = json.loads(next(line for line in reversed(said_last.splitlines()) if line.startswith("{")))
+        missing = "; ".join(f"{name}: {error}" for name, error in answer["errors"].items())
+        if not answer["is_cuda_build"]:
+            missing = missing or "the release was built without CUDA"
+        return tuple(answer["loaded"]), missing
+
+    def _request(self, target: Target) -> RunRequest:
+        """Return a run of the probe on the known model."""
+        return RunRequest(
+            run_id=new_ulid(),
+            target=target,
+            harness_source=self._probe.harness_source,
+            probe_source=self._probe.probe_source,
+            framework=self._probe.framework,
+            snippet=SNIPPET,
+            parameters={name: parameter.default for name, parameter in self._probe.parameters.items()},
+            timeout_seconds=self._timeout_seconds,
+        )
+
+
+def check_all(
+    checker: Checker, targets: Sequence[Target], workers: int, done: Callable[[Check], None], progress: Progress
+) -> list[Check]:
+    """Check many images, so many at once, and return what was found in the order of the targets."""
+
+    def one(target: Target) -> Check:
+        found = checker.check(target, progress)
+        done(found)
+        return found
+
+    with ThreadPoolExecutor(workers, thread_name_prefix="check") as pool:
+        return list(pool.map(one, targets))
+
+
+def said(answer: Answer) -> str:
+    """Write an answer in a word or two."""
+    if isinstance(answer, Outcome):
+        return answer.label
+    reason = getattr(answer, "reason", "") or getattr(answer, "message", "")
+    return f"{type(answer).__name__.lower()}: {reason}"
+
+
+def problem_of(report: RunReport, answer: Answer, target: Target) -> str:
+    """Say what is wrong with an image, or nothing: a behaviour is no fault of its image."""
+    if isinstance(answer, Outcome):
+        return ""
+    if target.hardware == "cuda" and "no CUDA device" in said(answer):
+        return ""  # as it must be on a machine without one
+    return report.reason or said(answer)
+
+
+def table_of(checks: Iterable[Check]) -> str:
+    """Return checks as a table in Markdown, in version order."""
+    rows = sorted(checks, key=lambda check: (check.package, check.hardware, Version(check.release)))
+    lines = [
+        "| release | hardware | Python | MB | built in s | import in s | probe |",
+        "|---|---|---|---:|---:|---:|---|",
+    ]
+    return "\n".join([*lines, *(_line_of(check) for check in rows)]) + "\n"
+
+
+def _line_of(check: Check) -> str:
+    """Return one line of the table."""
+    name = check.release if check.package == "tensorflow" else f"{check.package} {check.release}"
+    outcome = f"failed: {check.problem[:160]}" if check.problem else check.outcome
+    if check.libraries and not check.problem:
+        outcome = f"{len(check.libraries)} CUDA libraries load; {outcome}"
+    size = f"{check.bytes / 1e6:.0f}" if check.bytes else ""
+    cells = [name, check.hardware, check.python, size, _seconds(check.build_seconds), _seconds(check.import_seconds)]
+    return f"| {' | '.join([*cells, outcome.replace('|', '/')])} |"
+
+
+def _seconds(value: float | None) -> str:
+    """Write a duration, nothing where there is none."""
+    return "" if value is None else f"{value:.1f}"
+
+
+def _check_of(value: dict[str, Any]) -> Check:
+    """Read a line of the ledger."""
+    return Check(**{**value, "libraries": tuple(value.get("libraries", ()))})

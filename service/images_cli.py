@@ -1,0 +1,269 @@
+"""`tfbisect images`: build, list, prune and verify the images of releases."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from service.bootstrap import House
+from service.catalog.ranges import parse_releases, select
+from service.errors import BadInput
+from service.execution.disk import in_gb
+from service.execution.image_shelf import ImageRow
+from service.execution.images import BuildProgress
+from service.execution.runner import Hardware, Target
+from service.image_checks import Check, Checker, Ledger, check_all, table_of
+from service.image_orders import Estimate, build_all, estimate
+from service.settings import Settings
+
+app = typer.Typer(help="Images of releases.", no_args_is_help=True)
+out = Console(soft_wrap=True, highlight=False)
+wide = None if out.is_terminal else 240  # a file or a pipe has no edge to fold a reference at
+err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
+
+Releases = Annotated[str, typer.Argument(help="releases or ranges, such as 1.9..1.14 or 1.10.1,2.3")]
+Package = Annotated[str, typer.Option(help="package whose releases these are")]
+HardwareOption = Annotated[Hardware, typer.Option(help="cpu or cuda")]
+Prereleases = Annotated[bool, typer.Option("--prereleases", help="candidates and nightlies too")]
+Parallel = Annotated[int | None, typer.Option(min=1, max=16, help="images at once")]
+AsJson = Annotated[bool, typer.Option("--json", help="as JSON")]
+
+
+@contextmanager
+def house(parallel: int | None = None) -> Iterator[House]:
+    """Open the house, and close it whatever happens."""
+    settings = Settings() if parallel is None else Settings(parallel_builds=parallel)
+    opened = House(settings)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+@app.command()
+def build(
+    releases: Releases,
+    package: Package = "tensorflow",
+    hardware: HardwareOption = "cpu",
+    prereleases: Prereleases = False,
+    parallel: Parallel = None,
+    as_json: AsJson = False,
+) -> None:
+    """Build the images of releases; what is there already is left as it is, so that a call can be repeated."""
+    with house(parallel) as opened:
+        targets = targets_of(opened, releases, package, hardware, prereleases)
+        forecast = estimate(targets, opened.environments, opened.images)
+        err.print(told(forecast))
+        with bars(forecast) as on_step:
+            results = build_all(targets, opened.environments, opened.images, opened.settings, on_step)
+    if as_json:
+        out.print_json(json.dumps([asdict(result) for result in results]))
+    for result in results if not as_json else ():
+        line = result.image or f"untestable: {result.reason}"
+        out.print(f"{result.release}  {line}", markup=False)
+    if not any(result.image for result in results):
+        raise typer.Exit(3)
+
+
+@app.command("list")
+def list_images(as_json: AsJson = False) -> None:
+    """List the images that are here, the most recently used first."""
+    with house() as opened:
+        rows = opened.images.shelf.rows()
+    if as_json:
+        print(json.dumps([row.to_json() for row in rows], indent=2))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("release", "package", "hardware", "python", "size", "age", "last used", "image"):
+        table.add_column(heading, overflow="fold", justify="right" if heading == "size" else "left")
+    now = datetime.now(UTC)
+    for row in rows:
+        times = (ago(now - row.created), ago(now - row.last_used))
+        table.add_row(row.release, row.package, row.hardware, row.python, in_gb(row.bytes), *times, row.image)
+    out.print(table, width=wide)
+    err.print(f"{len(rows)} images, {in_gb(sum(row.own_bytes for row in rows))} beside what they share")
+
+
+@app.command()
+def prune(
+    budget: Annotated[str, typer.Option(help="disk that images may keep, such as 20GB; 0 removes all")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Remove the least recently used images until the rest fits a budget; never one that a container uses."""
+    with house() as opened:
+        budget_bytes = bytes_of(budget) if budget else opened.settings.image_budget_bytes
+        if not budget and not budget_bytes:
+            raise BadInput("no budget is set; say --budget 20GB, or set TFBISECT_IMAGE_BUDGET_BYTES.", field="budget")
+        removed = opened.images.shelf.prune(budget_bytes)
+    if as_json:
+        print(json.dumps([row.to_json() for row in removed], indent=2))
+        return
+    for row in removed:
+        out.print(f"removed {row.image}", markup=False)
+    err.print(f"{len(removed)} images removed, {in_gb(sum(row.own_bytes for row in removed))} freed")
+
+
+@app.command()
+def verify(
+    releases: Annotated[str, typer.Argument(help="releases or ranges; without, every image that is here")] = "",
+    package: Package = "tensorflow",
+    hardware: HardwareOption = "cpu",
+    prereleases: Prereleases = False,
+    build_missing: Annotated[bool, typer.Option("--build", help="build those that are not here")] = False,
+    discard: Annotated[bool, typer.Option("--discard", help="remove again what was built for the check")] = False,
+    parallel: Parallel = None,
+    as_json: AsJson = False,
+) -> None:
+    """Import each image and run the probe with its controls in it; CUDA images load their libraries too."""
+    with house(parallel) as opened:
+        rows = opened.images.shelf.rows()
+        here = {(row.package, row.release, row.hardware) for row in rows}
+        if releases:
+            targets = targets_of(opened, releases, package, hardware, prereleases)
+        else:
+            targets = [target_of(row) for row in rows]
+        if not build_missing:
+            targets = [one for one in targets if (one.package, one.release, one.hardware) in here]
+        kept = here if discard else None
+        checks = verified(opened, targets, kept)
+    if as_json:
+        print(json.dumps([asdict(check) for check in checks], indent=2))
+    else:
+        print(table_of(checks), end="")
+    if not checks or any(check.problem for check in checks):
+        raise typer.Exit(3)
+
+
+@app.command()
+def report() -> None:
+    """Print the last check of every image as a table in Markdown; docs/images.md is made of it."""
+    with house() as opened:
+        print(table_of(ledger_of(opened).latest()), end="")
+
+
+def verified(opened: House, targets: Sequence[Target], kept: set[tuple[str, str, str]] | None) -> list[Check]:
+    """Check targets, note each in the ledger, and remove again what was not there before, if asked for."""
+    checker = Checker(
+        opened.environments, opened.images, opened.runner, opened.probes["dropout"], opened.settings.timeout_seconds
+    )
+    ledger, leaving = ledger_of(opened), Leaving(opened)
+
+    def note(check: Check) -> None:
+        ledger.append(check)
+        word = check.problem or check.outcome
+        err.print(f"{check.release} {check.hardware}: {word}", markup=False)
+        if kept is not None and (check.package, check.release, check.hardware) not in kept:
+            leaving.add(check.image)
+
+    forecast = estimate(targets, opened.environments, opened.images, opened.settings.parallel_builds)
+    with bars(forecast) as on_step:
+        checks = check_all(checker, targets, opened.settings.parallel_builds, note, on_step)
+    opened.runner.close()
+    leaving.settle()
+    return checks
+
+
+class Leaving:
+    """Images to remove; the last container of one may still be on its way out, then it waits for the next turn."""
+
+    def __init__(self, opened: House) -> None:
+        self._opened = opened
+        self._lock = threading.Lock()
+        self._images: list[str] = []
+
+    def add(self, image: str) -> None:
+        """Remove an image now or later; none where there is no image."""
+        with self._lock:
+            self._images += [image] if image else []
+        self.settle()
+
+    def settle(self) -> None:
+        """Remove all that can be removed now."""
+        with self._lock:
+            self._images = [image for image in self._images if not self._opened.images.engine.remove(image)]
+        self._opened.images.forget_packages()
+
+
+def ledger_of(opened: House) -> Ledger:
+    """Return the ledger of checks."""
+    return Ledger(opened.settings.data_dir / "images" / "checks.jsonl")
+
+
+def targets_of(opened: House, releases: str, package: str, hardware: Hardware, prereleases: bool) -> list[Target]:
+    """Return the targets that a range names, oldest first."""
+    known = opened.catalog.releases(package)
+    versions = select(parse_releases(releases), known, prereleases=prereleases)
+    return [Target(package, version, hardware) for version in versions]
+
+
+def target_of(row: ImageRow) -> Target:
+    """Return what an image was built for."""
+    return Target(row.package, row.release, "cuda" if row.hardware == "cuda" else "cpu")
+
+
+@contextmanager
+def bars(forecast: Estimate) -> Iterator[Callable[[BuildProgress], None]]:
+    """Show a bar of MB with the time left on a terminal, and a line per step elsewhere."""
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    )  # fmt: skip
+    with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
+        task = progress.add_task(f"{forecast.missing} images", total=forecast.disk_bytes or None)
+        started = time.monotonic()
+
+        def on_step(step: BuildProgress) -> None:
+            progress.update(task, description=f"{step.release} {step.step}")
+            if step.step == "done":
+                progress.advance(task, step.packed_bytes)
+            if not err.is_terminal:
+                seconds = time.monotonic() - started
+                err.print(f"{seconds:6.1f} s  {step.release} {step.step}", markup=False)
+
+        yield on_step
+
+
+def told(forecast: Estimate) -> str:
+    """Write an estimate."""
+    if not forecast.missing:
+        return f"all {forecast.total} images are here"
+    return (
+        f"{forecast.missing} of {forecast.total} images to build: about {in_gb(forecast.download_bytes)} to download, "
+        f"{in_gb(forecast.disk_bytes)} of disk, {forecast.seconds / 60:.0f} minutes"
+    )
+
+
+def bytes_of(text: str) -> int:
+    """Read a size such as 20GB or 512MiB.
+
+    Raises:
+        BadInput: it is no size.
+    """
+    match = SIZE.fullmatch(text.strip())
+    if match is None:
+        raise BadInput(f"{text!r} is no size; write it as 20GB.", field="budget")
+    number, prefix, binary = match.groups()
+    step = 1024 if binary else 1000
+    return int(float(number) * step ** " KMGT".index(prefix.upper() or " "))
+
+
+def ago(age: timedelta) -> str:
+    """Write an age in its largest unit."""
+    seconds = int(age.total_seconds())
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"

@@ -1,0 +1,241 @@
+"""What a night means for a watch: decisions only, from what was seen before and what is seen now. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from service.bisection.releases import MAINLINE
+
+Status = Literal["first", "unchanged", "changed", "blind", "failed"]
+Verdict = Mapping[str, Any]
+"""The contract's JSON, schema tfbisect/verdict/1."""
+
+CHANGED_EXIT = 10
+FAILED_EXIT = 3
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A release as it was on one night."""
+
+    yanked: bool = False
+    gone: bool = False
+    environment: str = ""
+    """Digest of what it was run in; empty where it was not run."""
+
+
+Seen = Mapping[str, Sighting]
+
+
+@dataclass(frozen=True)
+class News:
+    """What is different from the last night, each a list of releases."""
+
+    appeared: tuple[str, ...] = ()
+    yanked: tuple[str, ...] = ()
+    rebuilt: tuple[str, ...] = ()
+    """Run in another environment than before: a recipe changed, or an interpreter."""
+
+    def __bool__(self) -> bool:
+        """Say whether there is anything to run for."""
+        return bool(self.appeared or self.yanked or self.rebuilt)
+
+    def words(self) -> str:
+        """Say what is new, for people."""
+        parts = [f"{name} {', '.join(releases)}" for name, releases in asdict(self).items() if releases]
+        return "; ".join(parts).replace("appeared", "new:", 1) if parts else "nothing new"
+
+
+def news(before: Seen, now: Seen) -> News:
+    """Say what is different from the last night; releases that the index has dropped are no news.
+
+    Args:
+        before: the releases as they were when the last verdict was reached.
+        now: the releases in the watch's range, and what became of those that were in it before.
+    """
+    present = {release: sighting for release, sighting in now.items() if not sighting.gone}
+    return News(
+        appeared=tuple(release for release in present if release not in before),
+        yanked=tuple(
+            release for release, sighting in present.items() if sighting.yanked and _was(before, release, yanked=False)
+        ),
+        rebuilt=tuple(
+            release
+            for release, sighting in present.items()
+            if release in before
+            and before[release].environment
+            and sighting.environment not in {"", before[release].environment}
+        ),
+    )
+
+
+def _was(before: Seen, release: str, *, yanked: bool) -> bool:
+    return release in before and before[release].yanked is yanked
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How a verdict differs from the one before."""
+
+    appeared: tuple[Mapping[str, Any], ...] = ()
+    """Changes that were not in the verdict before."""
+    vanished: tuple[Mapping[str, Any], ...] = ()
+    """Changes that were in it and are not there any more, though their releases still are."""
+    outcome_before: str = ""
+    """What the newest mainline release did."""
+    outcome_now: str = ""
+
+    def __bool__(self) -> bool:
+        """Say whether anybody needs to know."""
+        return bool(self.appeared or self.vanished or self.outcome_before != self.outcome_now)
+
+
+def difference(before: Verdict, now: Verdict, considered: Iterable[str]) -> Difference:
+    """Compare two verdicts of one watch.
+
+    A change of which a side left the range (nightlies do, after some months) has neither vanished, nor is it a new one
+    where it is seen again between the releases that are left. A confidence that moved is no difference.
+
+    Args:
+        before: the verdict before.
+        now: the verdict now.
+        considered: the releases that the verdict now is about.
+    """
+    left = frozenset(considered)
+    old, new = ({_place(change): change for change in verdict.get("changes", ())} for verdict in (before, now))
+    in_sight = {place: change for place, change in old.items() if {change["before"], change["after"]} <= left}
+    out_of_sight = {
+        (change["line"], change["old"], change["new"]) for place, change in old.items() if place not in in_sight
+    }
+    return Difference(
+        appeared=tuple(
+            change
+            for place, change in new.items()
+            if place not in old and (change["line"], change["old"], change["new"]) not in out_of_sight
+        ),
+        vanished=tuple(change for place, change in in_sight.items() if place not in new),
+        outcome_before=newest_outcome(before),
+        outcome_now=newest_outcome(now),
+    )
+
+
+def _place(change: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    return change["line"], change["after"], change["old"], change["new"]
+
+
+def newest_outcome(verdict: Verdict) -> str:
+    """Return what the newest measured mainline release does; empty where nothing was measured."""
+    outcomes = [segment["outcome"] for segment in verdict.get("segments", ()) if segment["line"] == MAINLINE]
+    return str(outcomes[-1]) if outcomes else ""
+
+
+def is_blind(verdict: Verdict, newest: str) -> bool:
+    """Say whether the newest mainline release gave no answer."""
+    return not any(newest in segment["measured"] for segment in verdict.get("segments", ()))
+
+
+def status_of(before: Verdict | None, found: Difference | None, *, blind: bool) -> Status:
+    """Say what became of a night that reached a verdict.
+
+    Args:
+        before: the verdict before; None: there was none.
+        found: how the verdicts differ; None where there was none before.
+        blind: the newest release gave no answer.
+    """
+    if before is not None and found and (found.appeared or found.vanished or not blind):
+        return "changed"
+    if blind:
+        return "blind"
+    return "first" if before is None else "unchanged"
+
+
+def blind_nights(statuses: Sequence[str]) -> int:
+    """Return how many of the last nights were without an answer, one after the other; newest first."""
+    return next((number for number, status in enumerate(statuses) if status not in {"blind", "failed"}), len(statuses))
+
+
+def must_be_told(status: Status, statuses_before: Sequence[str], blind_after: int) -> str | None:
+    """Say which message goes out: "changed", "blind" once after so many nights, or None.
+
+    Args:
+        status: of this night.
+        statuses_before: of the nights before, newest first.
+        blind_after: nights without an answer after which somebody should look.
+    """
+    if status == "changed":
+        return "changed"
+    nights = blind_nights([status, *statuses_before])
+    return "blind" if nights and nights == blind_after else None
+
+
+def due_again(last: str | None, found: News) -> bool:
+    """Say whether to run: something is new, or the last night gave no answer."""
+    return bool(found) or last in {None, "blind", "failed"}
+
+
+def change_words(change: Mapping[str, Any]) -> str:
+    """Say a change in words: "introduced in 1.11.0: drops before, never-drops since"."""
+    where = "" if change["line"] == MAINLINE else f" on branch {change['line']}"
+    since = f"between {change['before']} and {change['after']}" if change.get("between") else f"in {change['after']}"
+    return (
+        f"{change['kind']} {since}{where}: {change['old']} in {change['before']}, {change['new']} in {change['after']}"
+    )
+
+
+def difference_words(found: Difference) -> str:
+    """Say a difference in words, one sentence per change."""
+    told = [change_words(change) for change in found.appeared]
+    told += [f"no longer seen: {change_words(change)}" for change in found.vanished]
+    if not told and found:
+        told = [f"the newest release answers {found.outcome_now or 'nothing'}, and {found.outcome_before} before"]
+    return "; ".join(told)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a pass did for one package of a watch."""
+
+    watch: str
+    package: str
+    status: str
+    message: str = ""
+    bisection_id: str | None = None
+    executed: int = 0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a pass did."""
+
+    pass_id: str
+    rows: tuple[Row, ...] = ()
+    postponed: tuple[str, ...] = ()
+    """Watches that the budget did not reach; they come first the next time."""
+    busy: str = ""
+    """Who holds the pass, where another one goes on; nothing was done then."""
+    messages: Mapping[str, int] = field(default_factory=dict)
+    """Messages by what became of them: delivered, pending, failed."""
+
+    @property
+    def exit_code(self) -> int:
+        """Return the contract's exit code: 10 a verdict changed, 3 a watch failed, 0 nothing changed."""
+        statuses = {row.status for row in self.rows}
+        if "changed" in statuses:
+            return CHANGED_EXIT
+        return FAILED_EXIT if "failed" in statuses else 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the summary as JSON."""
+        return {"schema": "tfbisect/nightly/1", **asdict(self), "exit_code": self.exit_code}
+
+    def lines(self) -> list[str]:
+        """Say what a pass did, for people."""
+        if self.busy:
+            return [f"another pass goes on ({self.busy}); nothing was done here"]
+        told = [f"{row.status:<9}  {row.watch} · {row.package}: {row.message}" for row in self.rows]
+        told += [f"postponed  {name}: the budget of this pass was spent" for name in self.postponed]
+        if self.messages:
+            told.append("messages   " + ", ".join(f"{number} {name}" for name, number in self.messages.items()))
+        return told or ["no watch; add one with `tfbisect watch add`, or put a file into the watches folder"]

@@ -1,0 +1,116 @@
+"""Runs on a real Dask cluster of processes: the hardware they need, what a killed worker costs, how they end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+
+import pytest
+
+from service.bisection.outcomes import RunReport
+from service.errors import NoRunner
+from service.execution.executors import DaskCluster, RemoteRuns, executor, worker_resources
+from service.execution.runner import Hardware, RunRequest, Target
+from service.settings import Settings
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")  # Dask's own
+
+
+def request_for(seconds: float, hardware: Hardware = "cpu") -> RunRequest:
+    return RunRequest("run", Target("x", "1", hardware), "", "", "", str(seconds))
+
+
+@pytest.fixture(scope="module")
+def workers() -> dict[str, subprocess.Popen[bytes]]:
+    return {}
+
+
+@pytest.fixture(scope="module")
+def cluster(workers: dict[str, subprocess.Popen[bytes]]) -> Iterator[DaskCluster]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    port = address.rpartition(":")[2]
+    scheduler = _start("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard")
+    for name, gpus in (("plain", "0"), ("gpu", "1")):
+        workers[name] = _start("tests.execution.dask_worker", address, name, gpus)
+    opened = DaskCluster(address)
+    opened.client.wait_for_workers(2, timeout=60)
+    yield opened
+    opened.close()
+    for process in (*workers.values(), scheduler):
+        process.kill()
+        process.wait()
+
+
+def _start(module: str, *arguments: str) -> subprocess.Popen[bytes]:
+    silent = subprocess.DEVNULL
+    return subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=silent, stderr=silent)
+
+
+def _in_background(runs: RemoteRuns, request: RunRequest, cancelled: threading.Event) -> Future[RunReport]:
+    pool = executor(Settings(parallel=1))
+    future = pool.submit(runs, request, cancelled)
+    pool.shutdown(wait=False)
+    return future
+
+
+def test_a_run_for_an_accelerator_goes_to_the_worker_that_has_one(
+    cluster: DaskCluster, workers: dict[str, subprocess.Popen[bytes]]
+) -> None:
+    runs = RemoteRuns(cluster)
+    reports = [runs(request_for(0, "cuda"), threading.Event()) for _ in range(3)]
+    assert {report.device for report in reports} == {str(workers["gpu"].pid)}
+
+
+def test_a_cancelled_run_is_stopped_on_its_worker(cluster: DaskCluster) -> None:
+    cancelled = threading.Event()
+    future = _in_background(RemoteRuns(cluster), request_for(120), cancelled)
+    time.sleep(0.5)
+    cancelled.set()
+    assert future.result(30).ending == "lost"
+    quick = RemoteRuns(cluster)
+    assert [quick(request_for(0), threading.Event()).ending for _ in range(4)] == ["answered"] * 4
+
+
+def test_a_run_whose_worker_is_killed_is_answered_by_another(
+    cluster: DaskCluster, workers: dict[str, subprocess.Popen[bytes]]
+) -> None:
+    runs, never = RemoteRuns(cluster), threading.Event()
+    futures = [_in_background(runs, request_for(3), never) for _ in range(2)]
+    time.sleep(1)
+    os.kill(workers["plain"].pid, signal.SIGKILL)
+    reports = [future.result(60) for future in futures]
+    assert [(report.ending, report.device) for report in reports] == [("answered", str(workers["gpu"].pid))] * 2
+
+
+class _Broken:
+    def submit(self, request: RunRequest, ticket: str) -> Future[RunReport]:
+        future: Future[RunReport] = Future()
+        future.set_exception(ConnectionError("the scheduler is gone"))
+        return future
+
+    def cancel(self, ticket: str) -> None:
+        raise AssertionError("nobody cancelled")
+
+
+def test_an_engine_that_fails_makes_a_run_lost() -> None:
+    report = RemoteRuns(_Broken())(request_for(0), threading.Event())
+    assert (report.ending, report.reason) == ("lost", "the workers failed: ConnectionError: the scheduler is gone")
+
+
+def test_no_scheduler_is_said_with_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.execution.executors.CONNECT_SECONDS", 1)
+    with pytest.raises(NoRunner, match=r"127\.0\.0\.1:1 .*dask scheduler"):
+        DaskCluster("tcp://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(("gpus", "offered"), [(0, {"run": 3}), (2, {"run": 3, "cuda": 2})])
+def test_a_worker_offers_what_its_settings_say(gpus: int, offered: dict[str, int]) -> None:
+    assert worker_resources(Settings(parallel=3, gpus=gpus)) == offered

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from service.nights import (
+    Difference,
+    News,
+    Row,
+    Sighting,
+    Summary,
+    blind_nights,
+    difference,
+    due_again,
+    is_blind,
+    must_be_told,
+    news,
+    status_of,
+)
+
+OLD = {"1.0": Sighting(environment="e"), "1.1": Sighting()}
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        ({}, News()),
+        ({"1.2": Sighting()}, News(appeared=("1.2",))),
+        ({"1.1": Sighting(yanked=True)}, News(yanked=("1.1",))),
+        ({"1.1": Sighting(gone=True)}, News()),
+        ({"1.0": Sighting(environment="f")}, News(rebuilt=("1.0",))),
+        ({"1.1": Sighting(environment="f")}, News()),
+        ({"1.0": Sighting(environment="")}, News()),
+    ],
+)
+def test_news_is_what_a_watch_has_not_seen(now: dict[str, Sighting], expected: News) -> None:
+    assert news(OLD, {**OLD, **now}) == expected
+
+
+def change(after: str, old: str = "drops", new: str = "never-drops", before: str = "1.0") -> dict[str, Any]:
+    return {"line": "mainline", "kind": "introduced", "before": before, "after": after, "old": old, "new": new}
+
+
+def verdict(*changes: dict[str, Any], now: str = "drops", measured: tuple[str, ...] = ("1.0",)) -> dict[str, Any]:
+    return {"changes": changes, "segments": [{"line": "mainline", "outcome": now, "measured": measured}]}
+
+
+ALL = ("1.0", "1.1", "1.2")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "considered", "appeared", "vanished"),
+    [
+        (verdict(), verdict(), ALL, 0, 0),
+        (verdict(), verdict(change("1.1")), ALL, 1, 0),
+        (verdict(change("1.1")), verdict(), ALL, 0, 1),
+        (verdict(change("1.1")), verdict(), ("1.1", "1.2"), 0, 0),
+        (verdict(change("1.1")), verdict(change("1.2")), ALL, 1, 1),
+        (verdict(change("1.1")), verdict(change("1.2")), ("1.0", "1.2"), 0, 0),
+        (verdict(change("1.1")), verdict({**change("1.1"), "confidence": 0.5}), ALL, 0, 0),
+    ],
+)
+def test_a_difference_is_a_change_that_came_or_went_in_sight(
+    before: dict[str, Any], now: dict[str, Any], considered: tuple[str, ...], appeared: int, vanished: int
+) -> None:
+    found = difference(before, now, considered)
+    assert (len(found.appeared), len(found.vanished)) == (appeared, vanished)
+
+
+def test_another_answer_of_the_newest_release_is_a_difference() -> None:
+    assert difference(verdict(), verdict(now="never-drops"), ALL)
+
+
+@pytest.mark.parametrize(
+    ("before", "found", "blind", "expected"),
+    [
+        (None, None, False, "first"),
+        (None, None, True, "blind"),
+        (verdict(), Difference(), False, "unchanged"),
+        (verdict(), Difference(), True, "blind"),
+        (verdict(), Difference(appeared=(change("1.1"),)), False, "changed"),
+        (verdict(), Difference(appeared=(change("1.1"),)), True, "changed"),
+        (verdict(), Difference(outcome_before="drops"), True, "blind"),
+        (verdict(), Difference(outcome_before="drops", outcome_now="never-drops"), False, "changed"),
+    ],
+)
+def test_the_status_of_a_night(
+    before: dict[str, Any] | None, found: Difference | None, blind: bool, expected: str
+) -> None:
+    assert status_of(before, found, blind=blind) == expected
+
+
+@pytest.mark.parametrize(
+    ("statuses", "nights"),
+    [([], 0), (["unchanged", "blind"], 0), (["blind", "failed", "unchanged", "blind"], 2), (["blind"], 1)],
+)
+def test_blind_nights_are_counted_from_the_newest(statuses: list[str], nights: int) -> None:
+    assert blind_nights(statuses) == nights
+
+
+@pytest.mark.parametrize(
+    ("status", "before", "expected"),
+    [
+        ("changed", [], "changed"),
+        ("unchanged", ["blind", "blind"], None),
+        ("blind", ["blind"], None),
+        ("blind", ["failed", "blind"], "blind"),
+        ("blind", ["blind", "blind", "blind"], None),
+        ("first", [], None),
+    ],
+)
+def test_a_message_goes_out_once(status: Any, before: list[str], expected: str | None) -> None:
+    assert must_be_told(status, before, 3) == expected
+
+
+@pytest.mark.parametrize(
+    ("last", "found", "due"),
+    [
+        (None, News(), True),
+        ("unchanged", News(), False),
+        ("changed", News(), False),
+        ("blind", News(), True),
+        ("failed", News(), True),
+        ("unchanged", News(appeared=("1.2",)), True),
+    ],
+)
+def test_a_watch_runs_when_something_is_new_or_unanswered(last: str | None, found: News, due: bool) -> None:
+    assert due_again(last, found) is due
+
+
+def test_a_newest_release_that_was_not_measured_makes_a_night_blind() -> None:
+    assert is_blind(verdict(), "1.1")
+    assert not is_blind(verdict(measured=("1.0", "1.1")), "1.1")
+    assert is_blind({}, "1.1")
+
+
+@pytest.mark.parametrize(
+    ("statuses", "code"),
+    [([], 0), (["unchanged", "blind", "first"], 0), (["failed"], 3), (["failed", "changed"], 10)],
+)
+def test_the_exit_code_says_whether_a_verdict_changed(statuses: list[str], code: int) -> None:
+    assert Summary("p", tuple(Row("w", "tensorflow", status) for status in statuses)).exit_code == code

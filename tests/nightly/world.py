@@ -1,0 +1,166 @@
+"""A house whose package index is a real server on loopback, and a receiver of webhooks; only the runs are made up."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from packaging.version import Version
+
+from service.bisection.outcomes import RunReport
+from service.bootstrap import House
+from service.catalog.environments import Environment, Environments
+from service.catalog.recipes import Recipe
+from service.execution.runner import RunRequest, Target
+from service.settings import Settings
+from tests.web.world import TUTORIAL, MadeUpEnvironments, losses
+
+SECRET = "a key of the team"
+WATCH_FILE = """snippet = "model.py"
+[[package]]
+package = "tensorflow"
+releases = "2.0.."
+[[notify]]
+channel = "webhook"
+target = "{address}"
+"""
+
+
+@dataclass
+class Site:
+    """What a test serves: releases as an index lists them; and what it was sent."""
+
+    address: str = ""
+    releases: dict[str, dict[str, Any]] = field(default_factory=dict)
+    received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    answers: list[int] = field(default_factory=list)
+    """Statuses of the next answers to webhooks; 200 after them."""
+
+    def publish(self, *versions: str, yanked: bool = False) -> None:
+        for version in versions:
+            self.releases[version] = {"yanked": yanked}
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        return [json.loads(body) for _, body in self.received]
+
+    def listing(self) -> bytes:
+        files = [
+            {
+                "filename": f"tensorflow-{version}-cp38-cp38-manylinux2010_x86_64.whl",
+                "url": f"{self.address}/files/tensorflow-{version}.whl",
+                "hashes": {},
+                "upload-time": "2026-01-01T00:00:00Z",
+                "yanked": release["yanked"],
+            }
+            for version, release in self.releases.items()
+        ]
+        return json.dumps({"meta": {"api-version": "1.1"}, "name": "tensorflow", "files": files}).encode()
+
+
+@contextmanager
+def served_site() -> Iterator[Site]:
+    site = Site()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if "/tensorflow/" not in self.path:
+                self.send_error(404)
+                return
+            self._answer(200, site.listing(), "application/vnd.pypi.simple.v1+json")
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            site.received.append((dict(self.headers.items()), body))
+            self._answer(site.answers.pop(0) if site.answers else 200, b"{}", "application/json")
+
+        def _answer(self, status: int, body: bytes, kind: str) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        site.address = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield site
+        server.shutdown()
+        thread.join()
+
+
+@dataclass
+class Behaviour:
+    """What the releases do: Dropout drops before `broken_from`."""
+
+    broken_from: str = "99"
+    untestable: frozenset[str] = frozenset()
+    recipe: str = "1"
+    """A new recipe is another environment."""
+    asked: list[str] = field(default_factory=list)
+
+    def __call__(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
+        release = request.target.release
+        self.asked.append(release)
+        if release in self.untestable:
+            return RunReport("answered", result={"kind": "untestable", "message": "cannot import tensorflow"})
+        broken = Version(release) >= Version(self.broken_from)
+        result = {"kind": "measured", "measurements": losses(broken=broken)}
+        return RunReport("answered", result=result, exit_code=0, runner="docker")
+
+
+class NightlyHouse(House):
+    """The real house, its containers made up."""
+
+    def __init__(self, folder: Path, site: Site, behaviour: Behaviour, **settings: Any) -> None:
+        self.behaviour = behaviour
+        watches = folder / "watches"
+        watches.mkdir(exist_ok=True)
+        super().__init__(
+            Settings(
+                data_dir=folder,
+                index_url=f"{site.address}/simple/",
+                catalog_max_age_seconds=0.001,
+                parallel=2,
+                watches_dir=watches,
+                webhook_secret=SECRET,
+                **settings,
+            )
+        )
+
+    def watch(self, site: Site) -> None:
+        assert self.settings.watches_dir is not None
+        (self.settings.watches_dir / "model.py").write_text(TUTORIAL)
+        (self.settings.watches_dir / "team.toml").write_text(WATCH_FILE.format(address=f"{site.address}/hook"))
+
+    @property
+    def environments(self) -> Environments:
+        return _Environments(self.behaviour)  # type: ignore[return-value]
+
+    def _execute(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
+        return self.behaviour(request, cancelled)
+
+
+@dataclass
+class _Environments(MadeUpEnvironments):
+    behaviour: Behaviour
+
+    def known(self, target: Target) -> Environment:
+        found = super().known(target)
+        recipe = Recipe(f"3.{self.behaviour.recipe}", *[getattr(found.recipe, name) for name in _RECIPE_FIELDS])
+        return Environment(target, recipe, found.lock)
+
+    resolve = known
+
+
+_RECIPE_FIELDS = ("requirement", "module", "cutoff", "platform")

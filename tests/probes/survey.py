@@ -1,0 +1,40 @@
+"""Asks one probe of releases in local environments: python -m tests.probes.survey PROBE FILE PACKAGE RELEASE..."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from packaging.version import Version
+
+from service.bisection.outcomes import RunReport, classify
+from tests.probes.environments import cache_folder, environment
+from tests.probes.protocol import PROBES, ask
+
+
+def python_for(release: str) -> str:
+    """Return the Python that TensorFlow's wheels of that day accept."""
+    version = Version(release)
+    return "3.6" if version < Version("2.2") else "3.8" if version < Version("2.8") else "3.10"
+
+
+def main(name: str, file: str, package: str, *releases: str) -> None:
+    """Print a Markdown row per release."""
+    probe, source = PROBES[name], Path(file).read_text("utf-8")
+    datasets = {"TFBISECT_DATASETS": os.environ.get("TFBISECT_DATASETS", "")}
+    print("| release | outcome | seen | import s | probe s |\n|---|---|---|---|---|")
+    for release in releases:
+        extra = (
+            [f"keras~={release.rpartition('.')[0]}.0"] if Version("2.6") <= Version(release) < Version("2.16") else []
+        )
+        python = environment(cache_folder(Path("/tmp/environments")), package, release, python_for(release), *extra)
+        answered = ask(python, probe, source, framework=probe.framework_for(package), environment=datasets)
+        answer = classify(RunReport("answered", result=answered.result), probe.judge)
+        seconds = [answered.events[0].get("import_seconds", 0.0), answered.events[-1].get("probe_seconds", 0.0)]
+        label, detail = getattr(answer, "label", type(answer).__name__), getattr(answer, "detail", str(answer))
+        print(f"| {release} | {label} | {detail} | {seconds[0]:.1f} | {seconds[1]:.1f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
