@@ -172,7 +172,7 @@ class World(House):
     def environments(self) -> Environments:
         return MadeUpEnvironments()  # type: ignore[return-value]
 
-    def _execute(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
+    def execute(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
         return self.runs(request, cancelled)
 
     @cached_property
