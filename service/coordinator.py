@@ -176,8 +176,8 @@ class Coordinator:
     def answer(self, bisection_id: str, case: Case, recalled: Sequence[Progress]) -> Finished:
         """Close a bisection with what was recalled: the same links and events as a run, in few transactions."""
         measurements = [measurement for progress in recalled for measurement in progress.taken]
-        for measurement in measurements:
-            link(self._store, bisection_id, measurement)
+        used = [(each.observation_id, each.track, each.reused) for each in measurements if each.observation_id]
+        self._store.link_all(bisection_id, used)
         finished = conclude(case, bisection_id, recalled, DONE)
         self.finish(bisection_id, finished, [("observation", observation_event(each)) for each in measurements])
         return finished

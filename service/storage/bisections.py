@@ -11,7 +11,7 @@ from sqlalchemy.engine import Row
 
 from service.errors import BadInput, NotFound
 from service.storage.connected import Connected
-from service.storage.events import append_event
+from service.storage.events import append_events
 from service.storage.json_text import digest_of, text_digest
 from service.storage.records import FINISHED, Bisection, Created, Status
 from service.storage.search_words import change_points, verdict_terms, word_term, words_of
@@ -238,7 +238,7 @@ class Bisections(Connected):
             mine = update(bisections).where(bisections.c.id == bisection_id)
             if bisection.status == "queued":
                 connection.execute(mine.values(status="cancelled", cancel_requested=True, finished_at=self._now()))
-                append_event(connection, bisection_id, "end", {"status": "cancelled"}, self._now())
+                append_events(connection, bisection_id, [("end", {"status": "cancelled"})], self._now())
             elif bisection.status == "running":
                 connection.execute(mine.values(cancel_requested=True))
             return _read(connection, bisection_id)
@@ -287,8 +287,7 @@ class Bisections(Connected):
             if connection.execute(update(bisections).where(still_open).values(**values, **_NO_LEASE)).rowcount != 1:
                 return False
             _keep_findings(connection, bisection_id, verdict or {})
-            for kind, payload in events:
-                append_event(connection, bisection_id, kind, payload, self._now())
+            append_events(connection, bisection_id, events, self._now())
             return True
 
     def delete_bisection(self, bisection_id: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,22 +14,28 @@ from service.storage.records import Event
 from service.storage.tables import bisections, events
 
 
-def append_event(
-    connection: Connection, bisection_id: str, kind: str, payload: Mapping[str, Any], moment: datetime
+def append_events(
+    connection: Connection, bisection_id: str, happened: Iterable[tuple[str, Mapping[str, Any]]], moment: datetime
 ) -> int:
-    """Append an event in the caller's transaction and return its number.
+    """Append events, each a kind and a payload, in the caller's transaction and return the last one's number.
 
     Raises:
         NotFound: there is no bisection of this id.
     """
+    told = [{"kind": kind, "payload": dict(payload)} for kind, payload in happened]
     # The counter's row lock is what keeps two writers from one number.
-    counted = update(bisections).where(bisections.c.id == bisection_id).values(last_event=bisections.c.last_event + 1)
-    seq = connection.scalar(counted.returning(bisections.c.last_event))
-    if seq is None:
+    counter = bisections.c.last_event
+    counted = update(bisections).where(bisections.c.id == bisection_id).values(last_event=counter + len(told))
+    last = connection.scalar(counted.returning(counter))
+    if last is None:
         raise NotFound(f"no bisection {bisection_id}; it may have been deleted")
-    row = {"bisection_id": bisection_id, "seq": seq, "kind": kind, "payload": dict(payload), "created_at": moment}
-    connection.execute(insert(events).values(**row))
-    return int(seq)
+    first = int(last) - len(told) + 1
+    rows = [
+        {"bisection_id": bisection_id, "seq": seq, "created_at": moment, **each} for seq, each in enumerate(told, first)
+    ]
+    if rows:
+        connection.execute(insert(events), rows)
+    return int(last)
 
 
 class Events(Connected):
@@ -42,7 +48,7 @@ class Events(Connected):
             NotFound: there is no bisection of this id.
         """
         with self._writing() as connection:
-            return append_event(connection, bisection_id, kind, payload, self._now())
+            return append_events(connection, bisection_id, [(kind, payload)], self._now())
 
     def events_after(self, bisection_id: str, seq: int = 0, limit: int = 1000) -> list[Event]:
         """Return the events after a number, oldest first."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -84,17 +84,27 @@ class Observations(Connected):
         Raises:
             NotFound: one of the two was deleted.
         """
-        row = {
-            "bisection_id": bisection_id,
-            "observation_id": observation_id,
-            "variant": variant,
-            "reused": reused,
-        }
+        self.link_all(bisection_id, [(observation_id, variant, reused)])
+
+    def link_all(self, bisection_id: str, used: Iterable[tuple[str, str, bool]]) -> None:
+        """Say that a bisection uses observations, each with its variant and whether it was reused; all or none.
+
+        Raises:
+            NotFound: one of them, or the bisection, was deleted.
+        """
+        asked = list(used)
+        rows = [
+            {"bisection_id": bisection_id, "observation_id": name, "variant": variant, "reused": reused}
+            for name, variant, reused in asked
+        ]
+        if not rows:
+            return
         try:
             with self._writing() as connection:
-                connection.execute(self._insert_unless_there(links, row))
+                connection.execute(self._insert_unless_there(links, rows))
         except IntegrityError as error:
-            raise NotFound(f"no bisection {bisection_id} or no observation {observation_id}; deleted?") from error
+            named = ", ".join(name for name, _, _ in asked[:3])
+            raise NotFound(f"no bisection {bisection_id} or no observation {named}; deleted?") from error
 
     def linked_observations(self, bisection_id: str) -> list[LinkedObservation]:
         """Return what a bisection uses, in the order in which it was observed."""

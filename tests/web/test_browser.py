@@ -22,6 +22,8 @@ pytestmark = [
     pytest.mark.skipif(chromium() is None, reason="no Chromium is installed"),
 ]
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
+# Other tests and containers may share the cores.
+expect.set_options(timeout=20_000)
 PHONE = {"width": 390, "height": 844}
 
 
