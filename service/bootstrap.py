@@ -22,6 +22,7 @@ from service.catalog.releases import Catalog
 from service.coordinator import Coordinator
 from service.errors import Unavailable
 from service.execution.choice import Choice, choose_runner
+from service.execution.devices import device_options_of
 from service.execution.docker_images import DockerImages
 from service.execution.docker_runner import DockerRunner
 from service.execution.engine import connect
@@ -105,6 +106,7 @@ class House:
             self.images,
             limits_of(self.settings),
             runtime=self.settings.container_runtime,
+            devices=device_options_of(self.settings),
         )
 
     def _local_runner(self) -> Runner:

@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     flood_bytes: PositiveInt = Field(64 * MIB, description="printing beyond which a run is stopped")
     warm_runs: int = Field(2, ge=0, le=64, description="runs kept ready ahead of need, framework imported; 0: none")
     container_runtime: str = Field("", description="the engine's runtime, such as runsc; empty: its default")
+    cuda_devices: int = Field(1, ge=-1, description="CUDA devices of one run; -1: all")
+    cuda_memory_bytes: PositiveInt = Field(8 * GIB, description="memory of one run on CUDA, swap included")
+    cuda_runtime: str = Field("", description="the engine's runtime for CUDA, such as nvidia; empty: its default")
     disk_reserve_bytes: PositiveInt = Field(4 * GIB, description="free disk below which no image is built")
 
     public_url: str = Field("", description="address under which users reach the web service; empty: as they asked")

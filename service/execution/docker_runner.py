@@ -9,15 +9,17 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import docker.errors
 
-from service.errors import EngineLost
+from service.errors import EngineLost, ReleaseUntestable
 from service.execution.channel import BOOT, Transcript
 from service.execution.conversation import Exit, exit_of
+from service.execution.devices import NO_DEVICE, DeviceOptions, is_refused_device
 from service.execution.engine import ENGINE_ERRORS, calling, describe
 from service.execution.hardening import RUN_LABEL, container_config, missing_protections
 from service.execution.limits import Limits
@@ -164,6 +166,7 @@ class DockerRunner(SessionRunner):
         harness_source: str = "",
         warm: int = 0,
         runtime: str = "",
+        devices: DeviceOptions | None = None,
     ) -> None:
         """Make a runner and remove what runners that are gone have left.
 
@@ -175,6 +178,7 @@ class DockerRunner(SessionRunner):
             harness_source: what warm containers are started with; without it nothing is warmed.
             warm: how many containers may wait at once.
             runtime: the engine's runtime by name; "" takes its default.
+            devices: what runs on CUDA ask for.
 
         Raises:
             EngineLost: the engine went away.
@@ -183,6 +187,7 @@ class DockerRunner(SessionRunner):
         self._api = client.api
         self._images = images
         self._runtime = runtime
+        self._devices = devices or DeviceOptions()
         self._missing = missing_protections(describe(client))
         # Removing takes the engine longer than a run has to wait: one thread of its own does it.
         self._remover = ThreadPoolExecutor(1, thread_name_prefix="tfbisect-remove")
@@ -208,11 +213,11 @@ class DockerRunner(SessionRunner):
 
     def _make_place(self, target: Target) -> Place:
         environment = self._environments.resolve(target)
-        return Place(self._images.ensure(environment).id, environment)
+        return Place(self._images.ensure(environment).id, environment, target.hardware)
 
     def _start(self, place: Place, name: str, lifetime_seconds: float) -> ContainerSession:
-        with calling("start a container"):
-            container = self._create(place.image, name, lifetime_seconds)
+        with refusing_devices(), calling("start a container"):
+            container = self._create(place, name, lifetime_seconds)
             try:
                 channel = self._api.attach_socket(container, {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
                 self._api.start(container)
@@ -221,9 +226,12 @@ class DockerRunner(SessionRunner):
                 raise
         return ContainerSession(self._api, container, channel, self._remove_later)
 
-    def _create(self, image: str, name: str, lifetime_seconds: float) -> str:
+    def _create(self, place: Place, name: str, lifetime_seconds: float) -> str:
         labels = {RUN_LABEL: name, **labels_of_run(lifetime_seconds)}
-        config = container_config(image, COMMAND, self._limits, labels=labels, runtime=self._runtime)
+        devices = self._devices.host_config(place.hardware)
+        config = container_config(
+            place.image, COMMAND, self._limits, labels=labels, runtime=self._runtime, devices=devices
+        )
         created = self._api.create_container_from_config(config, container_name(name))
         return str(created["Id"])
 
@@ -241,6 +249,17 @@ class DockerRunner(SessionRunner):
             return
         except ENGINE_ERRORS:
             return
+
+
+@contextmanager
+def refusing_devices() -> Iterator[None]:
+    """Tell an engine without a device from one that went away."""
+    try:
+        yield
+    except EngineLost as error:
+        if is_refused_device(error.message):
+            raise ReleaseUntestable(NO_DEVICE) from error
+        raise
 
 
 def container_name(run: str) -> str:

@@ -35,7 +35,13 @@ def run_environment(limits: Limits) -> dict[str, str]:
 
 
 def container_config(
-    image: str, command: Sequence[str], limits: Limits, *, labels: Mapping[str, str], runtime: str = ""
+    image: str,
+    command: Sequence[str],
+    limits: Limits,
+    *,
+    labels: Mapping[str, str],
+    runtime: str = "",
+    devices: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the body of the engine's call that creates the container of one run.
 
@@ -45,6 +51,7 @@ def container_config(
         limits: bounds of the run.
         labels: who started it and what for.
         runtime: the engine's runtime by name, such as runsc; "" takes the engine's default.
+        devices: what a run on a device asks for on top; see devices.DeviceOptions.
     """
     return {
         "Image": image,
@@ -63,7 +70,7 @@ def container_config(
         "StdinOnce": True,
         "Tty": False,
         "Healthcheck": {"Test": ["NONE"]},
-        "HostConfig": _host_config(limits, runtime),
+        "HostConfig": _host_config(limits, runtime) | dict(devices or {}),
     }
 
 

@@ -14,8 +14,9 @@ from service.bisection.outcomes import Ending, RunReport
 from service.errors import ReleaseUntestable, Unavailable
 from service.execution.channel import Transcript, opening, question
 from service.execution.conversation import Conversation, Exit, Session, Stop
+from service.execution.devices import without_device
 from service.execution.limits import Limits
-from service.execution.runner import RunRequest, Target
+from service.execution.runner import Hardware, RunRequest, Target
 
 
 class ResolvedEnvironment(Protocol):
@@ -56,6 +57,7 @@ class Place:
 
     image: str
     environment: ResolvedEnvironment
+    hardware: Hardware = "cpu"
 
 
 @dataclass
@@ -171,7 +173,9 @@ class SessionRunner(ABC):
             return RunReport("lost", error.message, runner=self.name)
         prepared = time.monotonic() - began
         try:
-            report = self._run_in(place, request, cancelled)
+            report = without_device(self._run_in(place, request, cancelled), request.target.hardware)
+        except ReleaseUntestable as error:
+            report = RunReport("unprepared", error.message)
         except Unavailable as error:
             self._places.pop(request.target, None)  # the image may be gone: look again next time
             report = RunReport("lost", error.message)
