@@ -59,7 +59,7 @@ def test_files_that_another_build_links_meanwhile_are_packed(tmp_path: Path) -> 
 
 
 def test_a_missing_member_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match="packing .* failed: .*absent"):
+    with pytest.raises(Unavailable, match=r"packing .* failed: .*absent"):
         Packed(tmp_path, ("absent",)).size_bytes()
 
 
