@@ -11,6 +11,6 @@ ENV NVIDIA_VISIBLE_DEVICES=all \
 COPY requirements.lock /opt/tfbisect/
 ADD packages.tar /opt/tfbisect/environment/lib/python${PYTHON}/site-packages/
 RUN ls -d /opt/tfbisect/environment/lib/python*/site-packages/nvidia/*/lib > /etc/ld.so.conf.d/tfbisect.conf && \
-    ldconfig
+    /sbin/ldconfig
 RUN python -c "import importlib, sys; importlib.import_module(sys.argv[1])" "${MODULE}"
 USER probe

@@ -220,7 +220,7 @@ def table_of(checks: Iterable[Check]) -> str:
 def _line_of(check: Check) -> str:
     """Return one line of the table."""
     name = check.release if check.package == "tensorflow" else f"{check.package} {check.release}"
-    outcome = f"failed: {check.problem[:160]}" if check.problem else check.outcome
+    outcome = f"failed: {' '.join(check.problem.split())[:160]}" if check.problem else check.outcome
     if check.libraries and not check.problem:
         outcome = f"{len(check.libraries)} CUDA libraries load; {outcome}"
     size = f"{check.bytes / 1e6:.0f}" if check.bytes else ""

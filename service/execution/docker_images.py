@@ -81,7 +81,7 @@ class DockerImages:
                 )  # fmt: skip
                 for line in lines:
                     steps.take(line)
-        except (BuildFailed, DiskFull):
+        except (BuildFailed, DiskFull, EngineLost):
             self._remove_layers(steps.last_layer)
             raise
         return self._surely(order.reference)
@@ -161,6 +161,8 @@ class _Steps:
         """Say what an error of the builder means."""
         if "no space left" in message:
             return DiskFull(f"the Docker engine ran out of disk while building: {message}")
+        if "non-zero code" not in message:
+            return EngineLost(f"the Docker engine could not build: {message}; try again.")
         return BuildFailed(message, "\n".join(self._lines))
 
 

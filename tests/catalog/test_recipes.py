@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from service.catalog.recipes import Rules, load_rules, recipe_for, slim_package
+from service.catalog.recipes import Rules, load_rules, official_image, recipe_for, slim_package, source_of
 from service.errors import NoInterpreter, UnknownName
 from service.execution.runner import Target
 from service.resources import resource_dir
@@ -105,3 +105,42 @@ def test_a_rule_with_a_misspelt_key_is_refused(tmp_path: Path) -> None:
 
 def test_no_rule_is_for_one_release(rules: Rules) -> None:
     assert not [rule.releases for rule in rules.rules if "===" in rule.releases or rule.releases.startswith("==")]
+
+
+@pytest.mark.parametrize(
+    ("version", "hardware", "tag"),
+    [
+        ("1.12.0", "cpu", "tensorflow/tensorflow:1.12.0-py3"),
+        ("1.12.0", "cuda", "tensorflow/tensorflow:1.12.0-gpu-py3"),
+        ("2.1.0", "cuda", "tensorflow/tensorflow:2.1.0-gpu-py3"),
+        ("2.10.1", "cpu", "tensorflow/tensorflow:2.10.1"),
+        ("2.17.0", "cuda", "tensorflow/tensorflow:2.17.0-gpu"),
+    ],
+)
+def test_official_images_are_named_by_range(rules: Rules, version: str, hardware: str, tag: str) -> None:
+    assert official_image(Target("tensorflow", version, hardware), rules) == tag  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("version", "extra", "library"),
+    [
+        ("2.5.0", "nvidia-cudnn-cu11==8.6.0.163", "libcudart.so.11.0"),
+        ("2.14.0", "nvidia-nccl-cu11==2.16.5", "libcudnn.so.8"),
+        ("2.15.0", "nvidia-cublas-cu12==12.2.5.6", "libcudart.so.12"),
+    ],
+)
+def test_cuda_brings_its_libraries_along(rules: Rules, version: str, extra: str, library: str) -> None:
+    recipe = recipe_for(Target("tensorflow", version, "cuda"), release(version, "3.8 3.10"), rules)
+    assert extra in recipe.extras
+    assert library in recipe.libraries
+
+
+def test_the_newest_releases_name_their_own_cuda(rules: Rules) -> None:
+    recipe = recipe_for(Target("tensorflow", "2.17.0", "cuda"), release("2.17.0", "3.10"), rules)
+    assert (recipe.requirement, recipe.extras) == ("tensorflow[and-cuda]==2.17.0", ())
+
+
+@pytest.mark.parametrize(("version", "source"), [("1.15.5", "official"), ("2.3.4", "official"), ("2.4.0", "built")])
+def test_cuda_10_and_older_come_from_official_images(rules: Rules, version: str, source: str) -> None:
+    assert source_of(Target("tensorflow", version, "cuda"), rules) == source
+    assert source_of(Target("tensorflow", version), rules) == "built"
