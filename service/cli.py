@@ -181,8 +181,18 @@ def run(
     with house(runner=runner, parallel=parallel) as opened:
         expected = opened.intake.probe(request.probe).expected
         with progress(quiet=quiet) as listener:
-            finished = opened.submission.run(request, listener, ready=lambda: opened.runner)
+            finished = opened.submission.run(request, listener, ready=lambda: say_runner(opened, quiet=quiet))
         report(finished, expected, as_json=as_json)
+
+
+def say_runner(opened: House, *, quiet: bool) -> None:
+    """Choose the runner before anything is started, and say which one it is and why."""
+    choice = opened.runner_choice
+    missing = choice.runner.missing_protections()
+    if not quiet:
+        err.print(f"runner: {choice.runner.name}, {choice.why}", markup=False, soft_wrap=True)
+        if missing:
+            err.print(f"protections missing here: {', '.join(missing)}", markup=False, soft_wrap=True)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import cast
 
 import pytest
 import typer.main
@@ -14,8 +15,7 @@ from service.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 PAGES = "\n".join(page.read_text(encoding="utf-8") for page in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
-GROUP = typer.main.get_command(app)
-assert isinstance(GROUP, TyperGroup)
+GROUP = cast("TyperGroup", typer.main.get_command(app))
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
