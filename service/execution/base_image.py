@@ -28,7 +28,6 @@ log = structlog.get_logger()
 PART = "org.tfbisect.part"
 SYSTEM_TIMEOUT_SECONDS = 900
 DEFAULT_SUITE = "bookworm"
-DEFAULT_MIRROR = "http://deb.debian.org/debian"
 INTERPRETER_WITHOUT = (
     "lib/python*/test/*",
     "lib/python*/idlelib/*",
@@ -181,8 +180,10 @@ def make_system(archive: Path, packages: list[str], mirror: str) -> None:
         )
     command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}"]
     command += ["--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*"]
-    command += ["--dpkgopt=path-exclude=/usr/share/doc/*", host_suite(), str(archive), mirror or host_mirror()]
-    log.info("making a base image with mmdebstrap", suite=host_suite(), mirror=command[-1])
+    command += ["--dpkgopt=path-exclude=/usr/share/doc/*", host_suite(), str(archive)]
+    # Without a mirror mmdebstrap takes the suite's own.
+    command += [place] if (place := mirror or host_mirror()) else []
+    log.info("making a base image with mmdebstrap", suite=host_suite(), mirror=place)
     try:
         subprocess.run(command, capture_output=True, text=True, timeout=SYSTEM_TIMEOUT_SECONDS, check=True)
     except subprocess.CalledProcessError as error:
@@ -208,14 +209,14 @@ def host_suite() -> str:
 
 
 def host_mirror() -> str:
-    """Return the mirror that this machine's own packages come from, or Debian's."""
+    """Return the mirror that this machine's own packages come from; empty where it is not a Debian's."""
     sources = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
     for source in sources:
         text = source.read_text(encoding="utf-8", errors="replace") if source.is_file() else ""
         found = re.search(r"^(?:URIs:|deb\s+(?:\[[^]]*\]\s+)?)\s*(\S+/debian)/?(?=\s|$)", text, re.MULTILINE)
         if found:
             return found.group(1)
-    return DEFAULT_MIRROR
+    return ""
 
 
 def _os_release() -> dict[str, str]:

@@ -6,8 +6,10 @@ import json
 import shlex
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urljoin
 
 from packaging.version import Version
+from pypi_simple import PYPI_SIMPLE_ENDPOINT
 
 REPOSITORIES: Mapping[str, str] = {
     "tensorflow": "https://github.com/tensorflow/tensorflow",
@@ -29,7 +31,7 @@ def notes_url(package: str, release: str) -> str:
     """Return the address of a release's notes; the package index where the project's place is not known."""
     home = REPOSITORIES.get(package)
     if home is None or Version(release).is_devrelease:
-        return f"https://pypi.org/project/{package}/{release}/"
+        return urljoin(PYPI_SIMPLE_ENDPOINT, f"/project/{package}/{release}/")
     return f"{home}/releases/tag/{tag_of(package, release)}"
 
 
