@@ -15,7 +15,7 @@ FLAKY_MINORITY = 1 / 3
 FLAKY_ANSWERS = 6
 FLAKY_PRIOR = 0.02  # Before any answer: one release in fifty is flaky by itself.
 NOISE_FLOOR = 0.02  # Answers that differ prove some noise, however exact the probe is held to be.
-FLAKY_DOUBT = 0.05
+FLAKY_DOUBT = 0.005
 """A label is settled once "flaky" holds less than this; flaky is settled once everything else does."""
 
 
