@@ -140,7 +140,9 @@ def run(
         int | None, typer.Option(help="find every behaviour that lasts N mainline releases; 1 measures all")
     ] = None,
     branches: Annotated[Branches, typer.Option(help="patch releases: none, tips or all")] = "tips",
-    repeats: Annotated[int | None, typer.Option(help="runs on each side of a change")] = None,
+    repeats: Annotated[
+        int | None, typer.Option(help="answers that every release needs; default 1, and 2 beside a change")
+    ] = None,
     variant: Annotated[
         list[str] | None,
         typer.Option(help="beside the snippet: input-shape, eager, graph, seed, or a .py file"),

@@ -43,7 +43,12 @@ class BisectionRequest(BaseModel):
         None, ge=1, le=1000, description="every behaviour that lasts at least this many mainline releases is found"
     )
     branches: Literal["none", "tips", "all"] = "tips"
-    repeats: int | None = Field(None, ge=1, le=50, description="runs of each release beside a change; default 2")
+    repeats: int | None = Field(
+        None,
+        ge=1,
+        le=50,
+        description="answers that every release needs, for a behaviour that wavers; default 1, and 2 beside a change",
+    )
     variants: tuple[str, ...] = Field((), max_length=8, description="named variants that run beside the snippet")
     variant_snippets: dict[Annotated[str, Field(min_length=1, max_length=64)], str] = Field(
         default_factory=dict, max_length=4, description="variants of your own: name -> Python source"
