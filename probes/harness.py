@@ -216,15 +216,49 @@ def result_of_raised(context, exc_info):
 
 def set_execution(context, wanted):
     """Let TensorFlow compute eagerly or by graph, before anything else is done with it."""
-    tensorflow = context.framework
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is None:
+        raise Untestable("%s runs without TensorFlow, so there is no %s execution to choose" % (
+            context.framework_name or "this probe", wanted))
     one = getattr(getattr(tensorflow, "compat", None), "v1", tensorflow)
-    switch = getattr(one, {"eager": "enable_eager_execution", "graph": "disable_eager_execution"}[wanted], None)
-    if switch is None and (wanted == "eager" or hasattr(one, "enable_eager_execution")):
-        raise Untestable("%s %s has no %s execution" % (context.framework_name, context.version, wanted))
-    if wanted == "graph" and not hasattr(tensorflow.keras.backend, "set_learning_phase"):
+    if wanted == "graph":
+        use_graph(tensorflow, one)
+        return
+    switch = getattr(one, "enable_eager_execution", None) or getattr(tensorflow, "enable_eager_execution", None)
+    if switch is None:
+        raise Untestable("TensorFlow %s has no eager execution" % version_of(tensorflow))
+    switch()
+    if "optimizer_v2" not in str(getattr(tensorflow.keras.optimizers.SGD, "__module__", "")) and hasattr(one, "train"):
+        take_native_optimizers(context, tensorflow, one.train)
+
+
+def use_graph(tensorflow, one):
+    """Switch eager execution off where it is on."""
+    if not getattr(tensorflow, "executing_eagerly", bool)():
+        return
+    if not hasattr(tensorflow.keras.backend, "set_learning_phase"):
         raise Untestable("Keras 3 has no graph execution")
-    if switch is not None:
-        switch()
+    one.disable_eager_execution()
+
+
+def take_native_optimizers(context, tensorflow, train):
+    """Let compile take Keras' own optimizers: under eager execution TensorFlow up to 1.13 wants those of tf.train."""
+    keras = tensorflow.keras
+    native = {"SGD": "GradientDescentOptimizer", "Adam": "AdamOptimizer", "RMSprop": "RMSPropOptimizer",
+              "Adagrad": "AdagradOptimizer", "Adadelta": "AdadeltaOptimizer"}
+    original = keras.Model.compile
+
+    def compile(model, optimizer, *args, **kwargs):
+        own = optimizer
+        if isinstance(own, (str, TEXT)):
+            own = keras.optimizers.get(own)
+        name = native.get(type(own).__name__)
+        if name is not None and hasattr(own, "lr"):
+            optimizer = getattr(train, name)(float(keras.backend.get_value(own.lr)))
+            context.note("eager execution: tf.train.%s stands in for Keras' own optimizer" % name)
+        return original(model, optimizer, *args, **kwargs)
+
+    keras.Model.compile = compile
 
 
 def set_seed(context, seed):

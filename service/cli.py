@@ -16,17 +16,19 @@ from rich.console import Console
 from rich.table import Table
 
 from service import token_commands
+from service.answers import answer_text
 from service.bisection.policy import Branches, Policy
 from service.bootstrap import House, set_up_logging
 from service.cli_watches import watch_app
-from service.coordinator import Finished, Listener, Silent
+from service.conclusion import Finished
 from service.doctor import examine, setting_rows
 from service.errors import BadInput, NotFound, ReplayError, TfbisectError
 from service.execution.executors import serve_worker
 from service.execution.runner import Hardware
 from service.images_cli import app as images_app
 from service.intake import BisectionRequest
-from service.replay import SHAPE, read_table, run_world, said, usual_expectation
+from service.progress import Listener, Silent
+from service.replay import SHAPE, read_table, run_world, usual_expectation
 from service.settings import Role, Settings
 from service.storage.exchange import export_lines, import_lines
 from service.storage.schema import upgrade
@@ -277,7 +279,7 @@ def replay(
         print(json.dumps(result.to_json(), indent=2))
         return
     for step in result.rounds:
-        runs = ", ".join(f"{run.release} {run.purpose}: {said(answer)}" for run, answer in step.runs)
+        runs = ", ".join(f"{run.release} {run.purpose}: {answer_text(answer)}" for run, answer in step.runs)
         out.print(f"round {step.number}  {runs}", markup=False)
     out.print()
     for line in verdict_lines(result.to_json()["verdict"], right):

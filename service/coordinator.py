@@ -6,125 +6,36 @@ next one claims the bisection again and goes on from the observations that are t
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
-from service.bisection import words
-from service.bisection.comparison import differences
-from service.bisection.outcomes import Answer, Lost, Outcome, Refused, Untestable
-from service.bisection.planner import NextRuns, PlannedRun, current_verdict, plan
-from service.bisection.variants import compare, in_words
-from service.bisection.verdict import NothingTestable, Unchanged, Verdict, VerdictFacts, to_json
-from service.errors import NoAnswer, SnippetError, TfbisectError
-from service.intake import SUBJECT, BisectionRequest, Case, Intake, Track
+from service.answers import observation_event
+from service.bisection.planner import NextRuns, PlannedRun, plan
+from service.bisection.verdict import NothingTestable
+from service.conclusion import DONE, INTERRUPTED, TAKEN_OVER, Ending, Finished, conclude, problem
+from service.errors import TfbisectError
+from service.faults import snippet_fault
+from service.intake import SUBJECT, BisectionRequest, Case, Intake
 from service.measuring import Laboratory, Measurement, Question, measurement_of
-from service.storage.json_text import text_digest
+from service.progress import Listener, Progress, Silent
 from service.storage.store import Store
-from service.variants import VARIANTS, cure_in_words
 
 LEASE_SECONDS = 60.0
 RENEW_SECONDS = 10.0
 POLL_SECONDS = 0.5
 """How soon a cancellation is seen."""
-DONE: Literal["done"] = "done"
 STOP_SECONDS = 10.0
 """How long running containers get to stop."""
-Ending = Literal["done", "failed", "cancelled", "interrupted", "taken-over"]
-INTERRUPTED: Literal["interrupted"] = "interrupted"
-"""This process stops; the bisection goes back to the queue."""
-TAKEN_OVER: Literal["taken-over"] = "taken-over"
-"""Another coordinator holds the bisection, since this one was away for longer than its lease."""
 
 log = structlog.get_logger()
-
-
-class Listener(Protocol):
-    """Who watches a bisection in this process: a terminal, or nobody. The store's events serve everybody else."""
-
-    def started(self, case: Case) -> None:
-        """The request is ready and planning begins."""
-
-    def running(self, track: str, release: str) -> None:
-        """A question was handed on."""
-
-    def measured(self, measurement: Measurement, done: int, planned_at_least: int) -> None:
-        """An answer came in."""
-
-
-class Silent:
-    """A listener that does not listen."""
-
-    def started(self, case: Case) -> None:
-        """Do nothing."""
-
-    def running(self, track: str, release: str) -> None:
-        """Do nothing."""
-
-    def measured(self, measurement: Measurement, done: int, planned_at_least: int) -> None:
-        """Do nothing."""
-
-
-@dataclass
-class Progress:
-    """What one track knows so far."""
-
-    track: Track
-    answers: dict[str, list[Answer]] = field(default_factory=dict)
-    taken: list[Measurement] = field(default_factory=list)
-    """Every measurement, in the order in which it came."""
-    kept: dict[str, int] = field(default_factory=dict)
-    """How many answers of a release are stored observations."""
-    running: dict[str, int] = field(default_factory=dict)
-    executed: int = 0
-    reused: int = 0
-    lost: int = 0
-    runners: set[str] = field(default_factory=set)
-    before_filling: Verdict | None = None
-    """The verdict before inferred releases were measured too; None where nothing was filled in."""
-
-    def add(self, measurement: Measurement) -> None:
-        """Take an answer in."""
-        release = measurement.release
-        self.answers.setdefault(release, []).append(measurement.answer)
-        self.taken.append(measurement)
-        self.kept[release] = self.kept.get(release, 0) + (measurement.observation_id is not None)
-        self.lost += isinstance(measurement.answer, Lost)
-        self.reused += measurement.reused
-        self.executed += not measurement.reused
-        if measurement.report.runner:
-            self.runners.add(measurement.report.runner)
-
-    def next_repeat(self, release: str) -> int:
-        """Return which stored observation of a release answers the next question about it."""
-        return self.kept.get(release, 0) + self.running.get(release, 0)
-
-    def asked(self, release: str) -> int:
-        """Return how many answers of a release are here or on their way."""
-        return len(self.answers.get(release, ())) + self.running.get(release, 0)
-
-    @property
-    def done(self) -> int:
-        """Return how many answers came in."""
-        return sum(len(answers) for answers in self.answers.values())
-
-
-@dataclass(frozen=True)
-class Finished:
-    """How a bisection ended."""
-
-    status: Ending
-    verdict: Mapping[str, Any] | None
-    error: Mapping[str, Any] | None = None
 
 
 def owner_name() -> str:
@@ -286,7 +197,7 @@ class _Session:
     def _wanted(self, progress: Progress) -> list[PlannedRun]:
         """Return the runs that the planner asks for and that are not on their way."""
         step = plan(self._case.tree, progress.answers, self._case.policy)
-        if not isinstance(step, NextRuns):
+        if not isinstance(step, NextRuns) or (progress.track.name != SUBJECT and self._refused()):
             return []
         progress.before_filling = progress.before_filling or step.settled
         wanted: list[PlannedRun] = []
@@ -298,6 +209,12 @@ class _Session:
                 wanted.append(run)
             claimed[run.release] = claimed.get(run.release, 0) + 1
         return wanted
+
+    def _refused(self) -> bool:
+        """Say whether the snippet itself is at fault, so that its variants have nothing to be compared with."""
+        subject = self._tracks[SUBJECT]
+        step = plan(self._case.tree, subject.answers, self._case.policy)
+        return isinstance(step, NothingTestable) and snippet_fault(step, subject.reports) is not None
 
     def _ask(self, progress: Progress, run: PlannedRun) -> None:
         """Hand one question on."""
@@ -367,138 +284,3 @@ def link(store: Store, bisection_id: str, measurement: Measurement) -> None:
     """Note that a bisection rests on a stored observation."""
     if measurement.observation_id is not None:
         store.link(bisection_id, measurement.observation_id, measurement.track, reused=measurement.reused)
-
-
-def observation_event(measurement: Measurement) -> dict[str, Any]:
-    """Say an answer in JSON, as the event stream and the API carry it."""
-    report = measurement.report
-    return {
-        "release": measurement.release,
-        "variant": measurement.track,
-        **answer_json(measurement.answer),
-        "reused": measurement.reused,
-        "observation": measurement.observation_id,
-        "ending": report.ending,
-        "runner": report.runner,
-        "seconds": dict(report.seconds),
-    }
-
-
-def answer_json(answer: Answer) -> dict[str, Any]:
-    """Say what a run means in JSON: its kind, and the outcome or the reason."""
-    match answer:
-        case Outcome(label=label, detail=detail):
-            return {"answer": "outcome", "outcome": label, "reason": detail}
-        case Untestable(reason=reason):
-            return {"answer": "untestable", "outcome": None, "reason": reason}
-        case Refused(message=message):
-            return {"answer": "refused", "outcome": None, "reason": message}
-        case Lost(reason=reason):
-            return {"answer": "lost", "outcome": None, "reason": reason}
-
-
-def conclude(case: Case, bisection_id: str, tracks: Sequence[Progress], status: Ending) -> Finished:
-    """State the verdict of what is known."""
-    subject = next(progress for progress in tracks if progress.track.name == SUBJECT)
-    verdict = current_verdict(case.tree, subject.answers, case.policy)
-    fault = no_verdict(verdict, subject) if status == DONE else None
-    ending: Ending = "failed" if fault else status
-    said = _verdict_json(case, bisection_id, subject, verdict, ending)
-    others = [progress for progress in tracks if progress is not subject]
-    if others:
-        said["variants"] = [_variant_json(case, bisection_id, verdict, progress, ending) for progress in others]
-        said["runs"] = {name: sum(getattr(progress, name) for progress in tracks) for name in said["runs"]}
-    if subject.before_filling is not None:
-        before = _verdict_json(case, bisection_id, subject, subject.before_filling, ending)
-        said["filling_changed"] = list(differences(before, said))
-    return Finished(ending, said, problem(fault) if fault else None)
-
-
-def _variant_json(
-    case: Case, bisection_id: str, subject: Verdict, progress: Progress, status: Ending
-) -> dict[str, Any]:
-    """Say in JSON what a variant shows: its own verdict, and how it compares."""
-    name = progress.track.name
-    verdict = current_verdict(case.tree, progress.answers, case.policy)
-    comparison = compare(name, subject, verdict)
-    advice = cure_in_words(name) if name in VARIANTS else ""
-    return {
-        "name": name,
-        "effect": comparison.effect,
-        "wrong": list(comparison.wrong),
-        "words": in_words(comparison, verdict, advice),
-        "verdict": _verdict_json(case, bisection_id, progress, verdict, status),
-    }
-
-
-def no_verdict(verdict: Verdict, progress: Progress) -> TfbisectError | None:
-    """Say why what is known is no verdict, or None where it is one."""
-    match verdict:
-        case NothingTestable(gaps=gaps):
-            refused = [gap for gap in gaps if gap.kind == "refused"]
-            if refused:
-                return SnippetError(refused[0].reason, field="snippet")
-            return NoAnswer(words.one_line(verdict) + _reasons(verdict))
-        case Unchanged(outcome=outcome) if outcome.startswith(("raises:", "exits:")) and verdict.coverage.measured > 1:
-            return SnippetError(_fails_everywhere(outcome, progress), field="snippet")
-        case _:
-            return None
-
-
-def _reasons(verdict: NothingTestable) -> str:
-    """Name each reason once, with how many releases gave it."""
-    counted = Counter(gap.reason for gap in verdict.gaps)
-    return "".join(f" {number} of {len(verdict.gaps)}: {reason}" for reason, number in counted.most_common(3))
-
-
-def _fails_everywhere(outcome: str, progress: Progress) -> str:
-    """Say that the snippet is at fault, with what it failed by."""
-    detail = next(
-        (answer.detail for answers in progress.answers.values() for answer in answers if isinstance(answer, Outcome)),
-        "",
-    )
-    return (
-        f"the snippet fails in every release that was tried ({outcome}), so it says nothing about any of them; "
-        f"mend it and submit again. It said: {detail or 'nothing'}"
-    )
-
-
-def _verdict_json(
-    case: Case, bisection_id: str, progress: Progress, verdict: Verdict, status: Ending
-) -> dict[str, Any]:
-    """Say a verdict in the contract's JSON."""
-    facts = VerdictFacts(
-        id=bisection_id,
-        status=status,
-        package=case.request.package,
-        hardware=case.request.hardware,
-        runner="+".join(sorted(progress.runners)) or "none",
-        probe=case.probe.name,
-        probe_digest=case.probe.digest,
-        snippet_digest=text_digest(progress.track.snippet),
-        executed=progress.executed,
-        reused=progress.reused,
-        lost=progress.lost,
-        options=_options(case),
-        absent=case.absent,
-    )
-    return to_json(verdict, facts)
-
-
-def _options(case: Case) -> tuple[str, ...]:
-    """Return the command-line options that ask the same question again."""
-    shape = case.request.input_shape
-    given = [f"--set={name}={json.dumps(value)}" for name, value in sorted(case.request.parameters.items())]
-    return (*(("--input-shape", ",".join(map(str, shape))) if shape else ()), *given)
-
-
-def problem(error: TfbisectError) -> dict[str, Any]:
-    """Say an error in JSON, as the store keeps it."""
-    return {
-        "type": type(error).__name__,
-        "title": error.title,
-        "detail": error.message,
-        "field": error.field,
-        "line": error.line,
-        "exit_code": error.exit_code,
-    }

@@ -28,13 +28,15 @@ class TfbisectError(Exception):
     http_status = 500
     title = "Something went wrong"
 
-    def __init__(self, message: str, *, field: str | None = None, line: int | None = None) -> None:
+    def __init__(self, message: str, *, field: str | None = None, line: int | None = None, traceback: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.field = field
         """Path of the offending field in the request, such as `releases`; None where no field is to blame."""
         self.line = line
         """Line of the snippet, 1-based; None where no line is to blame."""
+        self.traceback = traceback
+        """The last lines of what the snippet raised; empty where it did not run."""
 
 
 class BadInput(TfbisectError):

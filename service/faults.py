@@ -5,33 +5,77 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from service.bisection.outcomes import RunReport, is_failure
+from service.bisection.verdict import NothingTestable, Unchanged, Verdict
+from service.errors import SnippetError
 
-def snippet_fault(results: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """Say what is wrong with a snippet that fails alike in every release that answered, or None.
+TRACEBACK_LINES = 12
 
-    One release proves nothing; two that raise the same at the same line of the snippet do, when none measured anything.
+
+def snippet_fault(verdict: Verdict, reports: Mapping[str, RunReport]) -> SnippetError | None:
+    """Say what is wrong with a snippet that breaks off alike in every release that was tried, or None.
+
+    A snippet that breaks off in some releases only shows how they behave, and one that breaks off in the only release
+    that was tried may do so for either reason.
 
     Args:
-        results: the harness's result by release, as in probes/README.md.
+        verdict: what is known of all releases.
+        reports: a run of each release that was tried.
     """
-    answered = [result for result in results.values() if result.get("kind") in ("measured", "raised")]
-    raised = [raised_in(result) for result in answered]
-    first = raised[0] if raised else None
-    if len(raised) < 2 or first is None or any(facts is None for facts in raised):
-        return None
-    if len({(facts.get("exception"), facts.get("line")) for facts in raised if facts}) > 1:
-        return None
-    where = f" at line {first['line']}" if first.get("line") else ""
-    return (
-        f"the snippet raises {first.get('exception')}{where} in all {len(raised)} releases that were tried; "
-        f"this is no behaviour of a release:\n{first.get('traceback', first.get('message', ''))}"
+    match verdict:
+        case NothingTestable(gaps=gaps) if any(gap.kind == "refused" for gap in gaps):
+            refused = [gap for gap in gaps if gap.kind == "refused"]
+            return _refused(refused[0].reason, len(refused), _raised_first(reports))
+        case Unchanged(outcome=outcome) if is_failure(outcome) and verdict.coverage.measured > 1:
+            return _fails_alike(outcome, verdict.coverage.measured, _raised_first(reports), reports)
+        case _:
+            return None
+
+
+def _refused(reason: str, releases: int, raised: Mapping[str, Any]) -> SnippetError:
+    """Say why no release can do anything with a snippet."""
+    if not raised:
+        return SnippetError(reason, field="snippet")
+    tried = "the one release" if releases == 1 else f"each of the {releases} releases"
+    message = f"{reason}{_place(raised)}, in {tried} that was tried; mend it and submit again."
+    return _error(message, raised)
+
+
+def _fails_alike(
+    outcome: str, releases: int, raised: Mapping[str, Any], reports: Mapping[str, RunReport]
+) -> SnippetError:
+    """Say that a snippet fails alike wherever it was tried."""
+    message = (
+        f"the snippet fails alike in all {releases} releases that were tried ({outcome}{_place(raised)}), so it says "
+        "nothing about any of them; mend it and submit again, or try other releases."
+    )
+    reasons = [report.reason for report in reports.values() if report.reason]
+    return _error(f"{message} {reasons[0]}." if reasons and not raised else message, raised)
+
+
+def _error(message: str, raised: Mapping[str, Any]) -> SnippetError:
+    """Return a fault with the place in the snippet and the end of the traceback."""
+    line = raised.get("line")
+    trail = str(raised.get("traceback", "")).strip("\n").splitlines()[-TRACEBACK_LINES:]
+    return SnippetError(
+        message, field="snippet", line=line if isinstance(line, int) else None, traceback="\n".join(trail)
     )
 
 
-def raised_in(result: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return what a result says was raised; the probe script keeps it among its measurements."""
-    if result.get("kind") == "raised":
+def _place(raised: Mapping[str, Any]) -> str:
+    """Name the line of the snippet."""
+    return f" at line {raised['line']}" if raised.get("line") else ""
+
+
+def _raised_first(reports: Mapping[str, RunReport]) -> Mapping[str, Any]:
+    """Return what the first run that raised says of it; empty where none did."""
+    return next((facts for report in reports.values() if (facts := raised_in(report.result or {}))), {})
+
+
+def raised_in(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a result says was raised, empty where nothing was; the probe script has it among its measurements."""
+    if result.get("exception"):
         return result
     measurements = result.get("measurements")
     found = measurements.get("raised") if isinstance(measurements, Mapping) else None
-    return found if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -234,10 +236,11 @@ def _check_value(name: str, value: Any, parameter: Parameter) -> None:
     """Refuse a value of another type, or outside of the choices."""
     fits = PARAMETER_CHECKS[parameter.type](value)
     if not fits:
-        raise BadInput(f"parameter {name} is {value!r} and must be a {parameter.type}.", field=f"parameters.{name}")
+        words = PARAMETER_WORDS[parameter.type]
+        raise BadInput(f"parameter {name} is {value!r} and must be {words}.", field=f"parameters.{name}")
     if parameter.choices and value not in parameter.choices:
         raise BadInput(
-            f"parameter {name} is {value!r} and must be one of {', '.join(parameter.choices)}.",
+            f"parameter {name} is {value!r} and must be one of {', '.join(filter(None, parameter.choices))}.",
             field=f"parameters.{name}",
         )
 
@@ -246,12 +249,37 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _is_whole(value: Any) -> bool:
+    return _is_number(value) and float(value).is_integer()
+
+
+def _is_pattern(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and len(value) <= PATTERN_CHARACTERS and bool(re.compile(value))
+    except (re.error, RecursionError, OverflowError):
+        return False
+
+
+PATTERN_CHARACTERS = 1000
+PARAMETER_WORDS: Mapping[str, str] = {
+    "shape": "a list of whole numbers, such as [28, 28]",
+    "integer": "a whole number",
+    "number": "a number that is not negative",
+    "text": "a text",
+    "flag": "true or false",
+    "values": 'an object of names and values, such as {"loss": 0.5}',
+    "pattern": f"a regular expression of at most {PATTERN_CHARACTERS} characters",
+}
 PARAMETER_CHECKS: Mapping[str, Callable[[Any], bool]] = {
-    "shape": lambda value: isinstance(value, list) and all(_is_number(part) and part == int(part) for part in value),
+    "shape": lambda value: (
+        isinstance(value, list) and all(_is_number(part) and float(part).is_integer() for part in value)
+    ),
     "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
-    "number": _is_number,
+    "number": lambda value: _is_number(value) and 0 <= value < math.inf,
     "text": lambda value: isinstance(value, str),
     "flag": lambda value: isinstance(value, bool),
+    "values": lambda value: isinstance(value, dict) and len(value) <= 100,
+    "pattern": _is_pattern,
 }
 
 

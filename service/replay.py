@@ -10,6 +10,7 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
+from service.answers import answer_text
 from service.bisection.comparison import differences
 from service.bisection.outcomes import Answer, Lost, Outcome, Untestable
 from service.bisection.planner import NextRuns, PlannedRun, Policy, plan
@@ -57,7 +58,7 @@ class Round:
         return {
             "round": self.number,
             "runs": [
-                {"release": run.release, "repeat": run.repeat, "purpose": run.purpose, "answer": said(answer)}
+                {"release": run.release, "repeat": run.repeat, "purpose": run.purpose, "answer": answer_text(answer)}
                 for run, answer in self.runs
             ],
         }
@@ -90,19 +91,6 @@ class ReplayResult:
         if self.before_filling is None:
             return ()
         return differences(to_json(self.before_filling), to_json(self.verdict))
-
-
-def said(answer: Answer) -> str:
-    """Return an answer as one short text."""
-    match answer:
-        case Outcome(label=label):
-            return label
-        case Untestable(reason=reason):
-            return f"untestable: {reason}"
-        case Lost(reason=reason):
-            return f"lost: {reason}"
-        case _:
-            return "refused"
 
 
 def replay(table: object, policy: Policy, seed: int = 0) -> ReplayResult:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from service.coordinator import Coordinator, Finished, Listener
+from service.conclusion import Finished
+from service.coordinator import Coordinator
 from service.intake import BisectionRequest, Case, Intake
+from service.progress import Listener
 from service.storage.records import Created
 from service.storage.store import Store
 from service.storage.watch_records import NewWatch

@@ -14,25 +14,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from service.bisection.outcomes import Answer, Lost, Outcome, Refused, Untestable
+from service.answers import answer_text
+from service.bisection.outcomes import Answer, Outcome
 from service.bisection.releases import MAINLINE
 from service.intake import Case
 from service.measuring import Measurement
 
 STYLES = {"introduced": "bold red", "fixed": "bold green", "changed": "bold yellow"}
-
-
-def answer_text(answer: Answer) -> str:
-    """Say an answer in a word or two."""
-    match answer:
-        case Outcome(label=label):
-            return label
-        case Untestable(reason=reason):
-            return f"untestable: {reason}"
-        case Refused(message=message):
-            return f"refused: {message}"
-        case Lost(reason=reason):
-            return f"lost, tried again: {reason}"
 
 
 def answer_style(answer: Answer | str, expected: frozenset[str]) -> str:

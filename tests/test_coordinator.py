@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from service.bisection.outcomes import RunReport
-from service.coordinator import Finished, Silent
+from service.conclusion import Finished
 from service.errors import NoRunner
 from service.execution.runner import RunRequest
 from service.intake import BisectionRequest
 from service.measuring import Measurement
+from service.progress import Silent
 from tests.web.world import TUTORIAL, MadeUpRuns, World, dropout_report
 
 
@@ -141,7 +142,7 @@ def test_a_lost_run_is_tried_again_and_never_becomes_an_outcome(tmp_path: Path):
         (
             {"ending": "answered", "result": {"kind": "raised", "exception": "NameError", "message": "x is unknown"}},
             2,
-            "fails in every release",
+            "fails alike in all 9 releases",
         ),
     ],
 )
@@ -153,6 +154,41 @@ def test_no_verdict_is_said_with_its_reason(tmp_path: Path, fields: dict[str, An
     assert finished.error is not None
     assert finished.error["exit_code"] == exit_code
     assert says in finished.error["detail"]
+
+
+OWN_MISTAKE = {
+    "kind": "refused",
+    "exception": "NameError",
+    "message": "NameError: name 'layer' is not defined",
+    "line": 4,
+    "traceback": "NameError: name 'layer' is not defined",
+}
+
+
+def test_a_mistake_of_the_snippets_own_stops_after_three_releases_and_shows_its_traceback(tmp_path: Path):
+    world = World(tmp_path, answering(ending="answered", result=OWN_MISTAKE))
+    finished = run(world, variants=("input-shape",))
+    assert world.runs.calls <= 5, "three releases, and what the second worker began meanwhile"
+    assert finished.verdict is not None
+    stored = world.store.bisection(finished.verdict["id"])
+    world.close()
+    assert finished.error is not None
+    assert (finished.error["line"], finished.error["exit_code"]) == (4, 2)
+    assert finished.error["traceback"] == OWN_MISTAKE["traceback"]
+    assert stored.error == finished.error
+
+
+def test_a_mistake_in_some_releases_only_is_how_they_behave(tmp_path: Path):
+    def report(request: RunRequest) -> RunReport | None:
+        broken = request.target.release.startswith("1.14")
+        return RunReport("answered", result=OWN_MISTAKE, runner="docker") if broken else None
+
+    world = World(tmp_path, MadeUpRuns(report=report))
+    finished = run(world)
+    world.close()
+    assert finished.status == "done"
+    assert finished.verdict is not None
+    assert finished.verdict["changes"][-1]["new"] == "raises:NameError"
 
 
 def test_the_same_question_asked_twice_at_once_is_run_once(tmp_path: Path):

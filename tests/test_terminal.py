@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from service.coordinator import Silent
 from service.intake import BisectionRequest
+from service.progress import Silent
 from service.terminal import time_left, verdict_lines
 from tests.web.world import TUTORIAL, World
 

@@ -5,16 +5,24 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from service.bisection.outcomes import Answer, Outcome, Refused, Untestable
+from service.bisection.likeness import close
+from service.bisection.outcomes import Answer, Outcome, Reported, Untestable, Value
 from service.catalog.normalising import normalised
 from service.catalog.snippets import syntax_tree
 
 CANNOT_ANSWER = 125
 TOLERANCE = 1e-5
 LABEL_CHARACTERS = 100
+DETAIL_CHARACTERS = 2000
+REPLACED = 20
+DEEPEST = 8
+NUMBERS = 200
+"""So many numbers of an output are compared within the tolerance; in a longer one all are compared as text."""
+# With a point or an exponent: a whole number counts something and is compared exactly.
+NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d*(?:[eE][-+]?\d+)?|[eE][-+]?\d+)(?!\w|\.\w)")
 
 
 def check(source: str) -> None:
@@ -30,29 +38,25 @@ def judge(measurements: Mapping[str, Any]) -> Answer:
     if measurements["exit_code"] == CANNOT_ANSWER:
         return Untestable("the script ended with 125: it cannot answer here")
     if parameters.get("pattern"):
-        return by_pattern(measurements, str(parameters["pattern"]))
+        return by_pattern(measurements)
     if raised := measurements.get("raised"):
         return by_exception(raised)
     if measurements["exit_code"] != 0:
-        return Outcome(f"exit:{measurements['exit_code']}")
+        return Outcome(f"exit:{measurements['exit_code']}", last_line(measurements.get("output")))
     if parameters.get("judge_by") == "output":
-        return by_output(measurements)
+        return by_output(measurements, tolerance_of(parameters))
     if measurements.get("reported") or parameters.get("expect"):
         return by_values(measurements.get("reported"), parameters)
     return Outcome("passes")
 
 
-def by_pattern(measurements: Mapping[str, Any], pattern: str) -> Answer:
-    """Search the output, the traceback included."""
-    raised = measurements.get("raised")
-    trail = str(raised.get("traceback", "")) if isinstance(raised, Mapping) else ""
-    try:
-        found = re.search(pattern, f"{measurements.get('output', '')}\n{trail}", re.MULTILINE)
-    except re.error as error:
-        return Refused(f"the pattern {pattern!r} is no regular expression: {error}")
-    if found:
-        return Outcome("matches", found.group()[:LABEL_CHARACTERS])
-    return by_exception(raised) if raised else Outcome("does-not-match")
+def by_pattern(measurements: Mapping[str, Any]) -> Answer:
+    """Say whether the pattern was found in the output or the traceback."""
+    if isinstance(found := measurements.get("found"), str):
+        return Outcome("matches", found)
+    if raised := measurements.get("raised"):
+        return by_exception(raised)
+    return Outcome("does-not-match", last_line(measurements.get("output")))
 
 
 def by_exception(raised: object) -> Answer:
@@ -64,50 +68,100 @@ def by_exception(raised: object) -> Answer:
     return Outcome(f"{label}: {shortened(message)}" if message else label, lines[-1])
 
 
-def by_output(measurements: Mapping[str, Any]) -> Answer:
-    """Let releases with the same normalised output share an outcome."""
+def by_output(measurements: Mapping[str, Any], tolerance: float) -> Answer:
+    """Let releases with the same normalised output share an outcome, its numbers compared within the tolerance."""
     seen = normalised(str(measurements.get("output", "")))
-    digest = hashlib.sha256(seen.text.encode("utf-8", "replace")).hexdigest()[:12]
-    replaced = ", ".join(f"{what!r} -> <{kind}>" for kind, what in seen.replaced[:20])
-    cut = " (cut: only its beginning was compared)" if measurements.get("cut") else ""
-    return Outcome(f"output:{digest}", f"{seen.text[:400]}{cut}" + (f"\nreplaced: {replaced}" if replaced else ""))
+    replaced = ", ".join(f"{what!r} -> <{kind}>" for kind, what in seen.replaced[:REPLACED])
+    more = len(seen.replaced) - REPLACED
+    said = [seen.text[:DETAIL_CHARACTERS]]
+    said += ["(cut: only its beginning was compared)"] if measurements.get("cut") else []
+    said += [f"replaced: {replaced}" + (f" and {more} more" if more > 0 else "")] if replaced else []
+    return Outcome(f"output:{digest(seen.text)[:12]}", "\n".join(said), Reported(parts(seen.text), tolerance))
+
+
+def parts(text: str) -> tuple[tuple[str, Value], ...]:
+    """Take a text apart into its numbers and, by digest, all that is around them."""
+    numbers = NUMBER.findall(text)
+    if len(numbers) > NUMBERS:
+        return (("text", digest(text)),)
+    around = ("text", digest(NUMBER.sub("\0", text)))
+    return (around, *((f"number {at}", float(number)) for at, number in enumerate(numbers, start=1)))
 
 
 def by_values(reported: object, parameters: Mapping[str, Any]) -> Answer:
-    """Compare reported values with those expected, or round them to the tolerance."""
-    pairs = (
-        [pair for pair in reported if isinstance(pair, list) and len(pair) == 2] if isinstance(reported, list) else []
-    )
-    tolerance = parameters.get("tolerance")
-    tolerance = float(tolerance) if isinstance(tolerance, int | float) and tolerance > 0 else TOLERANCE
-    expected = parameters.get("expect")
+    """Compare reported values with those expected, or else with those that other releases report."""
+    listed = reported if isinstance(reported, list) else []
+    pairs = [pair for pair in listed if isinstance(pair, list) and len(pair) == 2]
+    seen = {name: value for pair in pairs for name, value in items(str(pair[0]), pair[1])}
+    tolerance, expected = tolerance_of(parameters), parameters.get("expect")
     if isinstance(expected, Mapping) and expected:
-        seen = {str(name): value for name, value in pairs}
-        wrong = [name for name, value in expected.items() if not close(seen.get(name), value, tolerance)]
-        said = ", ".join(f"{name} is {seen.get(name)!r}, not {expected[name]!r}" for name in wrong)
-        return Outcome(f"differs:{','.join(sorted(wrong))}", said) if wrong else Outcome("as-expected")
-    text = ", ".join(f"{name}={rounded(value, tolerance)}" for name, value in pairs)
-    return Outcome(f"reports:{shortened(text)}", text)
+        wanted = {name: value for key, given in expected.items() for name, value in items(str(key), given)}
+        return by_expectation(seen, wanted, tolerance)
+    text = ", ".join(f"{name}={rounded(value, tolerance)}" for name, value in seen.items())
+    detail = ", ".join(f"{name}={value}" for name, value in seen.items())
+    label = f"reports:{shortened(text)}"
+    return Outcome(label, detail[:DETAIL_CHARACTERS], Reported(tuple(sorted(seen.items())), tolerance))
 
 
-def close(seen: object, expected: object, tolerance: float) -> bool:
-    """Say whether a value is the expected one, numbers within a relative tolerance."""
-    if isinstance(seen, int | float) and isinstance(expected, int | float):
-        return math.isclose(seen, expected, rel_tol=tolerance, abs_tol=tolerance)
-    return seen == expected
+def by_expectation(seen: Mapping[str, Value], expected: Mapping[str, Value], tolerance: float) -> Answer:
+    """Compare reported values with those expected."""
+    lacking = [name for name in expected if name not in seen]
+    wrong = [name for name in expected if name in seen and not close(seen[name], expected[name], tolerance)]
+    if not lacking and not wrong:
+        return Outcome("as-expected", ", ".join(f"{name}={seen[name]}" for name in expected)[:DETAIL_CHARACTERS])
+    said = [f"{name} was not reported" for name in lacking]
+    said += [f"{name} is {seen[name]}, not {expected[name]}" for name in wrong]
+    names = ",".join(sorted([*lacking, *wrong]))
+    return Outcome(f"differs:{shortened(names)}", ", ".join(said)[:DETAIL_CHARACTERS])
 
 
-def rounded(value: object, tolerance: float) -> str:
-    """Return a value as text, numbers to as many digits as the tolerance leaves."""
-    if isinstance(value, Mapping):
-        return f"{value.get('dtype')}{value.get('shape')}:{value.get('digest')}"
+def tolerance_of(parameters: Mapping[str, Any]) -> float:
+    """Return the relative tolerance that was asked for."""
+    given = parameters.get("tolerance")
+    known = isinstance(given, int | float) and not isinstance(given, bool) and given >= 0
+    return float(given) if known and given is not None else TOLERANCE
+
+
+def items(name: str, value: object, depth: int = 0) -> Iterator[tuple[str, Value]]:
+    """Yield a reported value, a list or mapping item by item; an array and what is no finite number as a text."""
+    match value:
+        case _ if depth > DEEPEST:
+            yield name, "nested too deeply"
+        case {"digest": text}:
+            yield name, f"{value.get('dtype')}{value.get('shape')}:{text}"
+        case Mapping():
+            for key, item in value.items():
+                yield from items(f"{name}.{key}", item, depth + 1)
+        case list():
+            for at, item in enumerate(value):
+                yield from items(f"{name}[{at}]", item, depth + 1)
+        case float() if not math.isfinite(value):
+            yield name, str(value)
+        case bool() | int() | float() | str() | None:
+            yield name, value
+        case _:
+            yield name, type(value).__name__
+
+
+def rounded(value: Value, tolerance: float) -> str:
+    """Return a value as text, numbers to as many digits as tell apart what the tolerance tells apart."""
     if isinstance(value, float):
-        return f"{value:.{max(1, round(-math.log10(tolerance)))}g}"
+        return f"{value:.{min(17, 1 + math.ceil(-math.log10(tolerance))) if 0 < tolerance < 1 else 17}g}"
     return str(value)
+
+
+def last_line(output: object) -> str:
+    """Return the last line that was printed."""
+    return next(reversed(str(output or "").strip().splitlines()), "")[:DETAIL_CHARACTERS]
+
+
+def digest(text: str) -> str:
+    """Return the sha256 of a text."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
 def shortened(text: str) -> str:
     """Return a text that fits a label; where it is cut, a digest keeps different texts apart."""
     if len(text) <= LABEL_CHARACTERS:
         return text
-    return f"{text[: LABEL_CHARACTERS - 11]}... {hashlib.sha256(text.encode()).hexdigest()[:6]}"
+    return f"{text[: LABEL_CHARACTERS - 11]}... {digest(text)[:6]}"

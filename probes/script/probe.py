@@ -2,16 +2,21 @@
 
 import hashlib
 import os
+import re
 import sys
 import tempfile
 
 KEPT_BYTES = 256 * 1024
+KEPT_ITEMS = 1000
+FOUND_CHARACTERS = 500
 
 
 def run(context):
     reported = []
     measurements = {"parameters": dict(context.parameters), "reported": reported, "exit_code": 0, "raised": None}
-    output = Output()
+    pattern = context.parameters.get("pattern")
+    # Errors and warnings are held back only where they are searched: of a crash they tell more when they come at once.
+    output, errors = Output(sys.stdout), Output(sys.stderr) if pattern else None
     try:
         context.execute(tfbisect_report=lambda name, value: reported.append([str(name), told(value)]))
     except SystemExit as error:
@@ -21,8 +26,27 @@ def run(context):
         if measurements["raised"]["kind"] == "refused":
             raise
     finally:
+        warned = errors.taken()[0] if errors else ""
         measurements["output"], measurements["cut"] = output.taken()
+    if pattern:
+        trail = (measurements["raised"] or {}).get("traceback", "")
+        measurements["found"] = found(context, pattern, "\n".join((measurements["output"], warned, trail)))
     return measurements
+
+
+def found(context, pattern, text):
+    """Return what a pattern matches in a text; None: nothing.
+
+    It is searched here, where time and memory are bounded: a pattern can take for ever.
+    """
+    try:
+        match = re.search(pattern, text, re.MULTILINE)
+    except re.error as error:
+        raise context.Untestable(
+            "the pattern is no regular expression in Python %d.%d: %s"
+            % (sys.version_info[0], sys.version_info[1], error)
+        )
+    return match.group()[:FOUND_CHARACTERS] if match else None
 
 
 def exit_code(code):
@@ -36,18 +60,20 @@ def exit_code(code):
 
 
 class Output(object):
-    """Collects what goes to standard output, from Python and from native code, until it is taken."""
+    """Collects what goes to a standard stream, from Python and from native code, until it is taken."""
 
-    def __init__(self):
-        sys.stdout.flush()
+    def __init__(self, stream):
+        stream.flush()
+        self._stream = stream
+        self._descriptor = 1 if stream is sys.stdout else 2
         self._file = tempfile.TemporaryFile()
-        self._former = os.dup(1)
-        os.dup2(self._file.fileno(), 1)
+        self._former = os.dup(self._descriptor)
+        os.dup2(self._file.fileno(), self._descriptor)
 
     def taken(self):
         """Return the first part of the output, and whether it was cut; the rest of the world sees it too."""
-        sys.stdout.flush()
-        os.dup2(self._former, 1)
+        self._stream.flush()
+        os.dup2(self._former, self._descriptor)
         self._file.seek(0)
         kept = self._file.read(KEPT_BYTES + 1)
         os.write(2, kept[:KEPT_BYTES])
@@ -55,7 +81,7 @@ class Output(object):
 
 
 def told(value):
-    """Return a reported value: numbers and texts as they are, arrays by shape, kind and digest."""
+    """Return a reported value: numbers and texts as they are, lists item by item, arrays by shape, kind and digest."""
     if hasattr(value, "numpy"):
         value = value.numpy()
     if hasattr(value, "tobytes") and getattr(value, "shape", ()) != ():
@@ -65,4 +91,8 @@ def told(value):
         value = value.item()
     if value is None or isinstance(value, (bool, int, float, type(""))):
         return value
+    if isinstance(value, (list, tuple)) and len(value) <= KEPT_ITEMS:
+        return [told(item) for item in value]
+    if isinstance(value, dict) and len(value) <= KEPT_ITEMS:
+        return {str(name): told(item) for name, item in value.items()}
     return str(value)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from math import ceil, log2
 
 from service.bisection.confidence import Sighting, likeliest_labels
+from service.bisection.likeness import read_together
 from service.bisection.lines import Line, default_resolution, line_of, starting_with
 from service.bisection.outcomes import Answer
 from service.bisection.policy import Policy
@@ -70,7 +71,8 @@ class Known:
 
 def look(tree: ReleaseTree, observations: Mapping[str, Sequence[Answer]], policy: Policy) -> Known:
     """Read the observations of a history's releases; others are ignored."""
-    tallies = {release: tally(observations[release]) for release in tree.all() if observations.get(release)}
+    answers = read_together({release: observations[release] for release in tree.all() if observations.get(release)})
+    tallies = {release: tally(given) for release, given in answers.items()}
     noise = pooled_noise(tallies.values(), policy.noise)
     readings = {release: read(counted, noise, policy) for release, counted in tallies.items()}
     if any(reading.contested for reading in readings.values()):

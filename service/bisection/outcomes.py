@@ -48,12 +48,27 @@ class RunReport:
     """Protections that this runner could not give, such as "no network namespace"."""
 
 
+Value = bool | int | float | str | None
+
+
+@dataclass(frozen=True)
+class Reported:
+    """Values that a release is compared with others by: those within the tolerance are one behaviour."""
+
+    values: tuple[tuple[str, Value], ...]
+    """By name; whatever is no number is compared exactly."""
+    tolerance: float
+    """Relative."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """A behaviour of a release, by its label."""
 
     label: str
     detail: str = ""
+    reported: Reported | None = None
+    """What the label stands for, where closeness decides and not the label; see likeness.py."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +84,8 @@ class Refused:
 
     message: str
     line: int | None = None
+    raised: str = ""
+    """The exception that says so; where another release answers it is a behaviour after all. Empty: none."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +98,11 @@ class Lost:
 Answer = Outcome | Untestable | Refused | Lost
 Judge = Callable[[Mapping[str, Any]], Answer]
 """A probe's own rule: measurements -> Answer. Pure, total, tolerant of missing keys (measurements are untrusted)."""
+
+
+def is_failure(label: str) -> bool:
+    """Say whether an outcome means that the snippet broke off: it raised, was killed, or left without an answer."""
+    return label.startswith(("raises:", "exits:"))
 
 
 def classify(report: RunReport, judge: Judge) -> Answer:
@@ -124,7 +146,8 @@ def _classify_result(result: Mapping[str, Any], judge: Judge) -> Answer:
             return Outcome(f"raises:{result.get('exception', 'Exception')}", str(result.get("message", "")))
         case "refused":
             line = result.get("line")
-            return Refused(str(result.get("message", "")), line if isinstance(line, int) else None)
+            raised = str(result.get("exception") or "")
+            return Refused(str(result.get("message", "")), line if isinstance(line, int) else None, raised)
         case "untestable":
             return Untestable(str(result.get("message", "no reason given")))
         case kind:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from service.bisection.outcomes import is_failure
 from service.bisection.releases import MAINLINE
 from service.bisection.verdict import Change, Changes, Coverage, Flaky, NothingTestable, Unchanged, Unfixed, Verdict
 
@@ -74,7 +75,7 @@ def _unchanged_line(verdict: Unchanged) -> str:
     text = (
         f"No change from {ends.first} to {ends.last}: {verdict.outcome} in all {coverage.measured} releases measured."
     )
-    if verdict.outcome.startswith(("raises:", "exits:")):
+    if is_failure(verdict.outcome):
         text += " The same failure everywhere points to the snippet rather than to a release."
     return text
 

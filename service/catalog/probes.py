@@ -15,7 +15,7 @@ from typing import Any, Literal
 from service.bisection.outcomes import Judge
 from service.errors import BadInput
 
-ParameterType = Literal["shape", "integer", "number", "text", "flag", "values"]
+ParameterType = Literal["shape", "integer", "number", "text", "flag", "values", "pattern"]
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from service.answers import answer_json
 from service.bisection.outcomes import Answer, Judge, RunReport, Untestable, classify
-from service.coordinator import answer_json
 from service.storage.records import FINISHED, Bisection, LinkedObservation
 
 API = "/api/v1"

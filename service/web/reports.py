@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.coordinator import answer_json
+from service.answers import answer_json
 from service.web.documents import meaning, measurements_of
 from service.web.links import compare_url, notes_url, reproduce_command
 from service.web.plots import numbers_in

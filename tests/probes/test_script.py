@@ -1,12 +1,14 @@
+"""The probe script, as it really runs, and what its answers mean."""
+
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
 
+from service.bisection.likeness import read_together
 from service.bisection.outcomes import Answer, Outcome, RunReport, Untestable, classify
 from service.catalog.normalising import normalised
-from service.faults import snippet_fault
 from tests.probes.interpreters import interpreters
 from tests.probes.protocol import PROBES, ask
 
@@ -32,7 +34,15 @@ def answer(source: str, python: str = NEWEST, **parameters: Any) -> Answer:
         ("print('loss 1')", {"pattern": r"loss 0"}, "does-not-match"),
         ("raise ValueError('lost')", {"pattern": "lost"}, "matches"),
         ("raise ValueError('lost')", {"pattern": "found"}, "raises:ValueError: lost"),
+        ("import sys; sys.stderr.write('loss is deprecated')", {"pattern": "deprecated$"}, "matches"),
+        ("raise SystemExit(3)", {"pattern": "x"}, "does-not-match"),
         ("tfbisect_report('loss', 0.1 + 0.2)", {}, "reports:loss=0.3"),
+        ("tfbisect_report('losses', [0.5, 0.25])", {}, "reports:losses[0]=0.5, losses[1]=0.25"),
+        ("tfbisect_report('losses', [0.5, 0.25])", {"expect": {"losses": [0.5, 0.2500001]}}, "as-expected"),
+        ("tfbisect_report('losses', [0.5, 0.3])", {"expect": {"losses": [0.5, 0.25]}}, "differs:losses[1]"),
+        ("tfbisect_report('loss', float('nan'))", {"expect": {"loss": "nan"}}, "as-expected"),
+        ("tfbisect_report('loss', 0.31)", {"expect": {"loss": 0.3}, "tolerance": 0.1}, "as-expected"),
+        ("tfbisect_report('steps', 10001)", {"expect": {"steps": 10000}, "tolerance": 0.1}, "differs:steps"),
         ("tfbisect_report('loss', 0.3000001)", {"expect": {"loss": 0.3}}, "as-expected"),
         ("tfbisect_report('loss', 0.4)", {"expect": {"loss": 0.3}}, "differs:loss"),
         ("pass", {"expect": {"loss": 0.3}}, "differs:loss"),
@@ -58,6 +68,63 @@ def test_outputs_that_differ_in_what_says_nothing_share_an_outcome() -> None:
     assert "'1.12.0' -> <version>" in one.detail
 
 
+def outcome(source: str, **parameters: Any) -> Outcome:
+    found = answer(source, **parameters)
+    assert isinstance(found, Outcome), found
+    return found
+
+
+def shared(*outcomes: Outcome) -> set[str]:
+    """Return the labels that outcomes of several releases get beside each other."""
+    read = read_together({f"1.{at}.0": [each] for at, each in enumerate(outcomes)})
+    return {answer.label for answers in read.values() for answer in answers if isinstance(answer, Outcome)}
+
+
+def test_reported_numbers_on_both_sides_of_a_rounding_edge_share_an_outcome() -> None:
+    one, other = (outcome(f"tfbisect_report('loss', {value})") for value in (0.12344949, 0.12344951))
+    assert one.label != other.label
+    assert len(shared(one, other)) == 1
+
+
+def test_reported_numbers_beyond_the_tolerance_are_two_outcomes() -> None:
+    one, other = (outcome(f"tfbisect_report('loss', {value})") for value in (0.12345, 0.12346))
+    assert len(shared(one, other)) == 2
+
+
+def test_printed_numbers_are_compared_within_the_tolerance_and_words_exactly() -> None:
+    one = outcome("print('loss 2.30258509, 3 steps')", judge_by="output")
+    close = outcome("print('loss 2.30258512, 3 steps')", judge_by="output")
+    steps = outcome("print('loss 2.30258509, 4 steps')", judge_by="output")
+    words = outcome("print('Loss 2.30258509, 3 steps')", judge_by="output")
+    assert len(shared(one, close)) == 1
+    assert len(shared(one, close, steps, words)) == 3
+
+
+def test_arrays_are_compared_by_shape_kind_and_digest() -> None:
+    source = (
+        "import array\nclass A:\n    shape, dtype = (2,), 'int32'\n    tobytes = lambda self: bytes(bytearray({}))\n"
+    )
+    one, same, other = (outcome(f"{source.format(data)}tfbisect_report('w', A())") for data in ([1, 2], [1, 2], [1, 3]))
+    assert one.label == same.label != other.label
+    assert "int32[2]:" in one.label
+
+
+def test_a_pattern_is_searched_in_the_run_and_never_in_the_service() -> None:
+    # Searched here, this pattern would take longer than anybody waits.
+    measurements = {"parameters": {"pattern": "(a+)+$"}, "exit_code": 0, "output": "a" * 60 + "b", "found": None}
+    found = SCRIPT.judge(measurements)
+    assert isinstance(found, Outcome)
+    assert found.label == "does-not-match"
+
+
+def test_a_report_that_nests_without_end_is_still_judged() -> None:
+    nested: Any = 1
+    for _ in range(900):
+        nested = [nested]
+    found = SCRIPT.judge({"parameters": {}, "exit_code": 0, "reported": [["deep", nested]]})
+    assert isinstance(found, Outcome)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -72,12 +139,3 @@ def test_outputs_that_differ_in_what_says_nothing_share_an_outcome() -> None:
 )
 def test_normalising_leaves_what_counts(text: str, expected: str) -> None:
     assert normalised(text).text == expected
-
-
-def test_a_snippet_that_fails_alike_everywhere_is_at_fault() -> None:
-    raised = {"kind": "raised", "exception": "KeyError", "line": 3, "traceback": "KeyError: 'a'"}
-    assert "KeyError at line 3 in all 2 releases" in str(snippet_fault({"1": raised, "2": raised}))
-    assert snippet_fault({"1": raised}) is None
-    assert snippet_fault({"1": raised, "2": {**raised, "line": 4}}) is None
-    assert snippet_fault({"1": raised, "2": {"kind": "measured", "measurements": {}}}) is None
-    assert snippet_fault({}) is None

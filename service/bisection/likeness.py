@@ -1,0 +1,91 @@
+"""Answers of several releases read beside each other: what one of them alone cannot say.
+
+Numbers that are close are one behaviour wherever a grid would cut between them, and an error that looks like the
+snippet's own mistake is a behaviour as soon as another release answers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+
+from service.bisection.outcomes import Answer, Outcome, Refused, Reported, Value
+
+ZERO = 1e-8
+"""Numbers below it are nothing but rounding in single precision: they count as equal."""
+
+Observations = Mapping[str, Sequence[Answer]]
+
+
+def read_together(observations: Observations) -> Observations:
+    """Return the answers of all releases as they read beside each other; the order in which they came plays no part."""
+    outcomes = [answer for answers in observations.values() for answer in answers if isinstance(answer, Outcome)]
+    labels = shared_labels([outcome for outcome in outcomes if outcome.reported is not None])
+    if not labels and not (outcomes and _refusals(observations)):
+        return observations
+    return {
+        release: [_beside_others(answer, labels, answered=bool(outcomes)) for answer in answers]
+        for release, answers in observations.items()
+    }
+
+
+def _refusals(observations: Observations) -> bool:
+    """Say whether an answer is an error that may yet be a behaviour."""
+    return any(isinstance(one, Refused) and one.raised for answers in observations.values() for one in answers)
+
+
+def _beside_others(answer: Answer, labels: Mapping[Reported, str], *, answered: bool) -> Answer:
+    """Read one answer, knowing all."""
+    match answer:
+        case Outcome(reported=Reported() as reported):
+            return replace(answer, label=labels[reported])
+        case Refused(raised=str(name)) if name and answered:
+            # No mistake of the snippet's own: the same code does without this error in another release.
+            return Outcome(f"raises:{name}", answer.message)
+        case _:
+            return answer
+
+
+def shared_labels(outcomes: Sequence[Outcome]) -> dict[Reported, str]:
+    """Return one label for all values that are alike, through others too: the commonest, the first in the alphabet."""
+    named: dict[Reported, Counter[str]] = {}
+    for outcome in outcomes:
+        if outcome.reported is not None:
+            named.setdefault(outcome.reported, Counter())[outcome.label] += 1
+    labels = {}
+    for group in groups(list(named)):
+        counted = sum((named[reported] for reported in group), Counter[str]())
+        best = min(counted, key=lambda label: (-counted[label], label))
+        labels.update(dict.fromkeys(group, best))
+    return labels
+
+
+def groups(values: Sequence[Reported]) -> list[list[Reported]]:
+    """Sort values into groups; two that are alike are in one group, and so is whatever is alike to either."""
+    group_of = {value: [value] for value in values}
+    for one, other in combinations(values, 2):
+        mine, others = group_of[one], group_of[other]
+        if mine is not others and alike(one, other):
+            mine += others
+            group_of.update(dict.fromkeys(others, mine))
+    return list({id(group): group for group in group_of.values()}.values())
+
+
+def alike(one: Reported, other: Reported) -> bool:
+    """Say whether two sets of values are the same behaviour."""
+    tolerance = max(one.tolerance, other.tolerance)
+    return len(one.values) == len(other.values) and all(
+        name == named and close(value, valued, tolerance)
+        for (name, value), (named, valued) in zip(one.values, other.values, strict=True)
+    )
+
+
+def close(one: Value, other: Value, tolerance: float) -> bool:
+    """Say whether two values are the same: numbers within a relative tolerance, anything else exactly."""
+    exact = (bool, str, type(None))
+    if isinstance(one, exact) or isinstance(other, exact) or (isinstance(one, int) and isinstance(other, int)):
+        return type(one) is type(other) and one == other
+    return one == other or math.isclose(one, other, rel_tol=tolerance, abs_tol=ZERO)

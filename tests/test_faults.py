@@ -1,0 +1,83 @@
+"""A snippet's own fault, told from the behaviour of releases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from service.bisection.outcomes import RunReport, classify
+from service.bisection.planner import Policy, current_verdict
+from service.bisection.releases import tree_of
+from service.catalog.probes import load_probes
+from service.errors import SnippetError
+from service.faults import snippet_fault
+from service.resources import resource_dir
+
+SCRIPT = load_probes(resource_dir("probes"))["script"]
+Result = Mapping[str, Any]
+TRAIL = "  File \"snippet.py\", line 3, in <module>\n    a['b']\nKeyError: 'b'"
+RAISED: Result = {"kind": "raised", "exception": "KeyError", "message": "'b'", "line": 3, "traceback": TRAIL}
+REFUSED: Result = {**RAISED, "kind": "refused", "exception": "NameError", "message": "NameError: a is not defined"}
+PASSES: Result = {"kind": "measured", "measurements": {"exit_code": 0, "parameters": {}}}
+
+
+def fault(*results: Result) -> SnippetError | None:
+    """Say what is at fault where the releases of a history gave these results."""
+    reports = {f"1.{at}.0": RunReport("answered", result=result) for at, result in enumerate(results)}
+    answers = {release: [classify(report, SCRIPT.judge)] for release, report in reports.items()}
+    policy = Policy(expected=SCRIPT.expected)
+    return snippet_fault(current_verdict(tree_of(tuple(reports)), answers, policy), reports)
+
+
+def test_a_snippet_that_fails_alike_in_every_release_is_at_fault() -> None:
+    found = fault(RAISED, RAISED, RAISED)
+    assert found is not None
+    assert "in all 3 releases that were tried (raises:KeyError at line 3)" in found.message
+    assert (found.line, found.field, found.exit_code) == (3, "snippet", 2)
+    assert found.traceback.splitlines()[-1] == "KeyError: 'b'"
+
+
+def test_what_the_probe_script_keeps_of_an_error_is_found_too() -> None:
+    result = {"kind": "measured", "measurements": {"exit_code": 0, "parameters": {}, "raised": RAISED}}
+    found = fault(result, result)
+    assert found is not None
+    assert found.line == 3
+
+
+def test_one_release_that_fails_proves_nothing() -> None:
+    assert fault(RAISED) is None
+
+
+def test_a_release_that_does_not_fail_makes_it_a_behaviour() -> None:
+    assert fault(RAISED, PASSES, RAISED) is None
+    assert fault(REFUSED, PASSES, REFUSED) is None
+
+
+def test_errors_that_differ_between_releases_are_behaviours() -> None:
+    assert fault(RAISED, {**RAISED, "exception": "TypeError"}) is None
+
+
+def test_a_mistake_of_the_snippets_own_is_named_with_its_line_and_traceback() -> None:
+    found = fault(REFUSED, REFUSED, REFUSED)
+    assert found is not None
+    assert found.message.startswith("NameError: a is not defined at line 3, in each of the 3 releases")
+    assert found.traceback == TRAIL
+
+
+def test_what_a_probe_refuses_is_said_as_it_is() -> None:
+    found = fault({"kind": "refused", "message": "no model found; end with one in `model`"})
+    assert found is not None
+    assert found.message == "no model found; end with one in `model`"
+    assert found.traceback == ""
+
+
+def test_a_script_that_leaves_with_an_exit_code_everywhere_has_answered() -> None:
+    assert fault(*[{"kind": "measured", "measurements": {"exit_code": 1, "parameters": {}}}] * 3) is None
+
+
+def test_a_snippet_that_never_gets_to_an_answer_is_at_fault_with_the_reason() -> None:
+    reports = {f"1.{at}.0": RunReport("exited", "the process ended with exit code 3", exit_code=3) for at in range(2)}
+    answers = {release: [classify(report, SCRIPT.judge)] for release, report in reports.items()}
+    found = snippet_fault(current_verdict(tree_of(tuple(reports)), answers, Policy()), reports)
+    assert found is not None
+    assert "exit code 3" in found.message
