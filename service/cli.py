@@ -5,34 +5,29 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
-from rich.console import Console
 from rich.table import Table
 
-from service import token_commands
+from service import cli_run, token_commands
 from service.answers import answer_text
 from service.bisection.policy import Branches, Policy
-from service.bootstrap import House, set_up_logging
+from service.bootstrap import set_up_logging
+from service.cli_requests import read_snippet
 from service.cli_watches import watch_app
-from service.conclusion import Finished
+from service.console import INTERRUPTED, NO_VERDICT, complain, err, house, out
 from service.doctor import examine, setting_rows
-from service.errors import BadInput, NotFound, ReplayError, TfbisectError
+from service.errors import ReplayError, TfbisectError
 from service.execution.executors import serve_worker
 from service.execution.runner import Hardware
 from service.images_cli import app as images_app
-from service.intake import BisectionRequest
-from service.progress import Listener, Silent
 from service.replay import SHAPE, read_table, run_world, usual_expectation
 from service.settings import Role, Settings
 from service.storage.exchange import export_lines, import_lines
 from service.storage.schema import upgrade
-from service.terminal import LiveProgress, PlainProgress, verdict_lines
+from service.terminal import verdict_lines
 
 app = typer.Typer(
     name="tfbisect",
@@ -47,210 +42,9 @@ app.add_typer(watch_app, name="watch")
 app.add_typer(images_app, name="images")
 app.add_typer(token_commands.app, name="tokens")
 
-out = Console(soft_wrap=True, highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
-
-INTERRUPTED = 130
-NO_VERDICT = 3
-
-
-@contextmanager
-def house(**overrides: Any) -> Iterator[House]:
-    """Open the house with settings overridden, and close it whatever happens."""
-    settings = Settings(**{name: value for name, value in overrides.items() if value is not None})
-    opened = House(settings)
-    try:
-        yield opened
-    finally:
-        opened.close()
-
-
-def read_snippet(path: str) -> str:
-    """Return the source in a file, or standard input for "-".
-
-    Raises:
-        BadInput: the file is not there, is a folder, or is no UTF-8 text.
-    """
-    try:
-        raw = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path} is no UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8.") from None
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}; name a Python file, or - for standard input.") from None
-
-
-def parse_shape(text: str | None) -> tuple[int, ...] | None:
-    """Return the numbers of "28,28".
-
-    Raises:
-        BadInput: something in it is no whole number.
-    """
-    if text is None:
-        return None
-    try:
-        return tuple(int(part) for part in text.split(",") if part.strip())
-    except ValueError:
-        raise BadInput(f"--input-shape {text!r} is no list of whole numbers; write it as 28,28.") from None
-
-
-def parse_parameters(pairs: list[str]) -> dict[str, Any]:
-    """Return probe parameters from NAME=VALUE; a value is JSON where it can be read as such, else text.
-
-    Raises:
-        BadInput: a pair without an equals sign.
-    """
-    parameters: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise BadInput(f"--set {pair!r} has no value; write it as NAME=VALUE.")
-        try:
-            parameters[name] = json.loads(value)
-        except ValueError:
-            parameters[name] = value
-    return parameters
-
-
-def build_request(**fields: Any) -> BisectionRequest:
-    """Return a request.
-
-    Raises:
-        BadInput: a field is out of its bounds; the message names it.
-    """
-    try:
-        return BisectionRequest(**{name: value for name, value in fields.items() if value is not None})
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"{where}: {first['msg']} (got {first['input']!r}).", field=where) from None
-
-
-@app.command()
-def run(
-    file: Annotated[
-        str, typer.Argument(help="Python source: a model or a whole training script; - reads standard input")
-    ],
-    package: Annotated[str, typer.Option(help="package whose releases are compared")] = "tensorflow",
-    releases: Annotated[
-        str, typer.Option(help="1.9..1.14 (both ends; 1.14 means every 1.14.z), 1.9.., ..2.3, or 1.10.1,1.11.0")
-    ] = "",
-    hardware: Annotated[Hardware, typer.Option(help="cpu or cuda")] = "cpu",
-    probe: Annotated[str, typer.Option(help="what is asked of each release; see the probes in the README")] = "dropout",
-    input_shape: Annotated[str | None, typer.Option(help="shape of one input, such as 28,28")] = None,
-    resolution: Annotated[
-        int | None, typer.Option(help="find every behaviour that lasts N mainline releases; 1 measures all")
-    ] = None,
-    branches: Annotated[Branches, typer.Option(help="patch releases: none, tips or all")] = "tips",
-    repeats: Annotated[
-        int | None, typer.Option(help="answers that every release needs; default 1, and 2 beside a change")
-    ] = None,
-    variant: Annotated[
-        list[str] | None,
-        typer.Option(help="beside the snippet: input-shape, eager, graph, seed, or a .py file"),
-    ] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="a probe parameter, NAME=VALUE; repeatable")] = None,
-    runner: Annotated[str | None, typer.Option(help="auto, docker or local")] = None,
-    parallel: Annotated[int | None, typer.Option(help="runs at once; default: one per core")] = None,
-    timeout: Annotated[float | None, typer.Option(help="wall clock of one run, in seconds")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="ignore stored observations")] = False,
-    complete: Annotated[bool, typer.Option("--complete", help="measure also what could be inferred")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print the verdict as JSON")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="no progress")] = False,
-) -> None:
-    """Bisect a snippet over releases and print the timeline and the verdict.
-
-    Example: `tfbisect run examples/dropout_tutorial.py --releases 1.9..1.14`
-
-    Exit codes: 0 a verdict was reached, 2 bad input, 3 no verdict, 130 interrupted.
-    """
-    set_up_logging(quiet=quiet)
-    request = build_request(
-        snippet=read_snippet(file),
-        package=package,
-        releases=releases,
-        hardware=hardware,
-        probe=probe,
-        input_shape=parse_shape(input_shape),
-        resolution=resolution,
-        branches=branches,
-        repeats=repeats,
-        variants=tuple(name for name in variant or () if not name.endswith(".py")),
-        variant_snippets={Path(name).stem: read_snippet(name) for name in variant or () if name.endswith(".py")},
-        parameters=parse_parameters(set_ or []),
-        timeout_seconds=timeout,
-        fresh=fresh,
-        complete=complete,
-    )
-    with house(runner=runner, parallel=parallel) as opened:
-        expected = opened.intake.probe(request.probe).expected
-        with progress(quiet=quiet) as listener:
-            finished = opened.submission.run(request, listener, ready=lambda: say_runner(opened, quiet=quiet))
-        report(finished, expected, as_json=as_json)
-
-
-def say_runner(opened: House, *, quiet: bool) -> None:
-    """Choose the runner before anything is started, and say which one it is and why."""
-    choice = opened.runner_choice
-    missing = choice.runner.missing_protections()
-    if not quiet:
-        err.print(f"runner: {choice.runner.name}, {choice.why}", markup=False, soft_wrap=True)
-        if missing:
-            err.print(f"protections missing here: {', '.join(missing)}", markup=False, soft_wrap=True)
-
-
-@contextmanager
-def progress(*, quiet: bool) -> Iterator[Listener]:
-    """Show progress on standard error: live on a terminal, plain lines elsewhere."""
-    if quiet:
-        yield Silent()
-    elif err.is_terminal:
-        with LiveProgress(err) as live:
-            yield live
-    else:
-        with PlainProgress(sys.stderr) as plain:
-            yield plain
-
-
-def report(finished: Finished, expected: frozenset[str], *, as_json: bool) -> None:
-    """Print how a bisection ended, and exit by the contract."""
-    if as_json and finished.verdict is not None:
-        print(json.dumps(finished.verdict, indent=2))
-    elif finished.verdict is not None:
-        for line in verdict_lines(finished.verdict, expected):
-            out.print(line)
-    if finished.error is not None:
-        fail(str(finished.error["title"]), str(finished.error["detail"]), int(finished.error["exit_code"]))
-    if finished.status == "interrupted":
-        raise typer.Exit(INTERRUPTED)
-
-
-def fail(title: str, detail: str, code: int) -> NoReturn:
-    """Say what went wrong on standard error and exit."""
-    err.print(f"[bold red]{title}:[/] ", end="")
-    err.print(detail, markup=False)
-    raise typer.Exit(code)
-
-
-@app.command()
-def show(
-    bisection_id: Annotated[str, typer.Argument(metavar="ID", help="as `run` and the API give it")],
-    as_json: Annotated[bool, typer.Option("--json", help="the verdict as JSON")] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="a report to paste into an issue")] = False,
-) -> None:
-    """Print a stored bisection."""
-    with house() as opened:
-        row = opened.store.bisection(bisection_id)
-        if row.verdict is None:
-            raise NotFound(f"bisection {bisection_id} has no verdict yet: it is {row.status}.")
-        if as_json:
-            print(json.dumps(row.verdict, indent=2))
-        elif markdown:
-            print(opened.markdown(bisection_id))
-        else:
-            expected = opened.intake.probe(row.request["probe"]).expected
-            for line in verdict_lines(row.verdict, expected):
-                out.print(line)
+app.command("run", epilog=cli_run.RUN_EXAMPLES)(cli_run.run)
+app.command("show")(cli_run.show)
+app.command("probes")(cli_run.probes)
 
 
 @app.command()
@@ -435,8 +229,7 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except TfbisectError as error:
-        err.print(f"[bold red]{error.title}:[/] ", end="")
-        err.print(error.message, markup=False)
+        complain(error.title, error.message, error.traceback)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         err.print("Interrupted; what was measured is kept, and the same command goes on from there.")

@@ -1,0 +1,46 @@
+"""What the commands share: the two streams, the house they open, and how they say that something went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from service.bootstrap import House
+from service.settings import Settings
+
+out = Console(soft_wrap=True, highlight=False)
+"""Standard output: the result and nothing else."""
+err = Console(stderr=True, soft_wrap=True, highlight=False)
+"""Standard error: progress and problems."""
+
+INTERRUPTED = 130
+NO_VERDICT = 3
+
+
+@contextmanager
+def house(**overrides: Any) -> Iterator[House]:
+    """Open the house with settings overridden, and close it whatever happens."""
+    settings = Settings(**{name: value for name, value in overrides.items() if value is not None})
+    opened = House(settings)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def complain(title: str, detail: str, traceback: str = "") -> None:
+    """Say what went wrong on standard error, and show the end of a traceback where there is one."""
+    err.print(f"[bold red]{title}:[/] ", end="")
+    err.print(detail, markup=False)
+    for line in traceback.splitlines():
+        err.print(f"    {line}", markup=False)
+
+
+def fail(title: str, detail: str, code: int, traceback: str = "") -> NoReturn:
+    """Say what went wrong on standard error and exit."""
+    complain(title, detail, traceback)
+    raise typer.Exit(code)

@@ -1,0 +1,60 @@
+"""What the command line teaches."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from service.cli import app
+from service.intake import BisectionRequest
+from service.variants import VARIANTS
+
+WIDE = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
+OPTIONS = [
+    *("package", "releases", "prereleases", "hardware", "probe", "input-shape", "resolution", "branches", "repeats"),
+    *("variant", "pattern", "expect", "tolerance", "judge-by", "set", "runner", "parallel", "timeout", "fresh"),
+    *("complete", "json", "quiet"),
+]
+
+
+def said(*words: str) -> str:
+    ended = CliRunner().invoke(app, words, env=WIDE)
+    assert ended.exit_code == 0, ended.output
+    return ended.output
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_of_run_says_what_it_does(option: str):
+    assert re.search(rf"--{option}\s+<[^>]+>\s+\S+", said("run", "--help"))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_is_explained_where_it_is_asked_for(name: str):
+    assert f"{name}: " in said("run", "--help")
+
+
+def test_help_ends_with_examples_that_can_be_typed():
+    examples = said("run", "--help").split("Examples")[1]
+    assert "tfbisect run examples/dropout_tutorial.py --releases 1.9..1.14" in examples
+
+
+def test_all_that_a_request_can_say_can_be_typed():
+    typed = {name.replace("-", "_") for name in OPTIONS} | {"snippet", "variants", "variant_snippets", "parameters"}
+    # A watch has a command of its own.
+    assert BisectionRequest.model_fields.keys() - typed == {"timeout_seconds", "watch"}
+
+
+def test_probes_lists_what_can_be_asked_and_says_everything_about_one():
+    assert "training-accuracy" in said("probes")
+    one = said("probes", "script")
+    assert "exit code 0" in one
+    assert "--set tolerance=" in one
+    assert "1e-05" in one
+
+
+def test_probes_are_listed_for_programs_too():
+    rows = json.loads(said("probes", "--json"))
+    assert {"name", "question", "outcomes", "expected", "parameters"} <= rows[0].keys()
