@@ -35,7 +35,7 @@ from service.execution.images import Images, images_for
 from service.execution.known_images import KnownImages
 from service.execution.limits import limits_of
 from service.execution.local_runner import LocalRunner
-from service.execution.runner import Hardware, Runner, RunRequest
+from service.execution.runner import Hardware, Runner, RunRequest, Target
 from service.intake import Intake
 from service.measuring import Laboratory
 from service.nightly import Budget, Links, Nightly
@@ -154,6 +154,11 @@ class House:
         runs = RemoteRuns(self.cluster) if self.settings.scheduler else self.runner.run
         return runs(request, cancelled)
 
+    def warm(self, target: Target, framework: str) -> None:
+        """Have a release ready for one more run, where runs are made here: elsewhere the scheduler chooses."""
+        if "runner" in self.__dict__ and not self.settings.scheduler:
+            self.runner.warm(target, framework)
+
     @cached_property
     def executor(self) -> Executor:
         """Return the pool that the coordinator waits with."""
@@ -162,7 +167,7 @@ class House:
     @cached_property
     def laboratory(self) -> Laboratory:
         """Return what answers questions."""
-        return Laboratory(self.store, self.environments, self.execute, self.settings.timeout_seconds)
+        return Laboratory(self.store, self.environments, self.execute, self.settings.timeout_seconds, self.warm)
 
     @cached_property
     def coordinator(self) -> Coordinator:

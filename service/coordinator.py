@@ -22,6 +22,7 @@ from service.bisection.planner import NextRuns, PlannedRun, plan
 from service.bisection.verdict import NothingTestable
 from service.conclusion import DONE, INTERRUPTED, TAKEN_OVER, Ending, Finished, conclude, problem
 from service.errors import TfbisectError
+from service.execution.runner import Target
 from service.faults import snippet_fault
 from service.intake import SUBJECT, BisectionRequest, Case, Intake
 from service.measuring import Laboratory, Measurement, Question, measurement_of
@@ -161,6 +162,8 @@ class _Session:
         self._cancelled = threading.Event()
         self._tracks = {track.name: Progress(track) for track in case.tracks}
         self._running: dict[Future[Measurement], Question] = {}
+        self._warming: list[Future[None]] = []
+        self._warmed: set[Target] = set()
         self._renewed = 0.0
 
     def run(self) -> Finished:
@@ -228,11 +231,22 @@ class _Session:
     def _collect(self) -> None:
         """Wait for an answer, a moment at most, and take in what came."""
         finished, _ = wait(self._running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+        if not finished:
+            self._warm_on_idle_workers()
         for future in finished:
             question = self._running.pop(future)
             progress = self._tracks[question.track.name]
             progress.running[question.release] -= 1
             self._take(progress, future.result())
+
+    def _warm_on_idle_workers(self) -> None:
+        """Have what runs for the first time ready once more: where it turns out to border a change it is run again."""
+        self._warming = [future for future in self._warming if not future.done()]
+        idle = self._parts.workers - len(self._running) - len(self._warming)
+        first = [question for question in self._running.values() if not question.repeat]
+        for question in [each for each in first if each.target not in self._warmed][: max(0, idle)]:
+            self._warmed.add(question.target)
+            self._warming.append(self._parts.executor.submit(self._parts.laboratory.warm, question))
 
     def _take(self, progress: Progress, measurement: Measurement) -> None:
         """Append one answer and tell everybody."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from service.bisection.outcomes import Answer, Judge, Lost, RunReport, classify
 from service.catalog.environments import Environment, Environments
-from service.errors import ReleaseUntestable, Unavailable
+from service.errors import ReleaseUntestable, TfbisectError, Unavailable
 from service.execution.runner import RunRequest, Target
 from service.intake import Case, Track
 from service.storage.json_text import text_digest
@@ -20,6 +20,9 @@ from service.storage.ulid import new_ulid
 
 Execute = Callable[[RunRequest, threading.Event], RunReport]
 """Whatever runs a probe: a runner here, or an engine that hands the request to a runner elsewhere."""
+
+Warm = Callable[[Target, str], None]
+"""Whatever can have a release ready, its framework imported, for one more run."""
 
 UNKEPT = frozenset({"timed-out", "unprepared"})
 """Endings that hold for this bisection only: a limit or an index may be another one tomorrow."""
@@ -69,10 +72,13 @@ class Measurement:
 class Laboratory:
     """Answers questions; safe to call from several threads at once."""
 
-    def __init__(self, store: Store, environments: Environments, execute: Execute, timeout_seconds: float) -> None:
+    def __init__(
+        self, store: Store, environments: Environments, execute: Execute, timeout_seconds: float, warm: Warm
+    ) -> None:
         self._store = store
         self._environments = environments
         self._execute = execute
+        self._warm = warm
         self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
         self._asking: dict[tuple[str, int], tuple[threading.Lock, int]] = {}
@@ -97,6 +103,11 @@ class Laboratory:
         with self._one_at_a_time(observation_key(identity), question.repeat):
             known = None if question.case.request.fresh else self._recall(question, identity)
             return known or self._run(question, identity, cancelled)
+
+    def warm(self, question: Question) -> None:
+        """Have the release of a question ready for another run. Never raises: the run itself says what is wrong."""
+        with suppress(TfbisectError):
+            self._warm(question.target, question.case.framework)
 
     @contextmanager
     def _one_at_a_time(self, key: str, repeat: int) -> Iterator[None]:

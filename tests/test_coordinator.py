@@ -12,8 +12,9 @@ import pytest
 
 from service.bisection.outcomes import RunReport
 from service.conclusion import Finished
+from service.coordinator import POLL_SECONDS
 from service.errors import NoRunner
-from service.execution.runner import RunRequest
+from service.execution.runner import RunRequest, Target
 from service.intake import BisectionRequest
 from service.measuring import Measurement
 from service.progress import Silent
@@ -236,3 +237,24 @@ def test_filling_in_says_whether_it_changed_the_verdict(world: World):
     assert finished.verdict is not None
     assert finished.verdict["releases"]["inferred"] == 0
     assert finished.verdict["filling_changed"] == []
+
+
+class WarmedWorld(World):
+    """A world that notes what it was asked to have ready."""
+
+    def __init__(self, folder: Path, runs: MadeUpRuns) -> None:
+        super().__init__(folder, runs)
+        self.warmed: list[str] = []
+
+    def warm(self, target: Target, framework: str) -> None:
+        self.warmed.append(f"{target.release} {framework}")
+
+
+def test_an_idle_worker_has_what_runs_ready_for_its_confirmation(tmp_path: Path):
+    world = WarmedWorld(tmp_path, MadeUpRuns(pause_seconds=2 * POLL_SECONDS))
+    request = BisectionRequest(snippet=TUTORIAL, releases="1.9.0")
+    world.submission.run(request, Silent(), ready=lambda: None)
+    assert world.warmed == ["1.9.0 tensorflow"]
+    world.submission.run(request, Silent(), ready=lambda: None)
+    assert world.warmed == ["1.9.0 tensorflow"], "what the store answers needs no container"
+    world.close()

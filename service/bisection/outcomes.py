@@ -6,7 +6,6 @@ derived from them each time they are read, so that a better rule can read old fa
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -120,20 +119,12 @@ def classify(report: RunReport, judge: Judge) -> Answer:
         case "answered" if report.result is not None:
             return _classify_result(report.result, judge)
         case "signalled":
-            return _classify_signal(report)
+            return Outcome(f"raises:signal-{report.signal}", report.reason)
         case "timed-out" | "out-of-memory" | "output-flood":
             # A limit is ours, not the release's behaviour: it cannot answer within these limits.
             return Untestable(report.reason or report.ending)
         case _:
             return Outcome(f"exits:{report.exit_code}", report.reason)
-
-
-def _classify_signal(report: RunReport) -> Answer:
-    """Say what it means that a signal ended the process."""
-    if report.signal == signal.SIGKILL:
-        # No framework kills itself this way: the host ran short of memory, or somebody stopped the container.
-        return Lost(report.reason or "killed from outside")
-    return Outcome(f"raises:signal-{report.signal}", report.reason)
 
 
 def _classify_result(result: Mapping[str, Any], judge: Judge) -> Answer:

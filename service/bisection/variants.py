@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from service.bisection.verdict import Unchanged, Verdict
+from service.bisection.verdict import NothingTestable, Unchanged, Verdict
 
 Effect = Literal["cures", "same", "differs", "unknown"]
 
@@ -57,16 +57,18 @@ def in_words(comparison: Comparison, variant: Verdict, advice: str) -> str:
     Args:
         comparison: how it behaves beside the snippet.
         variant: its own verdict.
-        advice: what to do, for a variant that cures; empty where there is none.
+        advice: what to do, for a variant that cures; empty where only its author knows.
     """
     name = f"With the variant {comparison.name}"
     match comparison.effect:
         case "cures":
             stays = "there is no change" if isinstance(variant, Unchanged) else "no release misbehaves"
-            return f"{name} {stays}{f'; the cure: {advice}' if advice else ''}."
+            return f"{name} {stays}; the cure: {advice or 'what it does otherwise'}."
         case "same":
             return f"{name} every release behaves as without it: the outcome does not hang on it."
         case "differs":
             return f"{name} some releases behave otherwise: {variant.summary}"
+        case "unknown" if isinstance(variant, NothingTestable):
+            return f"{name} nothing can be said. {variant.summary}"
         case "unknown":
             return f"{name} nothing can be said: it has no outcome where the snippet misbehaves."

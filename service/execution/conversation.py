@@ -29,6 +29,8 @@ class Exit:
     code: int | None = None
     signal: int | None = None
     out_of_memory: bool = False
+    from_outside: bool = False
+    """The engine, or somebody through it, ended the process: it says nothing about what ran."""
 
     def words(self) -> str:
         """Say it for people."""

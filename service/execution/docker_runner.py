@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import secrets
+import signal
 import socket
 import ssl
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, Protocol
 
 import docker.errors
@@ -32,6 +36,8 @@ EXIT_WAIT_SECONDS = 3
 NO_DEVICE = "could not select device driver"
 """What an engine says to a device request that nothing on it can meet."""
 STDOUT = 1
+STOPPING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGKILL})
+"""Signals by which people and engines stop containers; a run can send them to itself too."""
 
 
 class BuiltImage(Protocol):
@@ -128,10 +134,20 @@ class ContainerSession:
             while True:
                 state = self._api.inspect_container(self.container)["State"]
                 if not state["Running"]:
-                    return exit_of(state["ExitCode"], out_of_memory=bool(state.get("OOMKilled")))
+                    ended = exit_of(state["ExitCode"], out_of_memory=bool(state.get("OOMKilled")))
+                    return replace(ended, from_outside=ended.signal in STOPPING and self._was_stopped(state))
                 if time.monotonic() > deadline:
                     return None
                 time.sleep(0.05)  # its channels are closed, so its end is a matter of milliseconds
+
+    def _was_stopped(self, state: Mapping[str, Any]) -> bool:
+        """Say whether the engine was told to end the container: it keeps a record of each such order."""
+        # The record may come a moment after the end; the engine's own clock counts.
+        until = math.ceil(datetime.fromisoformat(str(state["FinishedAt"])).timestamp()) + 1
+        orders = self._api.events(
+            since=1, until=until, filters={"container": self.container, "event": "kill"}, decode=True
+        )
+        return any(True for _ in orders)
 
     def discard(self) -> None:
         """Kill and remove the container, once."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Protocol
 
 from service.bisection.outcomes import Ending, RunReport
@@ -213,10 +215,13 @@ class SessionRunner(ABC):
 
     def _converse(self, started: Started, place: Place, request: RunRequest, cancelled: threading.Event) -> RunReport:
         transcript, session = started.transcript, started.session
+        killed_before = killed_for_memory()
         try:
             words = started.unsent + question(request)
             stop = Conversation(session, transcript).hold(words, request.timeout_seconds, cancelled)
             ended = session.exit() if stop == "ended" else None
+            if ended and ended.signal == signal.SIGKILL and killed_for_memory() > killed_before:
+                ended = replace(ended, from_outside=True)
         finally:
             self._discard(started)
         facts = _facts(transcript, place, started.start_seconds)
@@ -226,6 +231,14 @@ class SessionRunner(ABC):
     def _discard(self, *gone: Started) -> None:
         for started in gone:
             started.session.discard()
+
+
+def killed_for_memory(counters: Path = Path("/proc/vmstat")) -> int:
+    """Return how often this machine's kernel ended a process for want of memory; 0 where it does not say."""
+    try:
+        return sum(int(line.split()[1]) for line in counters.read_text().splitlines() if line.startswith("oom_kill "))
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _send_ahead(started: Started) -> None:
@@ -307,6 +320,8 @@ def _conclude_exit(facts: RunReport, transcript: Transcript, ended: Exit | None)
         return replace(facts, ending="answered", result=_trusted_result(transcript))
     if ended.out_of_memory:
         return replace(facts, ending="out-of-memory", reason="took more memory than it may; ended by the kernel")
+    if ended.from_outside:
+        return replace(facts, ending="lost", reason=f"{ended.words()} from outside; tried again")
     ending: Ending = "signalled" if ended.signal is not None else "exited"
     return replace(facts, ending=ending, reason=ended.words(), exit_code=ended.code, signal=ended.signal)
 

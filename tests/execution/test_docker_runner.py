@@ -136,18 +136,33 @@ def test_an_image_that_is_gone_is_lost_and_not_the_releases_fault(engine: Any) -
 
 
 @pytest.mark.containers
-def test_a_run_whose_container_somebody_removed_is_lost(engine: Any, runner: DockerRunner) -> None:
+@pytest.mark.parametrize("how", ["remove", "kill", "stop"])
+def test_a_run_whose_container_somebody_ended_is_lost(engine: Any, runner: DockerRunner, how: str) -> None:
     reports: list[RunReport] = []
     snippet = replace(REQUEST, snippet="import time; time.sleep(60)")
     run = threading.Thread(target=lambda: reports.append(runner.run(snippet, NEVER)))
     run.start()
     until = time.monotonic() + 30
-    while not own_containers(engine) and time.monotonic() < until:
+    while not (running := _running_containers(engine)) and time.monotonic() < until:
         time.sleep(0.05)
-    for container in own_containers(engine):
-        engine.api.remove_container(container, force=True)
+    for container in running:
+        _end(engine.api, how, container)
     run.join(60)
     assert [type(classify(report, lambda _: Outcome("measured"))) for report in reports] == [Lost]
+
+
+def _running_containers(engine: Any) -> list[str]:
+    return [each for each in own_containers(engine) if engine.api.inspect_container(each)["State"]["Running"]]
+
+
+def _end(api: Any, how: str, container: str) -> None:
+    match how:
+        case "remove":
+            api.remove_container(container, force=True)
+        case "kill":
+            api.kill(container)
+        case _:
+            api.stop(container, timeout=5)
 
 
 @pytest.mark.containers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from service.bisection.outcomes import RunReport
 from service.execution.channel import Transcript
 from service.execution.conversation import Exit, Stop, exit_of
 from service.execution.runner import Hardware
-from service.execution.sessions import conclude, on_its_hardware
+from service.execution.sessions import conclude, killed_for_memory, on_its_hardware
 
 RESULT = {"event": "result", "result": {"kind": "measured", "measurements": {}}}
 
@@ -36,6 +37,8 @@ def transcript_of(*, result: bool = False, fault: bool = False) -> Transcript:
         ("ended", Exit(None, 11), "signalled", "signal 11 (SIGSEGV)"),
         ("ended", Exit(None, 60), "signalled", "signal 60 (unknown)"),
         ("ended", Exit(None, 9, out_of_memory=True), "out-of-memory", "ended by the kernel"),
+        ("ended", Exit(None, 9), "signalled", "signal 9 (SIGKILL)"),
+        ("ended", Exit(None, 9, from_outside=True), "lost", "from outside"),
     ],
 )
 def test_without_a_result_the_ending_is(stop: Stop, ended: Exit | None, ending: str, words: str) -> None:
@@ -43,6 +46,13 @@ def test_without_a_result_the_ending_is(stop: Stop, ended: Exit | None, ending: 
     assert report.ending == ending
     assert words in report.reason
     assert report.result is None
+
+
+def test_the_kernels_own_count_of_processes_that_it_ended_is_read(tmp_path: Path) -> None:
+    counters = tmp_path / "vmstat"
+    assert killed_for_memory(counters) == 0
+    counters.write_text("nr_free_pages 12\noom_kill 3\noom_kill_disable 1\n")
+    assert killed_for_memory(counters) == 3
 
 
 @pytest.mark.parametrize("stop", ["answered", "ended", "timed-out", "output-flood", "out-of-memory"])

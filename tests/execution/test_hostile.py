@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from service.bisection.outcomes import RunReport
+from service.bisection.outcomes import Outcome, RunReport, classify
 from service.settings import MIB
 from tests.execution.conftest import LIMITS, Stage, processes_with
 
@@ -140,6 +140,7 @@ def test_leaving_without_an_answer_gives_the_exit_code(stage: Stage) -> None:
 def test_dying_by_a_signal_gives_the_signal(stage: Stage, snippet: str, signal: int) -> None:
     report = stage.run(snippet)
     assert (report.ending, report.signal) == ("signalled", signal)
+    assert classify(report, lambda _: Outcome("measured")) == Outcome(f"raises:signal-{signal}", report.reason)
 
 
 def test_a_run_that_turns_deaf_and_mute_is_stopped(stage: Stage) -> None:

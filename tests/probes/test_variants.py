@@ -1,9 +1,16 @@
+"""Variants: what they change in a snippet, and what is said of them."""
+
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
 
+from service.bisection.outcomes import Answer, Outcome, Untestable
+from service.bisection.planner import Policy, current_verdict
+from service.bisection.releases import tree_of
+from service.bisection.variants import compare, in_words
+from service.bisection.verdict import Verdict
 from service.errors import SnippetError, UnknownName
 from service.variants import VARIANTS, apply, cure_in_words
 
@@ -52,3 +59,37 @@ def test_other_variants_change_parameters_only() -> None:
     with pytest.raises(UnknownName, match="input-shape, eager"):
         apply("shape", "x", {})
     assert all(cure_in_words(name) for name in VARIANTS)
+
+
+GONE = "no graph execution"
+SUBJECT = ("drops", "never-drops", "drops")
+
+
+def verdict(*labels: str) -> Verdict:
+    """Return the verdict over a history with these outcomes; GONE is none."""
+    answers: dict[str, list[Answer]] = {
+        f"1.{at}.0": [Untestable(GONE) if label == GONE else Outcome(label)] * 2 for at, label in enumerate(labels)
+    }
+    return current_verdict(tree_of(tuple(answers)), answers, Policy(expected=frozenset({"drops"})))
+
+
+@pytest.mark.parametrize(
+    ("labels", "effect", "words"),
+    [
+        (("drops",) * 3, "cures", "there is no change; the cure: seed it."),
+        (SUBJECT, "same", "every release behaves as without it"),
+        (("never-drops", "drops", "drops"), "differs", "some releases behave otherwise: Fixed in 1.1.0"),
+        ((GONE,) * 3, "unknown", "nothing can be said. No verdict: none of the 3 releases tried can be tested"),
+    ],
+)
+def test_a_variant_is_compared_with_the_snippet_in_a_sentence(labels: tuple[str, ...], effect: str, words: str) -> None:
+    other = verdict(*labels)
+    comparison = compare("mine", verdict(*SUBJECT), other)
+    assert comparison.effect == effect
+    assert in_words(comparison, other, "seed it").startswith(f"With the variant mine {words}")
+
+
+def test_a_cure_of_ones_own_is_offered_too() -> None:
+    other = verdict("drops", "drops", "drops")
+    said = in_words(compare("fixed", verdict(*SUBJECT), other), other, "")
+    assert said == "With the variant fixed there is no change; the cure: what it does otherwise."
