@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from service.bisection import words
 from service.bisection.comparison import differences
+from service.bisection.likeness import read_together
+from service.bisection.outcomes import Outcome
 from service.bisection.planner import current_verdict
 from service.bisection.variants import compare, in_words
 from service.bisection.verdict import NothingTestable, Verdict, VerdictFacts, to_json
@@ -105,7 +107,19 @@ def _verdict_json(
         options=_options(case),
         absent=case.absent,
     )
-    return to_json(verdict, facts)
+    return {**to_json(verdict, facts), "details": _details(case, progress, verdict)}
+
+
+def _details(case: Case, progress: Progress, verdict: Verdict) -> list[dict[str, str]]:
+    """Say what is behind each outcome whose label alone does not tell, such as a digest: by the oldest release."""
+    stated = {segment.outcome for segment in verdict.segments} - case.probe.outcomes.keys()
+    together = read_together(progress.answers)
+    found: dict[str, dict[str, str]] = {}
+    for release in case.tree.all():
+        for answer in together.get(release, ()):
+            if isinstance(answer, Outcome) and answer.label in stated and answer.detail:
+                found.setdefault(answer.label, {"release": release, "detail": answer.detail})
+    return [{"outcome": label, **said} for label, said in found.items()]
 
 
 def _options(case: Case) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from service.bisection.releases import MAINLINE
 from service.intake import Case
 from service.measuring import Measurement
 
+DETAIL_LINES = 12
 STYLES = {"introduced": "bold red", "fixed": "bold green", "changed": "bold yellow"}
 
 
@@ -168,6 +169,7 @@ def verdict_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> Itera
     yield from timeline_lines(verdict, expected)
     yield Text()
     yield Text(str(verdict["summary"]), style="bold")
+    yield from detail_lines(verdict)
     for variant in verdict.get("variants", ()):
         yield Text(variant["words"], style="bold green" if variant["effect"] == "cures" else "")
     yield Text(f"Coverage: {verdict['coverage']['statement']}", style="dim")
@@ -178,6 +180,16 @@ def verdict_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> Itera
         f" (runner: {verdict['runner']}). Again: tfbisect show {verdict['id']}",
         style="dim",
     )
+
+
+def detail_lines(verdict: Mapping[str, Any]) -> Iterable[Text]:
+    """Show what is behind outcomes whose label alone does not tell."""
+    for entry in verdict.get("details", ()):
+        yield Text(f"{entry['outcome']}, as in {entry['release']}:")
+        lines = str(entry["detail"]).splitlines()
+        yield from (Text(f"    {line}", style="dim") for line in lines[:DETAIL_LINES])
+        if len(lines) > DETAIL_LINES:
+            yield Text(f"    … and {len(lines) - DETAIL_LINES} more lines", style="dim")
 
 
 def untestable_lines(verdict: Mapping[str, Any]) -> Iterable[Text]:
@@ -218,7 +230,7 @@ def _release_text(release: str, outcome: str, how: str, expected: frozenset[str]
     """Say what is known of one release, and how."""
     row = Text(f"{release:<12}")
     word = outcome if how != "untestable" else "untestable"
-    row.append(f"{word:<18}", style=answer_style(outcome, expected) if how == "measured" else "dim")
+    row.append(f"{word:<16}  ", style=answer_style(outcome, expected) if how == "measured" else "dim")
     row.append("inferred  " if how == "inferred" else "", style="dim")
     return row
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from service.bisection.outcomes import RunReport
+from service.execution.runner import RunRequest
 from service.intake import BisectionRequest
 from service.progress import Silent
 from service.terminal import time_left, verdict_lines
-from tests.web.world import TUTORIAL, World
+from tests.web.world import TUTORIAL, MadeUpRuns, World
 
 
 @pytest.fixture
@@ -53,3 +55,21 @@ def test_what_was_run_and_what_was_reused_is_said(shown: list[str]):
 )
 def test_the_time_left_follows_the_pace(done: int, planned: int, elapsed: float, says: str):
     assert time_left(done, planned, elapsed) == says
+
+
+def test_an_outcome_whose_label_does_not_tell_is_shown_by_what_is_behind_it(tmp_path: Path):
+    def report(request: RunRequest) -> RunReport:
+        name = "batch_normalization" + ("_v1" if request.target.release.startswith("1.13") else "")
+        measurements = {"parameters": dict(request.parameters), "exit_code": 0, "output": f"1.2.3\n{name}\n"}
+        return RunReport("answered", result={"kind": "measured", "measurements": measurements}, runner="docker")
+
+    world = World(tmp_path, MadeUpRuns(report=report))
+    request = BisectionRequest(snippet="x", probe="script", parameters={"judge_by": "output"}, releases="1.12..1.13")
+    verdict = world.submission.run(request, Silent(), ready=lambda: None).verdict
+    world.close()
+    assert verdict is not None
+    lines = [line.plain.rstrip() for line in verdict_lines(verdict, frozenset())]
+    after = lines.index(f"{verdict['changes'][0]['new']}, as in 1.13.1:")
+    assert lines[after + 1 : after + 3] == ["    <version>", "    batch_normalization_v1"]
+    assert lines[after + 3] == "    replaced: '1.2.3' -> <version>"
+    assert all("  changed in" in line for line in lines if line.startswith("            ▶"))
