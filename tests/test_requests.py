@@ -1,0 +1,58 @@
+"""What is typed on the command line, made into a request, and what is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.catalog.probes import load_probes
+from service.cli_requests import parse_parameters, parse_variants
+from service.errors import BadInput, UnknownName
+from service.intake import accepted
+from service.resources import resource_dir
+
+PROBES = load_probes(resource_dir("probes"))
+
+
+def test_parameters_come_from_their_own_options_and_from_pairs():
+    parameters = parse_parameters(["judge_by=output"], ["loss=0.5", "name=Adam"], pattern="^1.5$", tolerance=None)
+    assert parameters == {"judge_by": "output", "pattern": "^1.5$", "expect": {"loss": 0.5, "name": "Adam"}}
+    assert accepted(PROBES["script"], parameters)["tolerance"] == 1e-5
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"pattern": "("}, "regular expression"),
+        ({"pattern": "x" * 2000}, "at most 1000 characters"),
+        ({"pattern": 3}, "regular expression"),
+        ({"judge_by": "color"}, "must be one of output."),
+        ({"tolerance": -1}, "a number that is not negative"),
+        ({"tolerance": True}, "a number"),
+        ({"expect": [1]}, "names and values"),
+        ({"input_shape": [float("inf")]}, "no parameter"),
+    ],
+)
+def test_a_parameter_of_the_wrong_kind_is_refused_with_what_it_must_be(given: dict[str, Any], says: str):
+    with pytest.raises((BadInput, UnknownName), match=says):
+        accepted(PROBES["script"], given)
+
+
+@pytest.mark.parametrize("shape", [[float("inf")], [2.5], ["28"], 28])
+def test_a_shape_is_a_list_of_whole_numbers(shape: Any):
+    with pytest.raises(BadInput, match="list of whole numbers"):
+        accepted(PROBES["dropout"], {"input_shape": shape})
+
+
+@pytest.mark.parametrize("pair", ["loss", "=3"])
+def test_what_is_no_pair_is_refused_with_its_option(pair: str):
+    with pytest.raises(BadInput, match=r"--expect .* write it as NAME=VALUE"):
+        parse_parameters([], [pair])
+
+
+def test_a_file_of_ones_own_is_a_variant_named_after_it(tmp_path: Path):
+    own = tmp_path / "fixed.py"
+    own.write_text("model = 1")
+    assert parse_variants(["seed", str(own)]) == {"variants": ("seed",), "variant_snippets": {"fixed": "model = 1"}}
