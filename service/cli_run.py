@@ -16,7 +16,7 @@ from service.bisection.policy import Branches
 from service.bootstrap import House, set_up_logging
 from service.catalog.probes import Probe
 from service.cli_requests import build_request, parse_parameters, parse_shape, parse_variants, read_snippet
-from service.conclusion import Finished
+from service.conclusion import DONE, Finished
 from service.console import INTERRUPTED, complain, err, house, out
 from service.errors import BadInput, NotFound, UnknownName
 from service.execution.runner import Hardware
@@ -214,7 +214,8 @@ def report(finished: Finished, expected: frozenset[str], *, as_json: bool) -> No
         for variant in (verdict or {}).get("variants", ()) if at_fault else ():
             err.print(variant["words"], markup=False)
         raise typer.Exit(int(error["exit_code"]))
-    if finished.status == "interrupted":
+    if finished.status != DONE:
+        err.print(f"{finished.status}; what was measured is kept, and the same command goes on from there.")
         raise typer.Exit(INTERRUPTED)
 
 

@@ -10,6 +10,7 @@ from service.bisection.verdict import NothingTestable, Unchanged, Verdict
 from service.errors import SnippetError
 
 TRACEBACK_LINES = 12
+LINE_CHARACTERS = 300
 
 
 def snippet_fault(verdict: Verdict, reports: Mapping[str, RunReport]) -> SnippetError | None:
@@ -57,6 +58,7 @@ def _error(message: str, raised: Mapping[str, Any]) -> SnippetError:
     """Return a fault with the place in the snippet and the end of the traceback."""
     line = raised.get("line")
     trail = str(raised.get("traceback", "")).strip("\n").splitlines()[-TRACEBACK_LINES:]
+    trail = [each[:LINE_CHARACTERS] for each in trail]
     return SnippetError(
         message, field="snippet", line=line if isinstance(line, int) else None, traceback="\n".join(trail)
     )

@@ -94,6 +94,17 @@ def test_a_cancelled_bisection_keeps_what_it_knows(world: World):
     assert world.store.bisection(submitted.id).status == "cancelled"
 
 
+def test_an_interrupt_at_the_terminal_stops_the_runs_and_keeps_what_was_measured(world: World):
+    class Interrupting(Silent):
+        def measured(self, measurement: Measurement, done: int, planned_at_least: int) -> None:
+            raise KeyboardInterrupt
+
+    finished = world.submission.run(asked(), Interrupting(), ready=lambda: None)
+    assert finished.status == "cancelled"
+    assert finished.verdict is not None
+    assert world.store.bisection(finished.verdict["id"]).status == "cancelled"
+
+
 def test_a_coordinator_that_stops_hands_over_and_nothing_is_run_twice(world: World):
     submitted = world.submission.submit(asked())
     stop = threading.Event()

@@ -81,3 +81,11 @@ def test_a_snippet_that_never_gets_to_an_answer_is_at_fault_with_the_reason() ->
     found = snippet_fault(current_verdict(tree_of(tuple(reports)), answers, Policy()), reports)
     assert found is not None
     assert "exit code 3" in found.message
+
+
+def test_a_traceback_is_shown_by_its_end_and_never_at_length() -> None:
+    long = {**RAISED, "traceback": "\n".join(["x" * 10_000] * 50 + ["KeyError: 'b'"])}
+    found = fault(long, long)
+    assert found is not None
+    assert found.traceback.splitlines()[-1] == "KeyError: 'b'"
+    assert len(found.traceback) < 5_000

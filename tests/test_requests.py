@@ -1,14 +1,18 @@
-"""What is typed on the command line, made into a request, and what is wrong with it."""
+"""What is typed on the command line made into a request, and how its end is told."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from service.catalog.probes import load_probes
 from service.cli_requests import parse_parameters, parse_variants
+from service.cli_run import report
+from service.conclusion import Ending, Finished
 from service.errors import BadInput, UnknownName
 from service.intake import accepted
 from service.resources import resource_dir
@@ -56,3 +60,33 @@ def test_a_file_of_ones_own_is_a_variant_named_after_it(tmp_path: Path):
     own = tmp_path / "fixed.py"
     own.write_text("model = 1")
     assert parse_variants(["seed", str(own)]) == {"variants": ("seed",), "variant_snippets": {"fixed": "model = 1"}}
+
+
+FAULT = {"title": "Snippet not usable", "detail": "it fails alike", "exit_code": 2, "traceback": "KeyError: 'b'"}
+VERDICT: dict[str, Any] = {"status": "failed", "variants": [{"words": "With the variant seed nothing can be said."}]}
+
+
+def ended(finished: Finished, *, as_json: bool = False) -> int:
+    """Return the exit code that an end comes to."""
+    with pytest.raises(typer.Exit) as left:
+        report(finished, frozenset(), as_json=as_json)
+    return left.value.exit_code
+
+
+@pytest.mark.parametrize("status", ["cancelled", "interrupted", "taken-over"])
+def test_a_run_that_was_broken_off_exits_with_130(status: Ending, capsys: pytest.CaptureFixture[str]):
+    assert ended(Finished(status, None)) == 130
+    assert "goes on from there" in capsys.readouterr().err
+
+
+def test_a_fault_of_the_snippet_is_told_with_its_traceback_and_not_as_a_result(capsys: pytest.CaptureFixture[str]):
+    assert ended(Finished("failed", VERDICT, FAULT)) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines()[:2] == ["Snippet not usable: it fails alike", "    KeyError: 'b'"]
+    assert "With the variant seed" in said.err
+
+
+def test_programs_get_the_fault_beside_the_verdict(capsys: pytest.CaptureFixture[str]):
+    assert ended(Finished("failed", VERDICT, FAULT), as_json=True) == 2
+    assert json.loads(capsys.readouterr().out)["error"] == FAULT
