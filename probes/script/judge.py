@@ -19,8 +19,10 @@ LABEL_CHARACTERS = 100
 DETAIL_CHARACTERS = 2000
 REPLACED = 20
 DEEPEST = 8
+LARGEST = 2**63
+"""A larger integer is compared as a text: no float holds it."""
 NUMBERS = 200
-"""So many numbers of an output are compared within the tolerance; in a longer one all are compared as text."""
+"""So many numbers of a run are compared within the tolerance; where there are more, all are compared as text."""
 # With a point or an exponent: a whole number counts something and is compared exactly.
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d*(?:[eE][-+]?\d+)?|[eE][-+]?\d+)(?!\w|\.\w)")
 
@@ -99,8 +101,9 @@ def by_values(reported: object, parameters: Mapping[str, Any]) -> Answer:
         return by_expectation(seen, wanted, tolerance)
     text = ", ".join(f"{name}={rounded(value, tolerance)}" for name, value in seen.items())
     detail = ", ".join(f"{name}={value}" for name, value in seen.items())
+    values = tuple(sorted(seen.items())) if len(seen) <= NUMBERS else (("values", digest(detail)),)
     label = f"reports:{shortened(text)}"
-    return Outcome(label, detail[:DETAIL_CHARACTERS], Reported(tuple(sorted(seen.items())), tolerance))
+    return Outcome(label, detail[:DETAIL_CHARACTERS], Reported(values, tolerance))
 
 
 def by_expectation(seen: Mapping[str, Value], expected: Mapping[str, Value], tolerance: float) -> Answer:
@@ -137,6 +140,8 @@ def items(name: str, value: object, depth: int = 0) -> Iterator[tuple[str, Value
                 yield from items(f"{name}[{at}]", item, depth + 1)
         case float() if not math.isfinite(value):
             yield name, str(value)
+        case int() if abs(value) >= LARGEST:
+            yield name, f"an integer of {value.bit_length()} bits: {value % LARGEST}"
         case bool() | int() | float() | str() | None:
             yield name, value
         case _:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import combinations
 
 from service.bisection.outcomes import Answer, Outcome, Refused, Reported, Value
 
@@ -66,12 +65,39 @@ def shared_labels(outcomes: Sequence[Outcome]) -> dict[Reported, str]:
 def groups(values: Sequence[Reported]) -> list[list[Reported]]:
     """Sort values into groups; two that are alike are in one group, and so is whatever is alike to either."""
     group_of = {value: [value] for value in values}
-    for one, other in combinations(values, 2):
+    for one, other in pairs(values):
         mine, others = group_of[one], group_of[other]
         if mine is not others and alike(one, other):
             mine += others
             group_of.update(dict.fromkeys(others, mine))
     return list({id(group): group for group in group_of.values()}.values())
+
+
+def pairs(values: Sequence[Reported]) -> Iterator[tuple[Reported, Reported]]:
+    """Yield the pairs that can be alike: many runs that all answer differently must not cost their square."""
+    forms: dict[object, list[Reported]] = {}
+    for value in values:
+        form = tuple((name, None if is_number(each) else each) for name, each in value.values)
+        forms.setdefault(form, []).append(value)
+    for alike_in_form in forms.values():
+        ordered = sorted(alike_in_form, key=first_number)
+        for at, one in enumerate(ordered):
+            for other in ordered[at + 1 :]:
+                tolerance = max(one.tolerance, other.tolerance)
+                # The numbers only grow from here on, so no later one is close either.
+                if tolerance < 1 and not close(first_number(one), first_number(other), tolerance):
+                    break
+                yield one, other
+
+
+def is_number(value: Value) -> bool:
+    """Say whether a value is compared within the tolerance."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def first_number(reported: Reported) -> float:
+    """Return the first number of values; 0 where they have none."""
+    return next((float(each) for _, each in reported.values if is_number(each) and each is not None), 0.0)
 
 
 def alike(one: Reported, other: Reported) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import permutations
+from itertools import combinations, permutations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from service.bisection.likeness import close, read_together
+from service.bisection.likeness import alike, close, groups, read_together
 from service.bisection.outcomes import Answer, Outcome, Refused, Reported, Value
 from service.bisection.planner import Policy, current_verdict
 from service.bisection.releases import tree_of
@@ -86,3 +88,27 @@ def test_a_mistake_of_the_snippet_in_every_release_stays_one() -> None:
 def test_what_a_probe_refuses_is_never_a_behaviour() -> None:
     refused: Answer = Refused("no model in it")
     assert read_together({"1.0.0": [Outcome("drops")], "1.1.0": [refused]})["1.1.0"] == [refused]
+
+
+@given(st.lists(st.tuples(st.floats(-10, 10), st.sampled_from([1, 2]), st.sampled_from(["a", "b"])), max_size=12))
+def test_grouping_is_what_comparing_each_with_each_gives(values: list[tuple[float, int, str]]) -> None:
+    reported = {Reported((("a", number), ("b", count), ("c", text)), 0.3) for number, count, text in values}
+    found = {frozenset(group) for group in groups(sorted(reported, key=repr))}
+    assert found == by_brute_force(reported)
+
+
+def by_brute_force(values: set[Reported]) -> set[frozenset[Reported]]:
+    """Join groups until no two of them hold values that are alike."""
+    found = [{value} for value in values]
+    while joined := next(
+        (
+            (one, other)
+            for one, other in combinations(found, 2)
+            if any(alike(mine, theirs) for mine in one for theirs in other)
+        ),
+        None,
+    ):
+        one, other = joined
+        found.remove(other)
+        one |= other
+    return {frozenset(group) for group in found}

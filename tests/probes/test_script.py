@@ -117,6 +117,11 @@ def test_a_pattern_is_searched_in_the_run_and_never_in_the_service() -> None:
     assert found.label == "does-not-match"
 
 
+def test_an_integer_beyond_any_float_is_compared_as_a_text() -> None:
+    one, other = (outcome(f"tfbisect_report('n', 10 ** 1000 + {more})") for more in (0, 1))
+    assert len(shared(one, other)) == 2
+
+
 def test_a_report_that_nests_without_end_is_still_judged() -> None:
     nested: Any = 1
     for _ in range(900):
