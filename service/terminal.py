@@ -21,6 +21,7 @@ from service.intake import Case
 from service.measuring import Measurement
 
 DETAIL_LINES = 12
+OUTCOME_CHARACTERS = 48
 STYLES = {"introduced": "bold red", "fixed": "bold green", "changed": "bold yellow"}
 
 
@@ -229,10 +230,15 @@ def segment_releases(segment: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _release_text(release: str, outcome: str, how: str, expected: frozenset[str]) -> Text:
     """Say what is known of one release, and how."""
     row = Text(f"{release:<12}")
-    word = outcome if how != "untestable" else "untestable"
+    word = shortened(outcome) if how != "untestable" else "untestable"
     row.append(f"{word:<16}  ", style=answer_style(outcome, expected) if how == "measured" else "dim")
     row.append("inferred  " if how == "inferred" else "", style="dim")
     return row
+
+
+def shortened(outcome: str) -> str:
+    """Return an outcome that fits a row; its end stays, since long ones end in a digest."""
+    return outcome if len(outcome) <= OUTCOME_CHARACTERS else f"{outcome[: OUTCOME_CHARACTERS - 8]}… {outcome[-6:]}"
 
 
 def _change_text(change: Mapping[str, Any] | None) -> Text:

@@ -11,7 +11,7 @@ from service.bisection.outcomes import RunReport
 from service.execution.runner import RunRequest
 from service.intake import BisectionRequest
 from service.progress import Silent
-from service.terminal import time_left, verdict_lines
+from service.terminal import shortened, time_left, verdict_lines
 from tests.web.world import TUTORIAL, MadeUpRuns, World
 
 
@@ -73,3 +73,9 @@ def test_an_outcome_whose_label_does_not_tell_is_shown_by_what_is_behind_it(tmp_
     assert lines[after + 1 : after + 3] == ["    <version>", "    batch_normalization_v1"]
     assert lines[after + 3] == "    replaced: '1.2.3' -> <version>"
     assert all("  changed in" in line for line in lines if line.startswith("            ▶"))
+
+
+def test_a_long_outcome_fits_its_row_and_differs_by_its_end():
+    long = "raises:ValueError: This model has never been called, thus its weights have not yet been... 0b6397"
+    assert shortened(long) == "raises:ValueError: This model has never … 0b6397"
+    assert shortened("never-drops") == "never-drops"
