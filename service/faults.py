@@ -37,8 +37,8 @@ def _refused(reason: str, releases: int, raised: Mapping[str, Any]) -> SnippetEr
     """Say why no release can do anything with a snippet."""
     if not raised:
         return SnippetError(reason, field="snippet")
-    tried = "the one release" if releases == 1 else f"each of the {releases} releases"
-    message = f"{reason}{_place(raised)}, in {tried} that was tried; mend it and submit again."
+    tried = "the one release that was" if releases == 1 else f"all {releases} releases that were"
+    message = f"{reason}{_place(raised)}, in {tried} tried; mend it and submit again."
     return _error(message, raised)
 
 

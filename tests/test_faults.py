@@ -60,7 +60,7 @@ def test_errors_that_differ_between_releases_are_behaviours() -> None:
 def test_a_mistake_of_the_snippets_own_is_named_with_its_line_and_traceback() -> None:
     found = fault(REFUSED, REFUSED, REFUSED)
     assert found is not None
-    assert found.message.startswith("NameError: a is not defined at line 3, in each of the 3 releases")
+    assert found.message.startswith("NameError: a is not defined at line 3, in all 3 releases that were tried;")
     assert found.traceback == TRAIL
 
 
