@@ -51,7 +51,7 @@ def _fails_alike(
         "nothing about any of them; mend it and submit again, or try other releases."
     )
     reasons = [report.reason for report in reports.values() if report.reason]
-    return _error(f"{message} {reasons[0]}." if reasons and not raised else message, raised)
+    return _error(f"{message} Each time {reasons[0]}." if reasons and not raised else message, raised)
 
 
 def _error(message: str, raised: Mapping[str, Any]) -> SnippetError:
