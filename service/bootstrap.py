@@ -19,7 +19,7 @@ from service.catalog.interpreters import find_interpreter, installed_interpreter
 from service.catalog.overview import release_rows
 from service.catalog.probes import Probe, load_probes
 from service.catalog.ranges import parse_releases, select
-from service.catalog.releases import Catalog
+from service.catalog.releases import Catalog, package_name
 from service.coordinator import Coordinator
 from service.errors import Unavailable
 from service.execution.base_image import PART
@@ -84,7 +84,7 @@ class House:
     def intake(self) -> Intake:
         """Return the door."""
         rates = {"false_alarm_rate": self.settings.false_alarm_rate, "miss_rate": self.settings.miss_rate}
-        return Intake(self.catalog, self.probes, self.settings.workers, rates)
+        return Intake(self.catalog, self.probes, self.settings.workers, rates, self.store.measured_releases)
 
     @cached_property
     def runner_choice(self) -> Choice:
@@ -212,6 +212,7 @@ class House:
 
     def release_rows(self, package: str, hardware: Hardware, only: str) -> list[dict[str, Any]]:
         """Return the catalog as rows; see catalog/overview.py."""
+        package = package_name(package)
         known = self.catalog.releases(package)
         if only:
             chosen = set(select(parse_releases(only), known))

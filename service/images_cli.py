@@ -19,6 +19,7 @@ from rich.table import Table
 
 from service.bootstrap import House
 from service.catalog.ranges import parse_releases, select
+from service.catalog.releases import package_name
 from service.errors import BadInput
 from service.execution.disk import in_gb
 from service.execution.image_shelf import ImageRow
@@ -205,6 +206,7 @@ def ledger_of(opened: House) -> Ledger:
 
 def targets_of(opened: House, releases: str, package: str, hardware: Hardware, prereleases: bool) -> list[Target]:
     """Return the targets that a range names, oldest first."""
+    package = package_name(package)
     known = opened.catalog.releases(package)
     versions = select(parse_releases(releases), known, prereleases=prereleases)
     return [Target(package, version, hardware) for version in versions]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -15,8 +15,10 @@ from service.bisection.planner import Policy
 from service.bisection.releases import ReleaseTree, tree_of
 from service.catalog.probes import Parameter, Probe
 from service.catalog.ranges import absent, parse_releases, select
-from service.catalog.releases import Catalog
+from service.catalog.releases import Catalog, CatalogRelease, package_name
+from service.catalog.snippets import require_keras_package
 from service.errors import BadInput, SnippetError, UnknownName
+from service.storage.json_text import text_digest
 from service.variants import apply
 
 SNIPPET_BYTES = 64 * 1024
@@ -87,6 +89,15 @@ class Case:
     """Numbers in the range that were never on the index."""
 
 
+Measured = Callable[[str, Sequence[str], str], Collection[str]]
+"""Package, releases, digest of a snippet -> those of the releases of which an observation is stored."""
+
+
+def _nothing_measured(package: str, releases: Sequence[str], snippet: str) -> Collection[str]:  # noqa: ARG001
+    """Know of no observation."""
+    return ()
+
+
 def check_source(source: str) -> None:
     """Refuse what is no Python source of a fair size.
 
@@ -128,7 +139,12 @@ class Intake:
     """Checks requests and makes them ready."""
 
     def __init__(
-        self, catalog: Catalog, probes: Mapping[str, Probe], workers: int = 1, rates: Mapping[str, float] | None = None
+        self,
+        catalog: Catalog,
+        probes: Mapping[str, Probe],
+        workers: int = 1,
+        rates: Mapping[str, float] | None = None,
+        measured: Measured | None = None,
     ) -> None:
         """Make a door.
 
@@ -137,11 +153,13 @@ class Intake:
             probes: by name.
             workers: runs at once, for the planner.
             rates: `false_alarm_rate` and `miss_rate`; by default the policy's own.
+            measured: knows what was measured of releases that the index has dropped; by default nothing.
         """
         self._catalog = catalog
         self._probes = probes
         self._workers = workers
         self._rates = dict(rates or {})
+        self._measured = measured or _nothing_measured
 
     def case(self, request: BisectionRequest) -> Case:
         """Check a request and make it ready.
@@ -151,21 +169,31 @@ class Intake:
             IndexUnreachable: the releases are not known and cannot be asked for.
         """
         probe = self.probe(request.probe)
+        request = request.model_copy(update={"package": package_name(request.package)})
         check_source(request.snippet)
         probe.check(request.snippet)
         framework = probe.framework_for(request.package)
+        if framework == "keras":
+            require_keras_package(request.snippet)
         parameters = accepted(probe, _parameters(request))
         selection = parse_releases(request.releases or _all_that_fit(probe, framework))
-        known = self._catalog.releases(request.package)
+        known = self._still_of_use(request)
         return Case(
             request=request,
             probe=probe,
             framework=framework,
-            tree=tree_of(select(selection, known, prereleases=request.prereleases)),
+            tree=tree_of(select(selection, known, prereleases=request.prereleases, keep_gone=True)),
             policy=self._policy(request, probe),
             tracks=_tracks(request, probe, parameters),
             absent=absent(selection, known),
         )
+
+    def _still_of_use(self, request: BisectionRequest) -> Sequence[CatalogRelease]:
+        """Return the releases of the catalog, without those that are gone and of which nothing was measured."""
+        known = self._catalog.releases(request.package)
+        gone = [release.version for release in known if release.gone]
+        kept = self._measured(request.package, gone, text_digest(request.snippet)) if gone else ()
+        return [release for release in known if not release.gone or release.version in kept]
 
     def probe(self, name: str) -> Probe:
         """Return a probe by name.

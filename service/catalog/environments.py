@@ -15,6 +15,7 @@ from service.catalog.interpreters import find_interpreter
 from service.catalog.recipes import Recipe, digest_of, load_rules, recipe_for, slim_package
 from service.catalog.releases import Catalog, CatalogRelease
 from service.catalog.uv import Uv
+from service.catalog.wheels import Wheel, Wheels
 from service.errors import NotInstallable, ReleaseUntestable, UnknownName
 from service.execution.runner import Target
 from service.resources import resource_dir
@@ -75,6 +76,7 @@ class Environments:
         self.catalog = catalog
         self.rules = load_rules(resource_dir("images") / "recipes.toml")
         self.uv = Uv(catalog.index, settings.download_dir)
+        self._wheels = Wheels(catalog.index, settings.download_dir / "unpacked-wheels")
         self._cache = cache
         self._interpreter = interpreter
 
@@ -102,8 +104,8 @@ class Environments:
             recipe, wheels = self._recipe_of(target)
         except ReleaseUntestable:
             return None
-        kept = self._cache.cached(CACHE_KIND, self._key(recipe))
-        return Environment(target, recipe, str(kept[0]["lock"]), wheels.bytes) if kept else None
+        lock = self._kept_lock(recipe)
+        return None if lock is None else Environment(target, recipe, lock, wheels.bytes)
 
     def resolve(self, target: Target) -> Environment:
         """Return the environment of a target, from the cache where its recipe was resolved before.
@@ -113,12 +115,11 @@ class Environments:
             Unavailable: the index does not answer.
         """
         recipe, wheels = self._recipe_of(target)
-        key = self._key(recipe)
-        kept = self._cache.cached(CACHE_KIND, key)
-        lock = str(kept[0]["lock"]) if kept else self._resolved(target, recipe)
-        if not kept:
+        lock = self._kept_lock(recipe)
+        if lock is None:
+            lock = self._resolved(target, recipe)
             value: dict[str, Any] = {"package": target.package, "release": target.release, "lock": lock}
-            self._cache.put_cached(CACHE_KIND, key, value)
+            self._cache.put_cached(CACHE_KIND, self._key(recipe), value)
         return Environment(target, recipe, lock, wheels.bytes)
 
     def install(self, environment: Environment, folder: Path, python: Path | None = None) -> None:
@@ -135,25 +136,42 @@ class Environments:
         """
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="tfbisect-") as scratch:
+            wheel = self._wheel_to_unpack(environment.target, environment.recipe)
             lock = Path(scratch) / "requirements.lock"
-            lock.write_text(environment.lock, encoding="utf-8")
+            lock.write_text(_without(environment.lock, wheel), encoding="utf-8")
             target = () if python else ("--target", str(folder))
             interpreter = python or self._interpreter(environment.python)
             self.uv.install(environment.recipe, lock, target, interpreter)
+        if wheel is not None:
+            wheel.unpack(_site_packages(python) if python else folder)
+
+    def _wheel_to_unpack(self, target: Target, recipe: Recipe) -> Wheel | None:
+        """Return the release's own wheel where uv must not see it, else None."""
+        return self._wheels.fetch(target.package, target.release, recipe.python) if recipe.unpack else None
 
     def _key(self, recipe: Recipe) -> str:
         """Return the cache's key: another index may resolve to other files."""
         return digest_of([self.catalog.index.url, recipe.digest])
 
     def _recipe_of(self, target: Target) -> tuple[Recipe, CatalogRelease]:
-        """Find the release, and its slim double where the rules know one."""
+        """Find how a release is installed, from its slim double where the rules know one.
+
+        What the index has dropped counts as long as its lock is known: stored observations hang on its recipe.
+        """
         release = self.catalog.release(target.package, target.release)
         if release is None:
             raise ReleaseUntestable(f"{target.package} {target.release} is not on the package index.")
-        if release.gone:
-            raise ReleaseUntestable(f"{target.package} {target.release} was on the package index and is gone.")
         slim = self._slim_of(target)
-        return recipe_for(target, release, self.rules, slim), slim or release
+        for double in (slim, None) if slim else (None,):
+            recipe, wheels = recipe_for(target, release, self.rules, double), double or release
+            if not wheels.gone or self._kept_lock(recipe) is not None:
+                return recipe, wheels
+        raise ReleaseUntestable(f"{target.package} {target.release} was on the package index and is gone.")
+
+    def _kept_lock(self, recipe: Recipe) -> str | None:
+        """Return the lock of a recipe that was resolved before."""
+        kept = self._cache.cached(CACHE_KIND, self._key(recipe))
+        return str(kept[0]["lock"]) if kept else None
 
     def _slim_of(self, target: Target) -> CatalogRelease | None:
         """Return the release of the slim package; None where it lacks this one or the index lacks the package."""
@@ -162,14 +180,32 @@ class Environments:
             slim = self.catalog.release(name, target.release) if name else None
         except UnknownName:
             return None
-        return None if slim is None or slim.gone or slim.yanked else slim
+        return None if slim is None or slim.yanked else slim
 
     def _resolved(self, target: Target, recipe: Recipe) -> str:
         """Resolve, and say of what where that fails."""
+        wheel = self._wheel_to_unpack(target, recipe)
+        first = wheel.requirements() if wheel else [recipe.requirement]
         with tempfile.TemporaryDirectory(prefix="tfbisect-") as folder:
             try:
-                return self.uv.resolve(recipe, self._interpreter(recipe.python), Path(folder))
+                interpreter = self._interpreter(recipe.python)
+                lock = self.uv.resolve(recipe, interpreter, Path(folder), [*first, *recipe.extras])
+                return lock + (wheel.pin() if wheel else "")
             except NotInstallable as error:
                 raise NotInstallable(
                     f"{target.package} {target.release} cannot be resolved as of {recipe.cutoff:%Y-%m-%d}: {error}"
                 ) from error
+
+
+def _without(lock: str, wheel: Wheel | None) -> str:
+    """Return a lock without the wheel that is unpacked."""
+    if wheel is None:
+        return lock
+    if wheel.pin() not in lock:
+        raise NotInstallable(f"the index now has another {wheel.path.name} than when it was resolved.")
+    return lock.replace(wheel.pin(), "")
+
+
+def _site_packages(python: Path) -> Path:
+    """Return where the interpreter of a virtual environment looks for packages."""
+    return next((python.parent.parent / "lib").glob("python*/site-packages"))

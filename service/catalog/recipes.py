@@ -7,11 +7,12 @@ import json
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 from pydantic import BaseModel, ConfigDict
 
@@ -20,8 +21,10 @@ from service.catalog.releases import CatalogRelease
 from service.errors import NoInterpreter, UnknownName
 from service.execution.runner import Hardware, Target
 
-LATER = frozenset({"extras", "libraries"})
+LATER = frozenset({"extras", "libraries", "unpack"})
 """Fields that came after the first recipes were measured."""
+ANY = "*"
+"""Stands for every package among a rule's packages."""
 
 
 class Rule(BaseModel):
@@ -31,13 +34,16 @@ class Rule(BaseModel):
 
     packages: tuple[str, ...]
     releases: str = ""
+    uploaded_before: date | None = None
     hardware: Hardware | None = None
     requirement: str | None = None
     slim: str | None = None
     module: str | None = None
     pythons: tuple[str, ...] | None = None
     margin_days: int | None = None
+    not_before: date | None = None
     platform: str | None = None
+    unpack: bool | None = None
     exempt: Mapping[str, date] | None = None
     constraints: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
@@ -45,10 +51,12 @@ class Rule(BaseModel):
     leave_out: tuple[str, ...] = ()
     source: Literal["built", "official"] | None = None
 
-    def fits(self, target: Target) -> bool:
-        """Say whether the rule applies to a target."""
+    def fits(self, target: Target, uploaded: datetime | None = None) -> bool:
+        """Say whether the rule applies to a target; without its date, rules that ask for one do not."""
+        in_time = self.uploaded_before is None or (uploaded is not None and uploaded.date() < self.uploaded_before)
         return (
-            target.package in self.packages
+            in_time
+            and not {ANY, canonicalize_name(target.package)}.isdisjoint(self.packages)
             and self.hardware in (None, target.hardware)
             and SpecifierSet(self.releases).contains(target.release, prereleases=True)
         )
@@ -75,8 +83,8 @@ class Rules:
 
     @property
     def packages(self) -> frozenset[str]:
-        """Packages that can be installed by these rules."""
-        return frozenset(package for rule in self.rules for package in rule.packages)
+        """Packages that have rules of their own."""
+        return frozenset(package for rule in self.rules for package in rule.packages) - {ANY}
 
     @property
     def wheels(self) -> frozenset[str]:
@@ -92,6 +100,7 @@ class Recipe:
     """The interpreter's minor, such as "3.6"."""
     requirement: str
     module: str
+    """What an image must be able to import; "" where that is not known: then the probe finds out."""
     cutoff: datetime
     """Nothing younger than this is taken, UTC; but for `exempt`."""
     platform: str
@@ -104,6 +113,8 @@ class Recipe:
     """Requirements beside the release's own."""
     libraries: tuple[str, ...] = ()
     """Shared libraries that the release opens when it finds a device."""
+    unpack: bool = False
+    """Whether the release's own wheel is unzipped, since installers refuse it."""
 
     @property
     def digest(self) -> str:
@@ -135,10 +146,10 @@ def recipe_for(target: Target, release: CatalogRelease, rules: Rules, slim: Cata
         slim: the release of the rules' slim package with the same version, where there is one (see `slim_package`).
 
     Raises:
-        UnknownName: no rule names the package.
+        UnknownName: no rule names the package on that hardware.
         NoInterpreter: the wheels accept none of the interpreters that the rules name.
     """
-    settled = _settled(target, rules)
+    settled = _settled(target, rules, release.uploaded)
     wheels = slim or release
     words = {
         "package": settled["slim"] if slim else target.package,
@@ -150,13 +161,14 @@ def recipe_for(target: Target, release: CatalogRelease, rules: Rules, slim: Cata
         python=_first_accepted(target, wheels, settled["pythons"]),
         requirement=settled["requirement"].format(**words),
         module=settled["module"],
-        cutoff=max(release.uploaded, wheels.uploaded) + timedelta(days=settled["margin_days"]),
+        cutoff=_cutoff(settled, release, wheels),
         platform=settled["platform"],
         constraints=tuple(constraint.format(**words) for constraint in settled["constraints"]),
         exempt={name: day.isoformat() for name, day in (settled.get("exempt") or {}).items()},
         leave_out=settled["leave_out"],
-        extras=settled["extras"],
+        extras=tuple(extra.format(**words) for extra in settled["extras"]),
         libraries=settled["libraries"],
+        unpack=settled.get("unpack", False),
     )
 
 
@@ -187,12 +199,15 @@ def digest_of(value: Any) -> str:
     return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _settled(target: Target, rules: Rules) -> dict[str, Any]:
+def _settled(target: Target, rules: Rules, uploaded: datetime | None = None) -> dict[str, Any]:
     """Lay the rules that fit over one another."""
-    fitting = [rule for rule in rules.rules if rule.fits(target)]
+    fitting = [rule for rule in rules.rules if rule.fits(target, uploaded)]
     if not any(rule.requirement for rule in fitting):
-        known = ", ".join(sorted(rules.packages))
-        raise UnknownName(f"no recipe for package {target.package!r}; there are recipes for {known}.", field="package")
+        raise UnknownName(
+            f"no recipe for {target.package} on {target.hardware}; run it with --hardware cpu, or add a rule to "
+            "images/recipes.toml.",
+            field="package",
+        )
     settled: dict[str, Any] = dict(rules.defaults)
     for rule in fitting:
         chosen = rule.model_dump(exclude_none=True, exclude_unset=True, exclude={"packages", "releases", "hardware"})
@@ -202,6 +217,13 @@ def _settled(target: Target, rules: Rules) -> dict[str, Any]:
     for name in ("extras", "libraries"):
         settled.setdefault(name, ())
     return settled
+
+
+def _cutoff(settled: Mapping[str, Any], release: CatalogRelease, wheels: CatalogRelease) -> datetime:
+    """Return the date that dependencies are taken as of."""
+    cutoff = max(release.uploaded, wheels.uploaded) + timedelta(days=settled["margin_days"])
+    earliest = settled.get("not_before")
+    return max(cutoff, datetime.combine(earliest, time(), UTC)) if earliest else cutoff
 
 
 def _gathered(rules: Iterable[Rule], part: Callable[[Rule], Sequence[str]]) -> tuple[str, ...]:

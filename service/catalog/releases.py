@@ -12,7 +12,7 @@ from typing import Any
 import requests
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.utils import InvalidName, InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 from pypi_simple import (
     PYPI_SIMPLE_ENDPOINT,
@@ -24,10 +24,16 @@ from pypi_simple import (
 )
 
 from service.catalog.cache import Cache
-from service.errors import IndexUnreachable, UnknownName
+from service.errors import IndexUnreachable, Unavailable, UnknownName
 from service.settings import Settings
 
 CACHE_KIND = "releases"
+MISSING_KIND = "packages-that-the-index-lacks"
+MISSING_FOR = timedelta(minutes=10)
+"""How long a name that the index lacks is not asked for again."""
+MISSING_AT_MOST = 60
+"""Names that the index lacks within that time; more is somebody guessing."""
+LONGEST_NAME = 128
 TIMEOUT_SECONDS = (5.0, 30.0)  # to connect, between two bytes; the largest list is 1 MB
 LINUX_PLATFORM = re.compile(r"any|linux_x86_64|manylinux\w*_x86_64")
 
@@ -84,10 +90,7 @@ class Index:
             with PyPISimple(self.url, session=self.session()) as client:
                 return client.get_project_page(package, timeout=TIMEOUT_SECONDS).packages
         except NoSuchProjectError as error:
-            raise UnknownName(
-                f"no package {package!r} on {self.url}; look at its spelling, or set TFBISECT_INDEX_URL.",
-                field="package",
-            ) from error
+            raise no_such_package(package, self.url) from error
         except (requests.RequestException, UnsupportedContentTypeError, UnsupportedRepoVersionError, OSError) as error:
             raise IndexUnreachable(
                 f"the package index {self.url} does not answer for {package}: {error}. Look at the network, "
@@ -107,10 +110,11 @@ class Catalog:
         """Return the releases of a package in version order, from the cache while it is fresh.
 
         Raises:
-            UnknownName: the index has no such package.
+            UnknownName: the index has no such package, or this is no name of a package.
+            Unavailable: too many names that the index lacks were asked for.
             IndexUnreachable: the index does not answer and nothing is cached.
         """
-        package = canonicalize_name(package)
+        package = package_name(package)
         kept = self._cache.cached(CACHE_KIND, self._key(package))
         known = _from_json(kept[0]) if kept else ()
         if kept and datetime.now(UTC) - kept[1] < self._max_age:
@@ -124,8 +128,12 @@ class Catalog:
 
     def _refreshed(self, package: str, known: tuple[CatalogRelease, ...]) -> tuple[CatalogRelease, ...]:
         """Ask the index; where it does not answer, what is known must do."""
+        missing = {} if known else self._refuse_missing(package)
         try:
             fresh = releases_of(self.index.files(package))
+        except UnknownName:
+            self._cache.put_cached(MISSING_KIND, self.index.url, {**missing, package: datetime.now(UTC).isoformat()})
+            raise
         except IndexUnreachable:
             if known:
                 return known
@@ -134,15 +142,55 @@ class Catalog:
         self._cache.put_cached(CACHE_KIND, self._key(package), [_to_json(release) for release in merged])
         return merged
 
+    def _refuse_missing(self, package: str) -> dict[str, str]:
+        """Refuse a name that the index lacked a moment ago; return those it lacked, with the time."""
+        kept = self._cache.cached(MISSING_KIND, self.index.url)
+        begin = datetime.now(UTC) - MISSING_FOR
+        missing = {name: at for name, at in (kept[0] if kept else {}).items() if datetime.fromisoformat(at) > begin}
+        if package in missing:
+            raise no_such_package(package, self.index.url)
+        if len(missing) >= MISSING_AT_MOST:
+            raise Unavailable(
+                f"{len(missing)} names that {self.index.url} does not have were asked for within "
+                f"{MISSING_FOR.seconds // 60} minutes; {package} is asked for later, try again then."
+            )
+        return missing
+
     def _key(self, package: str) -> str:
         """Return the cache's key: two indexes may list different releases."""
         return f"{self.index.url.rstrip('/')}/{package}"
 
 
+def package_name(text: str) -> str:
+    """Return a package's name as the index spells it (PEP 503).
+
+    Raises:
+        UnknownName: no package can have that name.
+    """
+    try:
+        name = canonicalize_name(text.strip(), validate=True)
+    except InvalidName:
+        name = None
+    if name is None or len(name) > LONGEST_NAME:
+        raise UnknownName(
+            f"{text[:LONGEST_NAME]!r} is no name of a package; write it as the index does, such as tf-nightly.",
+            field="package",
+        )
+    return name
+
+
+def no_such_package(package: str, url: str) -> UnknownName:
+    """Say that an index lacks a package, and what to do."""
+    return UnknownName(
+        f"no package {package!r} on {url}; look at its spelling, or set TFBISECT_INDEX_URL to an index that has it.",
+        field="package",
+    )
+
+
 def releases_of(files: Iterable[DistributionPackage]) -> tuple[CatalogRelease, ...]:
     """Gather an index's files into releases, in version order; only Linux x86-64 and universal wheels count."""
     wheels: dict[Version, list[tuple[DistributionPackage, frozenset[Tag]]]] = {}
-    for file, version, tags in _linux_wheels(files):
+    for file, version, tags in linux_wheels(files):
         wheels.setdefault(version, []).append((file, tags))
     return tuple(_release(version, wheels[version]) for version in sorted(wheels))
 
@@ -156,7 +204,7 @@ def with_gone(fresh: Iterable[CatalogRelease], known: Iterable[CatalogRelease]) 
     return tuple(sorted(merged.values(), key=lambda release: Version(release.version)))
 
 
-def _linux_wheels(
+def linux_wheels(
     files: Iterable[DistributionPackage],
 ) -> Iterator[tuple[DistributionPackage, Version, frozenset[Tag]]]:
     """Yield each wheel for Linux on x86-64, with its version and tags."""
@@ -192,6 +240,11 @@ def _python_of(tag: Tag) -> str | None:
     """Return the interpreter of a wheel tag: "3.10" for cp310, "3" for py3; None where it is not CPython."""
     match = re.fullmatch(r"(?:cp|py)(\d)(\d*)", tag.interpreter)
     return None if match is None else ".".join(part for part in match.groups() if part)
+
+
+def serves(tag: Tag, python: str) -> bool:
+    """Say whether a wheel tag is for an interpreter such as "3.6"."""
+    return _python_of(tag) in (python, python.partition(".")[0])
 
 
 def _allows(requires_python: str, python: str) -> bool:

@@ -69,6 +69,25 @@ def require_dropout(tree: ast.Module) -> None:
     )
 
 
+def require_keras_package(source: str) -> None:
+    """Refuse a snippet that does not use the package keras where its releases are compared: tf.keras is TensorFlow's.
+
+    Raises:
+        SnippetError: no `import keras` and no `from keras import …`.
+    """
+    for node in ast.walk(syntax_tree(source)):
+        imported = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.level == 0:
+            imported = [node.module or ""]
+        if any(name.split(".")[0] == "keras" for name in imported):
+            return
+    raise SnippetError(
+        "the releases of keras are compared and the snippet does not import it; write `import keras` and use that in "
+        "place of tf.keras, or take --package tensorflow.",
+        field="snippet",
+    )
+
+
 def names(tree: ast.Module) -> Iterator[str]:
     """Yield every name, attribute, keyword and imported name of a snippet, and its short texts."""
     for node in ast.walk(tree):

@@ -37,23 +37,22 @@ class Uv:
     index: Index
     cache_dir: Path
 
-    def resolve(self, recipe: Recipe, interpreter: Path | None, folder: Path) -> str:
-        """Return the lock of a recipe: exact versions with the hashes of all their files.
+    def resolve(self, recipe: Recipe, interpreter: Path | None, folder: Path, requirements: Sequence[str]) -> str:
+        """Return the lock of requirements: exact versions with the hashes of all their files.
 
         Args:
-            recipe: what to install, as of when.
+            recipe: as of when, for which interpreter, with which constraints.
             interpreter: one of the recipe's Python version; None takes the running one, which suffices unless a
                 dependency comes as source only.
             folder: an empty folder to work in.
+            requirements: what to install.
 
         Raises:
             NotInstallable: nothing fits, or a source package does not build.
             IndexUnreachable: the index does not answer.
         """
         (folder / "constraints.txt").write_text("\n".join(recipe.constraints) + "\n", encoding="utf-8")
-        (folder / "requirements.in").write_text(
-            "\n".join((recipe.requirement, *recipe.extras)) + "\n", encoding="utf-8"
-        )
+        (folder / "requirements.in").write_text("\n".join(requirements) + "\n", encoding="utf-8")
         command = ["pip", "compile", "--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
         command += ["--constraints", "constraints.txt", "--exclude-newer", recipe.cutoff.isoformat()]
         for name, day in sorted(recipe.exempt.items()):

@@ -52,6 +52,23 @@ class Observations(Connected):
         with self._reading() as connection:
             return _read(connection, key, repeat)
 
+    def measured_releases(self, package: str, releases: Sequence[str], snippet: str) -> frozenset[str]:
+        """Return those of a package's releases that an observation of a snippet, by its digest, is stored of."""
+        found: set[str] = set()
+        with self._reading() as connection:
+            for some in _in_batches(releases):
+                query = (
+                    select(observations.c.release)
+                    .distinct()
+                    .where(
+                        observations.c.package == package,
+                        observations.c.release.in_(some),
+                        observations.c.identity["snippet"].as_string() == snippet,
+                    )
+                )
+                found.update(row.release for row in connection.execute(query))
+        return frozenset(found)
+
     def append_observation(self, identity: ObservationIdentity, repeat: int, report: RunReport) -> StoredObservation:
         """Keep an observation and return it; where this repeat was seen before, return what was seen first.
 
@@ -133,7 +150,7 @@ def _read(connection: Connection, key: str, repeat: int) -> StoredObservation | 
     return None if row is None else observation_of(row)
 
 
-def _in_batches(keys: Sequence[str]) -> Iterator[Sequence[str]]:
-    distinct = list(dict.fromkeys(keys))
+def _in_batches(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    distinct = list(dict.fromkeys(names))
     for start in range(0, len(distinct), _KEYS_AT_ONCE):
         yield distinct[start : start + _KEYS_AT_ONCE]

@@ -91,9 +91,10 @@ def test_a_release_for_interpreters_without_a_rule_says_which(rules: Rules) -> N
         recipe_for(Target("tensorflow", "1.0.0"), release("1.0.0", "2.7"), rules)
 
 
-def test_a_package_without_a_rule_is_an_unknown_name(rules: Rules) -> None:
-    with pytest.raises(UnknownName, match="no recipe for package 'numpy'"):
-        recipe_for(Target("numpy", "1.0.0"), release("1.0.0"), rules)
+def test_a_package_without_a_rule_of_its_own_is_run_on_the_cpu_only(rules: Rules) -> None:
+    assert recipe_for(Target("numpy", "1.0.0"), release("1.0.0"), rules).requirement == "numpy==1.0.0"
+    with pytest.raises(UnknownName, match="no recipe for numpy on cuda; run it with --hardware cpu"):
+        recipe_for(Target("numpy", "1.0.0", "cuda"), release("1.0.0"), rules)
 
 
 def test_a_rule_with_a_misspelt_key_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,129 @@
+"""Wheels that installers refuse: fetched by their hash, read and unzipped here."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.parser import BytesParser
+from pathlib import Path
+from typing import Any
+
+import requests
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+from pypi_simple import DistributionPackage
+
+from service.catalog.releases import TIMEOUT_SECONDS, Index, linux_wheels, serves
+from service.errors import IndexUnreachable, NotInstallable
+
+CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A wheel that lies here."""
+
+    path: Path
+    package: str
+    release: str
+    sha256: str
+
+    def requirements(self) -> list[str]:
+        """Return what it requires, by the metadata that bear its own name.
+
+        Raises:
+            NotInstallable: it has none.
+        """
+        with zipfile.ZipFile(self.path) as archive:
+            found = [name for name in archive.namelist() if self._is_own(name)]
+            if not found:
+                raise NotInstallable(f"{self.path.name} holds no metadata of {self.package}.")
+            metadata = BytesParser().parsebytes(archive.read(found[0]))
+        return [str(value) for value in metadata.get_all("Requires-Dist") or ()]
+
+    def _is_own(self, name: str) -> bool:
+        """Say whether a member is this package's METADATA: a refused wheel may carry another's beside it."""
+        folder, _, file = name.partition("/")
+        own = canonicalize_name(folder.removesuffix(".dist-info").rpartition("-")[0]) == canonicalize_name(self.package)
+        return file == "METADATA" and folder.endswith(".dist-info") and own
+
+    def pin(self) -> str:
+        """Return its entry in a lock."""
+        return f"{canonicalize_name(self.package)}=={self.release} \\\n    --hash=sha256:{self.sha256}\n"
+
+    def unpack(self, folder: Path) -> None:
+        """Put its modules into a folder of packages; scripts and headers stay out."""
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            with zipfile.ZipFile(self.path) as archive:
+                archive.extractall(place)
+            for part in sorted(Path(place).glob("*.data")):
+                for kind in ("purelib", "platlib"):
+                    _move_into(part / kind, folder)
+                shutil.rmtree(part)
+            _move_into(Path(place), folder)
+
+
+class Wheels:
+    """Fetches single wheels, each once."""
+
+    def __init__(self, index: Index, folder: Path) -> None:
+        self._index = index
+        self._folder = folder
+
+    def fetch(self, package: str, release: str, python: str) -> Wheel:
+        """Return the wheel of a release for an interpreter, fetched if need be and checked against its hash.
+
+        Raises:
+            NotInstallable: the index has no such wheel, no hash of it, or gave other bytes.
+            IndexUnreachable: the index does not answer.
+        """
+        file = self._listed(package, release, python)
+        digest = file.digests.get("sha256")
+        if digest is None:
+            raise NotInstallable(f"the index {self._index.url} gives no sha256 of {file.filename}.")
+        path = self._folder / digest[:16] / file.filename
+        if not path.exists():
+            self._download(file.url, digest, path)
+        return Wheel(path, package, release, digest)
+
+    def _listed(self, package: str, release: str, python: str) -> DistributionPackage:
+        """Return what the index says of the wheel."""
+        for file, version, tags in linux_wheels(self._index.files(package)):
+            if version == Version(release) and any(serves(tag, python) for tag in tags):
+                return file
+        raise NotInstallable(f"the index has no wheel of {package} {release} for Python {python} any more.")
+
+    def _download(self, url: str, digest: str, path: Path) -> None:
+        """Fetch a file; what does not have the digest is not kept."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            try:
+                given = self._copy(url, file.write)
+                if given != digest:
+                    raise NotInstallable(f"{url} has the sha256 {given}, the index says {digest}; it was changed.")
+                Path(file.name).replace(path)
+            finally:
+                Path(file.name).unlink(missing_ok=True)
+
+    def _copy(self, url: str, write: Callable[[bytes], Any]) -> str:
+        """Copy what an address gives and return its sha256."""
+        hashed = hashlib.sha256()
+        try:
+            with self._index.session() as session, session.get(url, stream=True, timeout=TIMEOUT_SECONDS) as answer:
+                answer.raise_for_status()
+                for chunk in answer.iter_content(CHUNK_BYTES):
+                    hashed.update(chunk)
+                    write(chunk)
+        except requests.RequestException as error:
+            raise IndexUnreachable(f"{url} cannot be fetched: {error}; look at the network.") from error
+        return hashed.hexdigest()
+
+
+def _move_into(source: Path, folder: Path) -> None:
+    """Move what a folder holds into another one; folders that both have are merged."""
+    if source.is_dir():
+        shutil.copytree(source, folder, copy_function=shutil.move, dirs_exist_ok=True)
