@@ -21,7 +21,7 @@ from service.catalog.probes import Probe, load_probes
 from service.catalog.ranges import parse_releases, select
 from service.catalog.releases import Catalog, package_name
 from service.coordinator import Coordinator
-from service.errors import Unavailable
+from service.errors import NoRunner, ReleaseUntestable, Unavailable
 from service.execution.base_image import PART
 from service.execution.choice import Choice, choose_runner
 from service.execution.datasets import fetch_datasets
@@ -35,6 +35,7 @@ from service.execution.images import Images, images_for
 from service.execution.known_images import KnownImages
 from service.execution.limits import limits_of
 from service.execution.local_runner import LocalRunner
+from service.execution.official_images import OfficialImages
 from service.execution.runner import Hardware, Runner, RunRequest, Target
 from service.intake import Intake
 from service.measuring import Laboratory
@@ -78,7 +79,14 @@ class House:
     @cached_property
     def environments(self) -> Environments:
         """Return what each release is installed with."""
-        return Environments(self.catalog, self.store, self.settings)
+        return Environments(self.catalog, self.store, self.settings, official_digest=self._official_digest)
+
+    def _official_digest(self, name: str) -> str:
+        try:
+            engine = connect()
+        except NoRunner as error:
+            raise ReleaseUntestable(f"the official image {name} needs a container engine: {error.message}") from error
+        return OfficialImages(DockerImages(engine), self.settings.registry).digest(name)
 
     @cached_property
     def intake(self) -> Intake:

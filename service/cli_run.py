@@ -19,7 +19,7 @@ from service.cli_requests import build_request, parse_parameters, parse_shape, p
 from service.conclusion import DONE, Finished
 from service.console import INTERRUPTED, complain, err, house, out
 from service.errors import BadInput, NotFound, UnknownName
-from service.execution.runner import Hardware
+from service.execution.runner import Hardware, ImageSource
 from service.progress import Listener, Silent
 from service.terminal import LiveProgress, PlainProgress, verdict_lines
 from service.variants import VARIANTS
@@ -134,6 +134,10 @@ def run(
         bool, typer.Option("--fresh", help="run everything again, whatever is stored", rich_help_panel=SEARCH)
     ] = False,
     hardware: Annotated[Hardware, typer.Option(help="cpu or cuda", rich_help_panel=MACHINE)] = "cpu",
+    image_source: Annotated[
+        ImageSource | None,
+        typer.Option(help="built from the index, or official: the project's own images", rich_help_panel=MACHINE),
+    ] = None,
     runner: Annotated[
         str | None,
         typer.Option(help="docker: containers; local: virtual environments here; auto", rich_help_panel=MACHINE),
@@ -159,6 +163,7 @@ def run(
         releases=releases,
         prereleases=prereleases,
         hardware=hardware,
+        image_source=image_source,
         probe=probe,
         input_shape=parse_shape(input_shape),
         resolution=resolution,

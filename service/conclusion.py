@@ -126,7 +126,9 @@ def _options(case: Case) -> tuple[str, ...]:
     """Return the command-line options that ask the same question again."""
     shape = case.request.input_shape
     given = [f"--set={name}={json.dumps(value)}" for name, value in sorted(case.request.parameters.items())]
-    return (*(("--input-shape", ",".join(map(str, shape))) if shape else ()), *given)
+    source = case.request.image_source
+    named = ("--image-source", source) if source else ()
+    return (*(("--input-shape", ",".join(map(str, shape))) if shape else ()), *named, *given)
 
 
 def problem(error: TfbisectError) -> dict[str, Any]:

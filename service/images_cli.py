@@ -24,7 +24,7 @@ from service.errors import BadInput
 from service.execution.disk import in_gb
 from service.execution.image_shelf import ImageRow
 from service.execution.images import BuildProgress
-from service.execution.runner import Hardware, Target
+from service.execution.runner import Hardware, ImageSource, Target
 from service.image_checks import Check, Checker, Ledger, check_all, table_of
 from service.image_orders import Estimate, build_all, estimate
 from service.settings import Settings
@@ -39,6 +39,9 @@ SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
 Releases = Annotated[str, typer.Argument(help="releases or ranges, such as 1.9..1.14 or 1.10.1,2.3")]
 Package = Annotated[str, typer.Option(help="package whose releases these are")]
 HardwareOption = Annotated[Hardware, typer.Option(help="cpu or cuda")]
+ImageSourceOption = Annotated[
+    ImageSource | None, typer.Option(help="built from the index, or official: the project's own images")
+]
 Prereleases = Annotated[bool, typer.Option("--prereleases", help="candidates and nightlies too")]
 Parallel = Annotated[int | None, typer.Option(min=1, max=16, help="images at once")]
 AsJson = Annotated[bool, typer.Option("--json", help="as JSON")]
@@ -60,13 +63,14 @@ def build(
     releases: Releases,
     package: Package = "tensorflow",
     hardware: HardwareOption = "cpu",
+    image_source: ImageSourceOption = None,
     prereleases: Prereleases = False,
     parallel: Parallel = None,
     as_json: AsJson = False,
 ) -> None:
     """Build the images of releases; what is there already is left as it is, so that a call can be repeated."""
     with house(parallel) as opened:
-        targets = targets_of(opened, releases, package, hardware, prereleases)
+        targets = targets_of(opened, releases, package, hardware, prereleases, image_source)
         forecast = estimate(targets, opened.environments, opened.images)
         err.print(told(forecast))
         with bars(forecast) as on_step:
@@ -204,12 +208,19 @@ def ledger_of(opened: House) -> Ledger:
     return Ledger(opened.settings.data_dir / "images" / "checks.jsonl")
 
 
-def targets_of(opened: House, releases: str, package: str, hardware: Hardware, prereleases: bool) -> list[Target]:
+def targets_of(
+    opened: House,
+    releases: str,
+    package: str,
+    hardware: Hardware,
+    prereleases: bool,
+    source: ImageSource | None = None,
+) -> list[Target]:
     """Return the targets that a range names, oldest first."""
     package = package_name(package)
     known = opened.catalog.releases(package)
     versions = select(parse_releases(releases), known, prereleases=prereleases)
-    return [Target(package, version, hardware) for version in versions]
+    return [Target(package, version, hardware, source) for version in versions]
 
 
 def target_of(row: ImageRow) -> Target:

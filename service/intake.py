@@ -40,6 +40,9 @@ class BisectionRequest(BaseModel):
         "", max_length=2000, description="1.9..1.14 (both ends), 1.9.., ..2.3, or a list; empty: all the probe fits"
     )
     hardware: Literal["cpu", "cuda"] = "cpu"
+    image_source: Literal["built", "official"] | None = Field(
+        None, description="built from the index, or the project's own images; by default as the service is set up"
+    )
     input_shape: tuple[Dimension, ...] | None = Field(
         None, max_length=8, description="shape of one input without the batch, where the snippet does not tell"
     )

@@ -41,7 +41,8 @@ class Question:
     @property
     def target(self) -> Target:
         """Return what an environment is made for."""
-        return Target(self.case.request.package, self.release, self.case.request.hardware)
+        request = self.case.request
+        return Target(request.package, self.release, request.hardware, request.image_source)
 
     def identity(self, environment: Environment) -> ObservationIdentity:
         """Return all that the answer depends on."""

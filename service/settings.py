@@ -43,6 +43,13 @@ class Settings(BaseSettings):
     base_image: Literal["auto", "registry", "local"] = Field(
         "auto", description="auto: pull the base, or make one on the spot where no registry answers"
     )
+    image_source: Literal["built", "official"] = Field(
+        "built", description="where images of releases come from: the package index, or the project's own images"
+    )
+    registry: str = Field(
+        "",
+        description="mirror that official images come from, such as mirror.example.org/hub; empty: Docker Hub",
+    )
     debian_mirror: str = Field("", description="mirror for bases made on the spot; empty: the host's own")
 
     cache_dir: Path | None = Field(None, description="where downloaded packages are kept; empty: in the data folder")

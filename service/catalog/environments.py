@@ -12,16 +12,26 @@ from typing import Any
 
 from service.catalog.cache import Cache
 from service.catalog.interpreters import find_interpreter
-from service.catalog.recipes import Recipe, digest_of, load_rules, recipe_for, slim_package
+from service.catalog.recipes import (
+    Recipe,
+    digest_of,
+    load_rules,
+    official_image,
+    official_recipe,
+    recipe_for,
+    slim_package,
+    source_of,
+)
 from service.catalog.releases import Catalog, CatalogRelease
 from service.catalog.uv import Uv
 from service.catalog.wheels import Wheel, Wheels
 from service.errors import NotInstallable, ReleaseUntestable, UnknownName
-from service.execution.runner import Target
+from service.execution.runner import ImageSource, Target
 from service.resources import resource_dir
 from service.settings import Settings
 
 CACHE_KIND = "environment"
+OFFICIAL_KIND = "official-image"
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
 
@@ -38,7 +48,7 @@ class Environment:
 
     @property
     def python(self) -> str:
-        """The interpreter's minor, such as "3.6"."""
+        """The interpreter's minor, such as "3.6"; "" where only an official image knows."""
         return self.recipe.python
 
     @property
@@ -53,8 +63,9 @@ class Environment:
 
     @property
     def packages(self) -> Mapping[str, str]:
-        """Package -> version, by name."""
-        return dict(sorted(PINNED.findall(self.lock)))
+        """Package -> version, by name; of an official image its own name and digest."""
+        official = {self.recipe.requirement: self.recipe.image} if self.recipe.image else {}
+        return official | dict(sorted(PINNED.findall(self.lock)))
 
     @property
     def digest(self) -> str:
@@ -72,13 +83,26 @@ class Environments:
         settings: Settings,
         *,
         interpreter: Callable[[str], Path | None] = find_interpreter,
+        official_digest: Callable[[str], str] | None = None,
     ) -> None:
+        """Make a resolver.
+
+        Args:
+            catalog: knows the releases.
+            cache: keeps locks and digests.
+            settings: index, downloads, and where images come from.
+            interpreter: finds a Python of this machine.
+            official_digest: says what the name of an official image stands for; raises ReleaseUntestable.
+        """
         self.catalog = catalog
         self.rules = load_rules(resource_dir("images") / "recipes.toml")
         self.uv = Uv(catalog.index, settings.download_dir)
         self._wheels = Wheels(catalog.index, settings.download_dir / "unpacked-wheels")
         self._cache = cache
         self._interpreter = interpreter
+        self._official_digest = official_digest or _no_registry
+        self._usual_source: ImageSource = settings.image_source
+        self._registry = settings.registry
 
     def recipe(self, target: Target) -> Recipe:
         """Return how a target is installed.
@@ -98,8 +122,14 @@ class Environments:
         """
         return self._recipe_of(target)[1].bytes
 
+    def source(self, target: Target) -> ImageSource:
+        """Say where a target's image comes from."""
+        return source_of(target, self.rules, self._usual_source)
+
     def known(self, target: Target) -> Environment | None:
-        """Return the environment of a target where it was resolved before, else None; never asks uv."""
+        """Return the environment of a target where it was resolved before, else None; asks nobody."""
+        if self.source(target) == "official":
+            return self._known_official(target)
         try:
             recipe, wheels = self._recipe_of(target)
         except ReleaseUntestable:
@@ -114,6 +144,8 @@ class Environments:
             ReleaseUntestable: as `recipe`; or NotInstallable, with what uv complains of.
             Unavailable: the index does not answer.
         """
+        if self.source(target) == "official":
+            return self._known_official(target) or self._official(target)
         recipe, wheels = self._recipe_of(target)
         lock = self._kept_lock(recipe)
         if lock is None:
@@ -144,6 +176,26 @@ class Environments:
             self.uv.install(environment.recipe, lock, target, interpreter)
         if wheel is not None:
             wheel.unpack(_site_packages(python) if python else folder)
+
+    def _known_official(self, target: Target) -> Environment | None:
+        """Return the environment of an official image whose digest was asked for before."""
+        name, release = official_image(target, self.rules), self.catalog.release(target.package, target.release)
+        kept = self._cache.cached(OFFICIAL_KIND, f"{self._registry}|{name}") if name else None
+        if kept is None or name is None or release is None:
+            return None
+        return Environment(target, official_recipe(name, str(kept[0]), release), "", release.bytes)
+
+    def _official(self, target: Target) -> Environment:
+        """Ask what an official image's name stands for: from then on it stands for that."""
+        name, release = official_image(target, self.rules), self.catalog.release(target.package, target.release)
+        if name is None or release is None:
+            raise ReleaseUntestable(
+                f"no official image of {target.package} {target.release} is known; take --image-source built, or add "
+                "an [[official]] rule to images/recipes.toml."
+            )
+        digest = self._official_digest(name)
+        self._cache.put_cached(OFFICIAL_KIND, f"{self._registry}|{name}", digest)
+        return Environment(target, official_recipe(name, digest, release), "", release.bytes)
 
     def _wheel_to_unpack(self, target: Target, recipe: Recipe) -> Wheel | None:
         """Return the release's own wheel where uv must not see it, else None."""
@@ -195,6 +247,11 @@ class Environments:
                 raise NotInstallable(
                     f"{target.package} {target.release} cannot be resolved as of {recipe.cutoff:%Y-%m-%d}: {error}"
                 ) from error
+
+
+def _no_registry(name: str) -> str:
+    """Say that nothing here pulls images."""
+    raise ReleaseUntestable(f"the official image {name} cannot be had without a container engine; start Docker.")
 
 
 def _without(lock: str, wheel: Wheel | None) -> str:

@@ -50,13 +50,16 @@ def _row(
         "uploaded": release.uploaded.date().isoformat(),
         "python": python,
         "hardware": target.hardware,
+        "source": environments.source(target),
         "image": images.get(known.digest, "") if known else "",
         "untestable": untestable or _standing(release),
     }
 
 
 def _python(target: Target, environments: Environments) -> tuple[str, str]:
-    """Return the interpreter that a release gets, or why it gets none."""
+    """Return the interpreter that a release gets, or why it gets none; an official image keeps its own to itself."""
+    if environments.source(target) == "official":
+        return "", ""
     try:
         return environments.recipe(target).python, ""
     except (ReleaseUntestable, BadInput) as error:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -19,10 +19,12 @@ from pydantic import BaseModel, ConfigDict
 from service.bisection.releases import minor_of
 from service.catalog.releases import CatalogRelease
 from service.errors import NoInterpreter, UnknownName
-from service.execution.runner import Hardware, Target
+from service.execution.runner import Hardware, ImageSource, Target
 
-LATER = frozenset({"extras", "libraries", "unpack"})
+LATER = frozenset({"extras", "libraries", "unpack", "image"})
 """Fields that came after the first recipes were measured."""
+OFFICIAL_MODULE = "tensorflow"
+"""What every official image imports: the only project whose images the rules name."""
 ANY = "*"
 """Stands for every package among a rule's packages."""
 
@@ -49,7 +51,7 @@ class Rule(BaseModel):
     extras: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
     leave_out: tuple[str, ...] = ()
-    source: Literal["built", "official"] | None = None
+    source: ImageSource | None = None
 
     def fits(self, target: Target, uploaded: datetime | None = None) -> bool:
         """Say whether the rule applies to a target; without its date, rules that ask for one do not."""
@@ -115,6 +117,8 @@ class Recipe:
     """Shared libraries that the release opens when it finds a device."""
     unpack: bool = False
     """Whether the release's own wheel is unzipped, since installers refuse it."""
+    image: str = ""
+    """Digest of the official image that is taken as it is; `requirement` is its name then."""
 
     @property
     def digest(self) -> str:
@@ -182,15 +186,38 @@ def official_image(target: Target, rules: Rules) -> str | None:
     """Return the tag of the project's own image of a release, by the rules; None where no rule fits."""
     for rule in rules.official:
         fits = SpecifierSet(rule.releases).contains(target.release, prereleases=True)
-        if target.package in rule.packages and fits:
+        if canonicalize_name(target.package) in rule.packages and fits:
             template = rule.cuda if target.hardware == "cuda" else rule.cpu
             return template.format(release=target.release)
     return None
 
 
-def source_of(target: Target, rules: Rules) -> str:
-    """Say where a target's image comes from by the rules: "built" here, or "official"."""
-    return str(_settled(target, rules).get("source", "built"))
+def source_of(target: Target, rules: Rules, usual: ImageSource = "built") -> ImageSource:
+    """Say where a target's image comes from: as the rules demand, else as it asks, else as is usual where there is one.
+
+    Args:
+        target: may ask for a source.
+        rules: name the official images, and the targets that cannot be built.
+        usual: the source of a target that asks for none.
+    """
+    if any(rule.source == "official" and rule.fits(target) for rule in rules.rules):
+        return "official"
+    if target.source is not None:
+        return target.source
+    return usual if official_image(target, rules) else "built"
+
+
+def official_recipe(name: str, digest: str, release: CatalogRelease) -> Recipe:
+    """Return the recipe of an official image: nothing is installed.
+
+    Args:
+        name: repository and tag, without a registry.
+        digest: "sha256:…" of what the tag stands for.
+        release: what the catalog says of it.
+    """
+    return Recipe(
+        python="", requirement=name, module=OFFICIAL_MODULE, cutoff=release.uploaded, platform="", image=digest
+    )
 
 
 def digest_of(value: Any) -> str:

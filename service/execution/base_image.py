@@ -20,7 +20,7 @@ from service.catalog.releases import Index
 from service.errors import NoInterpreter, Unavailable
 from service.execution.archives import Packed, context_of, empty_archive
 from service.execution.datasets import fetch_datasets
-from service.execution.image_engine import BuildFailed, BuildOrder, ImageEngine, StoredImage
+from service.execution.image_engine import BuildFailed, BuildOrder, ImageEngine, PullFailed, StoredImage
 from service.execution.locks import held
 
 log = structlog.get_logger()
@@ -76,7 +76,7 @@ class Grounds:
             Unavailable: the ground cannot be made here, with what to install.
         """
         with held(self._data_dir / "locks" / f"ground-{python}.lock"):
-            datasets = fetch_datasets(self._data_dir / "datasets", self._index)
+            datasets = self.datasets()
             if self._settings.source != "local" and (ground := self._from_registry(python, datasets)):
                 return ground
             if self._settings.source == "registry":
@@ -86,14 +86,26 @@ class Grounds:
                 )
             return self._from_host(python, datasets)
 
+    def datasets(self) -> Path:
+        """Return the folder of data sets, fetched if need be."""
+        return fetch_datasets(self._data_dir / "datasets", self._index)
+
     def _from_registry(self, python: str, datasets: Path) -> StoredImage | None:
         """Stand on a registry's image, unless it cannot be had."""
         name = self._image_name(python)
         system = self._engine.find(name)
         if system is None and self._registry_answers and self._needs_registry(python, datasets):
-            self._registry_answers = self._engine.pull(name)
-            system = self._engine.find(name)
+            system = self._pulled(name)
         return None if system is None else self._built(python, name, system.id, datasets, None)
+
+    def _pulled(self, name: str) -> StoredImage | None:
+        """Fetch a registry's image; where it cannot be had, no other is tried."""
+        try:
+            return self._engine.pull(name)
+        except PullFailed as error:
+            log.info("no base image from a registry", image=name, reason=str(error))
+            self._registry_answers = False
+            return None
 
     def _needs_registry(self, python: str, datasets: Path) -> bool:
         """Say whether asking is worth the wait: not where a ground of our own is there already."""
@@ -137,7 +149,7 @@ class Grounds:
         recipe = {name: (self._folder / name).read_bytes() for name in ("Dockerfile", "prepare.sh")}
         content: dict[str, bytes | Packed] = {
             **recipe,
-            "datasets.tar": Packed(datasets, tuple(sorted(path.name for path in _folders(datasets)))),
+            "datasets.tar": packed_datasets(datasets),
             "python.tar": packed_interpreter(interpreter) if interpreter else empty_archive(),
         }
         labels = {PART: "ground", "org.tfbisect.python": python, "org.tfbisect.system": system}
@@ -192,6 +204,11 @@ def make_system(archive: Path, packages: list[str], mirror: str) -> None:
         ) from error
     except subprocess.TimeoutExpired as error:
         raise Unavailable(f"mmdebstrap took more than {SYSTEM_TIMEOUT_SECONDS} s; look at the mirror.") from error
+
+
+def packed_datasets(folder: Path) -> Packed:
+    """Return the data sets of a folder."""
+    return Packed(folder, tuple(sorted(path.name for path in _folders(folder))))
 
 
 def packed_interpreter(interpreter: Path) -> Packed:

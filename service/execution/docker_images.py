@@ -14,7 +14,7 @@ import docker
 import requests
 
 from service.errors import DiskFull, EngineLost
-from service.execution.image_engine import BuildFailed, BuildOrder, StoredImage
+from service.execution.image_engine import BuildFailed, BuildOrder, PullFailed, StoredImage
 
 BUILD_TIMEOUT_SECONDS = 1800  # between two words of the builder; a layer of 5 GB takes minutes
 PULL_TIMEOUT_SECONDS = 1800
@@ -49,18 +49,24 @@ class DockerImages:
             rows = self._api.images(filters={"label": label, "dangling": True})
             return [_stored(self._api.inspect_image(row["Id"])) for row in rows]
 
-    def pull(self, reference: str) -> bool:
-        """Fetch an image from its registry; False where it cannot be had."""
-        repository, _, tag = reference.rpartition(":")
-        try:
+    def pull(self, reference: str) -> StoredImage:
+        """Fetch an image from its registry, by tag or by digest."""
+        repository, by_digest, tag = reference.partition("@")
+        if not by_digest:
+            repository, _, tag = reference.rpartition(":")
+        with _pulling():
             for line in self._api.pull(repository, tag=tag, stream=True, decode=True):
                 if "error" in line:
-                    return False
-        except docker.errors.APIError:
-            return False
-        except requests.RequestException as error:
-            raise EngineLost(f"the Docker engine went away: {error}") from error
-        return self.find(reference) is not None
+                    raise PullFailed(str(line["error"]))
+        return self._surely(reference)
+
+    def digest(self, reference: str) -> str:
+        """Return the digest that a tag stands for: of the image that is here, else of its registry's."""
+        found = self.find(reference)
+        if found is not None:
+            return found.digest or found.id
+        with _pulling():
+            return str(self._api.inspect_distribution(reference)["Descriptor"]["digest"])
 
     def import_system(self, archive: Path, reference: str) -> StoredImage:
         """Make an image of a root file system."""
@@ -177,6 +183,17 @@ def _answering() -> Iterator[None]:
         raise EngineLost(f"the Docker engine does not answer: {error}; look with `docker info`.") from error
 
 
+@contextmanager
+def _pulling() -> Iterator[None]:
+    """Tell a registry that refuses from an engine that went away."""
+    try:
+        yield
+    except docker.errors.APIError as error:
+        raise PullFailed(str(error.explanation or error)) from error
+    except requests.RequestException as error:
+        raise EngineLost(f"the Docker engine went away: {error}") from error
+
+
 def _named(row: Mapping[str, Any]) -> bool:
     """Say whether an image has a reference."""
     return any(tag != "<none>:<none>" for tag in row.get("RepoTags") or [])
@@ -190,6 +207,7 @@ def _stored(facts: Mapping[str, Any]) -> StoredImage:
         labels=(facts.get("Config") or {}).get("Labels") or {},
         bytes=int(facts.get("Size", 0)),
         created=_moment(facts.get("Created", "")),
+        digest=next((name.partition("@")[2] for name in facts.get("RepoDigests") or ()), ""),
     )
 
 

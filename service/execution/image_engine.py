@@ -19,6 +19,8 @@ class StoredImage:
     bytes: int = 0
     """Its size with all its layers, shared ones included."""
     created: datetime | None = None
+    digest: str = ""
+    """Digest by which a registry knows it; "" where it never came from one."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,10 @@ class BuildFailed(Exception):
         """The last lines that the build printed."""
 
 
+class PullFailed(Exception):
+    """A registry does not give an image; the message says why."""
+
+
 class ImageEngine(Protocol):
     """Keeps images by reference. Every verb raises EngineLost where the engine does not answer."""
 
@@ -54,8 +60,19 @@ class ImageEngine(Protocol):
     def remnants(self, label: str) -> list[StoredImage]:
         """Return what builds that died left behind: images with a label and neither reference nor children."""
 
-    def pull(self, reference: str) -> bool:
-        """Fetch an image from its registry; False where it cannot be had."""
+    def pull(self, reference: str) -> StoredImage:
+        """Fetch an image from its registry, by tag or by digest.
+
+        Raises:
+            PullFailed: it cannot be had.
+        """
+
+    def digest(self, reference: str) -> str:
+        """Return the digest that a tag stands for: of the image that is here, else of its registry's.
+
+        Raises:
+            PullFailed: neither has it.
+        """
 
     def import_system(self, archive: Path, reference: str) -> StoredImage:
         """Make an image of a root file system."""

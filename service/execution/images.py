@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,12 @@ from typing import Literal
 from service.catalog.environments import Environment, Environments
 from service.errors import NotInstallable
 from service.execution.archives import Packed, context_of
-from service.execution.base_image import PART, Grounds, GroundSettings
+from service.execution.base_image import PART, Grounds, GroundSettings, packed_datasets
 from service.execution.disk import GIB, build_bytes, folder_bytes, require_room
 from service.execution.image_engine import BuildFailed, BuildOrder, ImageEngine, StoredImage
 from service.execution.image_shelf import LABEL, Shelf
 from service.execution.locks import held
+from service.execution.official_images import OfficialImages
 from service.resources import resource_dir
 from service.settings import Settings
 
@@ -55,6 +56,7 @@ class Images:
         environments: Environments,
         *,
         grounds: Grounds,
+        official: OfficialImages,
         recipes_dir: Path,
         data_dir: Path,
         reserve_bytes: int,
@@ -66,6 +68,7 @@ class Images:
         self.shelf = Shelf(engine, data_dir)
         self._environments = environments
         self.grounds = grounds
+        self._official = official
         self._recipes_dir = recipes_dir
         self._data_dir = data_dir
         self._reserve_bytes = reserve_bytes
@@ -126,6 +129,8 @@ class Images:
         parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=parent) as folder, ThreadPoolExecutor(1) as side:
             scratch = Path(folder)
+            if environment.recipe.image:
+                return self._take_official(environment, progress)
             grounding = side.submit(self.grounds.ensure, environment.python)
             progress(BuildProgress(release, "installing"))
             self._environments.install(environment, scratch / "packages")
@@ -136,6 +141,22 @@ class Images:
             progress(BuildProgress(release, "done", packed_bytes))
             return built
 
+    def _take_official(self, environment: Environment, progress: Progress) -> StoredImage:
+        """Lay the data sets and our labels over an official image, and see that it imports the release."""
+        release = environment.target.release
+        progress(BuildProgress(release, "installing"))
+        with self._official.held(environment) as parent:
+            progress(BuildProgress(release, "building", parent.bytes))
+            content: dict[str, bytes | Packed] = {
+                "Dockerfile": (self._recipes_dir / "official.Dockerfile").read_bytes(),
+                "check_release.py": (self._recipes_dir / "check_release.py").read_bytes(),
+                "datasets.tar": packed_datasets(self.grounds.datasets()),
+            }
+            arguments = {"IMAGE": parent.id, "MODULE": environment.recipe.module, "RELEASE": release}
+            built = self._built(environment, content, arguments, labels_of(environment, parent))
+        progress(BuildProgress(release, "done", parent.bytes))
+        return built
+
     def _lay(self, environment: Environment, packages: Packed, ground: StoredImage) -> StoredImage:
         """Build the release's image on its ground."""
         content: dict[str, bytes | Packed] = {
@@ -144,7 +165,16 @@ class Images:
             "packages.tar": packages,
         }
         arguments = {"GROUND": ground.id, "PYTHON": environment.python, "MODULE": environment.recipe.module}
-        labels = labels_of(environment, ground)
+        return self._built(environment, content, arguments, labels_of(environment, ground))
+
+    def _built(
+        self,
+        environment: Environment,
+        content: Mapping[str, bytes | Packed],
+        arguments: Mapping[str, str],
+        labels: Mapping[str, str],
+    ) -> StoredImage:
+        """Build an image of a context with a Dockerfile."""
         order = BuildOrder(context_of(content), reference_of(environment), arguments, labels)
         try:
             return self.engine.build(order)
@@ -174,6 +204,7 @@ def images_for(settings: Settings, environments: Environments, engine: ImageEngi
         engine,
         environments,
         grounds=grounds,
+        official=OfficialImages(engine, settings.registry),
         recipes_dir=folder,
         data_dir=settings.data_dir,
         reserve_bytes=settings.disk_reserve_bytes,
@@ -209,6 +240,8 @@ def labels_of(environment: Environment, ground: StoredImage) -> dict[str, str]:
         "ground": ground.id,
         "packages": json.dumps(environment.packages, separators=(",", ":")),
     }
+    if environment.recipe.image:
+        facts["official"] = f"{environment.recipe.requirement}@{environment.recipe.image}"
     return {PART: "release"} | {LABEL + name: value for name, value in facts.items()}
 
 

@@ -160,6 +160,8 @@ class LocalRunner(SessionRunner):
                 "start Docker and use --runner docker."
             )
         environment = self._environments.resolve(target)
+        if not environment.python:
+            raise ReleaseUntestable("official images run in containers only; start Docker and use --runner docker.")
         folder = self._folders.ensure(environment, f"{target.package} {target.release}")
         if self._fetch_datasets:
             self._datasets = self._fetch_datasets()

@@ -10,6 +10,8 @@ from typing import Any, Literal, Protocol
 from service.bisection.outcomes import RunReport
 
 Hardware = Literal["cpu", "cuda"]
+ImageSource = Literal["built", "official"]
+"""Where an image comes from: built here from the index, or the project's own, from a registry."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,8 @@ class Target:
     package: str
     release: str
     hardware: Hardware = "cpu"
+    source: ImageSource | None = None
+    """None: as the settings and the rules say."""
 
 
 @dataclass(frozen=True)

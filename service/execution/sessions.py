@@ -25,7 +25,7 @@ class ResolvedEnvironment(Protocol):
 
     @property
     def python(self) -> str:
-        """Return the interpreter's minor, such as "3.6"."""
+        """Return the interpreter's minor, such as "3.6"; "" where only its image knows."""
 
     @property
     def lock(self) -> str:
@@ -264,7 +264,8 @@ def _still_waits(started: Started) -> bool:
 
 def _warm_key(target: Target, framework: str, harness_source: str) -> str:
     harness = hashlib.sha256(harness_source.encode()).hexdigest()
-    return "\0".join((target.package, target.release, target.hardware, framework, harness))
+    place = (target.package, target.release, target.hardware, target.source or "")
+    return "\0".join((*place, framework, harness))
 
 
 def _facts(transcript: Transcript, place: Place, start_seconds: float) -> RunReport:
@@ -278,10 +279,15 @@ def _facts(transcript: Transcript, place: Place, start_seconds: float) -> RunRep
         output=transcript.output,
         image=place.image,
         python=(ready.python if ready else "") or place.environment.python,
-        packages=dict(place.environment.packages) or transcript.packages,
+        packages=_packages(place.environment, transcript),
         device=ready.device if ready else "",
         seconds=seconds,
     )
+
+
+def _packages(environment: ResolvedEnvironment, transcript: Transcript) -> dict[str, str]:
+    """Return the packages of the lock; without one, what was loaded beside what is known."""
+    return {**({} if environment.lock else transcript.packages), **environment.packages}
 
 
 def conclude(
