@@ -50,6 +50,14 @@ def test_repeats_come_in_order(store: Store) -> None:
     assert [kept.repeat for kept in store.observations([key])[key]] == [0, 1, 2]
 
 
+def test_the_releases_that_were_measured_of_a_snippet_are_known(store: Store) -> None:
+    for release, snippet in (("1.12.0", "sha256:s"), ("1.13.1", "sha256:other"), ("1.14.0", "sha256:s")):
+        store.append_observation(identity(release, snippet=snippet), 0, REPORT)
+    asked = ["1.11.0", "1.12.0", "1.13.1"]
+    assert store.measured_releases("tensorflow", asked, "sha256:s") == {"1.12.0"}
+    assert store.measured_releases("keras", asked, "sha256:s") == frozenset()
+
+
 @pytest.mark.parametrize("ending", ["lost", "timed-out"])
 def test_a_run_without_an_answer_is_no_observation(store: Store, ending: str) -> None:
     with pytest.raises(ValueError, match="append an event"):
