@@ -125,5 +125,9 @@ class Wheels:
 
 def _move_into(source: Path, folder: Path) -> None:
     """Move what a folder holds into another one; folders that both have are merged."""
-    if source.is_dir():
-        shutil.copytree(source, folder, copy_function=shutil.move, dirs_exist_ok=True)
+    for entry in sorted(source.iterdir()) if source.is_dir() else ():
+        # The folder itself keeps its mode: other users read it.
+        if entry.is_dir():
+            shutil.copytree(entry, folder / entry.name, copy_function=shutil.move, dirs_exist_ok=True)
+        else:
+            shutil.move(entry, folder / entry.name)

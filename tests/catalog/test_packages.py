@@ -147,6 +147,14 @@ def test_what_a_wheel_spreads_over_two_folders_comes_together(tmp_path: Path) ->
     assert found == {"twofold/first.py", "twofold/second.py"}
 
 
+def test_what_is_unzipped_can_be_read_by_the_user_of_a_run(tmp_path: Path) -> None:
+    path, folder = tmp_path / REFUSED[0], tmp_path / "packages"
+    path.write_bytes(REFUSED[1])
+    folder.mkdir(mode=0o755)
+    Wheel(path, "twofold", "1.0", "").unpack(folder)
+    assert {each.stat().st_mode & 0o444 for each in (folder, *folder.rglob("*"))} == {0o444}
+
+
 def test_without_the_rule_such_a_wheel_says_why_it_cannot_be_installed(tmp_path: Path) -> None:
     with an_index({"twofold": [listed(REFUSED)], "helper": [listed(HELPER)]}, dict([REFUSED, HELPER])) as url:
         made = environments_of(url, tmp_path)
