@@ -107,7 +107,7 @@ def releases(
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("release", "line", "uploaded", "python", "hardware", "image", "untestable"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "release")
     for row in rows:
         table.add_row(
             *(

@@ -17,6 +17,7 @@ import docker
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG = "application/vnd.docker.container.image.v1+json"
+UNKNOWN = b'{"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}'
 LAYER = "application/vnd.docker.image.rootfs.diff.tar"
 
 
@@ -84,7 +85,7 @@ def a_registry() -> Iterator[Registry]:
         def _say(self, *, body: bool) -> None:
             registry.asked.append(self.path)
             found = registry.answer(self.path)
-            content = registry.blobs[found[0]] if found else b"{}"
+            content = registry.blobs[found[0]] if found else UNKNOWN
             self.send_response(200 if found or self.path == "/v2/" else 404)
             self.send_header("Docker-Distribution-Api-Version", "registry/2.0")
             self.send_header("Content-Type", found[1] if found else "application/json")

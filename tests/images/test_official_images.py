@@ -199,7 +199,8 @@ def test_cuda_10_and_older_go_to_the_official_image_and_are_never_built(hub: Hub
 @pytest.mark.containers
 def test_an_official_image_that_cannot_be_pulled_makes_the_release_untestable_and_says_what_to_do(hub: Hub) -> None:
     with pytest.raises(
-        NotInstallable, match=rf"{NAME}:1\.12\.0-gpu-py3 cannot be pulled: .*TFBISECT_REGISTRY.*docker load"
+        NotInstallable,
+        match=rf"{NAME}:1\.12\.0-gpu-py3 cannot be pulled: .*manifest unknown.*TFBISECT_REGISTRY.*docker load",
     ):
         hub.environments().resolve(Target("tensorflow", "1.12.0", "cuda"))
     with pytest.raises(NotInstallable, match=r"127\.0\.0\.1:9/.* cannot be pulled: .*TFBISECT_REGISTRY"):
