@@ -12,5 +12,5 @@ ADD packages.tar /opt/tfbisect/environment/lib/python${PYTHON}/site-packages/
 # A release that cannot be imported gives no image; where the module is not known, the probe finds out. The byte code that
 # this leaves is wanted: containers are read-only. Built without a network.
 RUN if [ -n "${MODULE}" ]; then python -c "import importlib, sys; importlib.import_module(sys.argv[1])" "${MODULE}"; \
-    else python -m compileall -q /opt/tfbisect/environment/lib/python${PYTHON}/site-packages || true; fi
+    else python -S -m compileall -q /opt/tfbisect/environment/lib/python${PYTHON}/site-packages || true; fi
 USER probe

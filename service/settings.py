@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     base_image: Literal["auto", "registry", "local"] = Field(
         "auto", description="auto: pull the base, or make one on the spot where no registry answers"
     )
+    any_package: bool = Field(True, description="compare releases of packages that have no rules of their own, too")
     image_source: Literal["built", "official"] = Field(
         "built", description="where images of releases come from: the package index, or the project's own images"
     )

@@ -95,7 +95,8 @@ class Environments:
             official_digest: says what the name of an official image stands for; raises ReleaseUntestable.
         """
         self.catalog = catalog
-        self.rules = load_rules(resource_dir("images") / "recipes.toml")
+        rules = load_rules(resource_dir("images") / "recipes.toml")
+        self.rules = rules if settings.any_package else rules.without_any()
         self.uv = Uv(catalog.index, settings.download_dir)
         self._wheels = Wheels(catalog.index, settings.download_dir / "unpacked-wheels")
         self._cache = cache

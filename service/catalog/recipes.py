@@ -6,7 +6,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from service.catalog.releases import CatalogRelease
 from service.errors import NoInterpreter, UnknownName
 from service.execution.runner import Hardware, ImageSource, Target
 
-LATER = frozenset({"extras", "libraries", "unpack", "image"})
+LATER = frozenset({"extras", "libraries", "unpack", "only_wheels", "image"})
 """Fields that came after the first recipes were measured."""
 OFFICIAL_MODULE = "tensorflow"
 """What every official image imports: the only project whose images the rules name."""
@@ -46,6 +46,7 @@ class Rule(BaseModel):
     not_before: date | None = None
     platform: str | None = None
     unpack: bool | None = None
+    only_wheels: bool | None = None
     exempt: Mapping[str, date] | None = None
     constraints: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
@@ -88,6 +89,10 @@ class Rules:
         """Packages that have rules of their own."""
         return frozenset(package for rule in self.rules for package in rule.packages) - {ANY}
 
+    def without_any(self) -> Rules:
+        """Return the rules without those for any package."""
+        return replace(self, rules=tuple(rule for rule in self.rules if ANY not in rule.packages))
+
     @property
     def wheels(self) -> frozenset[str]:
         """Packages whose wheels these rules install, the slim ones included."""
@@ -117,6 +122,8 @@ class Recipe:
     """Shared libraries that the release opens when it finds a device."""
     unpack: bool = False
     """Whether the release's own wheel is unzipped, since installers refuse it."""
+    only_wheels: bool = False
+    """Whether nothing is taken that came as source: building it would run its code outside of a container."""
     image: str = ""
     """Digest of the official image that is taken as it is; `requirement` is its name then."""
 
@@ -173,6 +180,7 @@ def recipe_for(target: Target, release: CatalogRelease, rules: Rules, slim: Cata
         extras=tuple(extra.format(**words) for extra in settled["extras"]),
         libraries=settled["libraries"],
         unpack=settled.get("unpack", False),
+        only_wheels=settled.get("only_wheels", False),
     )
 
 
@@ -231,8 +239,8 @@ def _settled(target: Target, rules: Rules, uploaded: datetime | None = None) -> 
     fitting = [rule for rule in rules.rules if rule.fits(target, uploaded)]
     if not any(rule.requirement for rule in fitting):
         raise UnknownName(
-            f"no recipe for {target.package} on {target.hardware}; run it with --hardware cpu, or add a rule to "
-            "images/recipes.toml.",
+            f"no recipe for {target.package} on {target.hardware}; take another hardware or package (of its own rules: "
+            f"{', '.join(sorted(rules.packages))}), or add a rule to images/recipes.toml.",
             field="package",
         )
     settled: dict[str, Any] = dict(rules.defaults)

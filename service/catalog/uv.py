@@ -57,7 +57,8 @@ class Uv:
         command += ["--constraints", "constraints.txt", "--exclude-newer", recipe.cutoff.isoformat()]
         for name, day in sorted(recipe.exempt.items()):
             command += ["--exclude-newer-package", f"{name}={day}"]
-        command += [*self._platform(recipe), "--python", str(interpreter or sys.executable), "requirements.in"]
+        command += [*_wheels_only(recipe), *self._platform(recipe)]
+        command += ["--python", str(interpreter or sys.executable), "requirements.in"]
         return self.run(command, folder, RESOLVE_TIMEOUT_SECONDS)
 
     def install(self, recipe: Recipe, lock: Path, target: Sequence[str], interpreter: Path | None) -> None:
@@ -74,6 +75,7 @@ class Uv:
             IndexUnreachable: the index does not answer.
         """
         command = ["pip", "install", "--require-hashes", "--no-deps", "--quiet", "--link-mode", "hardlink"]
+        command += _wheels_only(recipe)
         if interpreter is None:
             command += self._platform(recipe)
         command += ["--python", str(interpreter or sys.executable), *target, "--requirements", str(lock)]
@@ -128,6 +130,11 @@ class Uv:
         if self.index.ca_bundle is not None:
             kept["SSL_CERT_FILE"] = str(self.index.ca_bundle)
         return kept
+
+
+def _wheels_only(recipe: Recipe) -> list[str]:
+    """Return the options that keep code of source packages from being run here."""
+    return ["--only-binary", ":all:"] if recipe.only_wheels else []
 
 
 def uv_command() -> str:

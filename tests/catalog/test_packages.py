@@ -12,7 +12,7 @@ from service.catalog.recipes import Rules, load_rules, recipe_for
 from service.catalog.releases import Catalog, CatalogRelease
 from service.catalog.snippets import require_keras_package
 from service.catalog.wheels import Wheel
-from service.errors import NotInstallable, SnippetError
+from service.errors import NotInstallable, SnippetError, UnknownName
 from service.execution.runner import Target
 from service.resources import resource_dir
 from service.settings import Settings
@@ -102,6 +102,7 @@ module = ""
 [[rule]]
 packages = ["*"]
 requirement = "{package}=={release}"
+only_wheels = true
 pythons = ["3.13", "3.12", "3.11", "3.10"]
 
 [[rule]]
@@ -178,6 +179,26 @@ def test_any_package_of_the_index_can_be_installed(tmp_path: Path) -> None:
         made = environments_of(url, tmp_path)
         made.install(made.resolve(Target("helper", "1.1")), tmp_path / "packages")
     assert (tmp_path / "packages" / "helper.py").exists()
+
+
+def test_source_packages_of_any_package_are_not_built_here(tmp_path: Path) -> None:
+    needy = wheel_of("needy", "1.0", "helper", needy="")
+    packages = {"needy": [listed(needy)], "helper": [listed(("helper-1.1.tar.gz", b"no archive"))]}
+    asked: list[str] = []
+    with an_index(packages, {**dict([needy]), "helper-1.1.tar.gz": b"no archive"}, asked) as url:
+        made = environments_of(url, tmp_path)
+        with pytest.raises(NotInstallable, match="helper"):
+            made.resolve(Target("needy", "1.0"))
+    assert not [path for path in asked if path.endswith(".tar.gz")]
+
+
+def test_a_service_can_keep_to_the_packages_with_rules(tmp_path: Path) -> None:
+    with an_index({"helper": [listed(HELPER)], "torch": [listed(wheel_of("torch", "1.4.0"))]}) as url:
+        settings, cache = Settings(index_url=url, data_dir=tmp_path, any_package=False), MemoryCache()
+        made = Environments(Catalog(cache, settings), cache, settings)
+        assert made.recipe(Target("torch", "1.4.0")).module == "torch"
+        with pytest.raises(UnknownName, match=r"no recipe for helper on cpu; .*torch"):
+            made.recipe(Target("helper", "1.1"))
 
 
 NIGHTLY = wheel_of("nightly", "1.0.dev1", nightly="")
