@@ -55,7 +55,7 @@ def test_any_package_gets_an_interpreter_of_its_day_that_its_wheels_accept(
         ("2.0.7", "2017-08-21", "tensorflow==1.10.1", "3.6"),
         ("2.2.4", "2018-10-03", "tensorflow==1.12.0", "3.6"),
         ("2.3.1", "2019-10-07", "tensorflow==1.14.0", "3.6"),
-        ("2.4.3", "2020-06-24", "tensorflow-cpu==2.3.0", "3.8"),
+        ("2.4.3", "2020-06-24", "tensorflow==2.3.0", "3.8"),
         ("2.7.0", "2021-11-03", "tensorflow-cpu~=2.7.0", "3.8"),
         ("2.15.0", "2023-11-07", "tensorflow-cpu~=2.15.0", "3.10"),
         ("3.3.3", "2024-04-26", "tensorflow-cpu==2.16.1", "3.10"),
