@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import sqlite3
+from functools import lru_cache
 from pathlib import Path
 
 from service.intake import BisectionRequest
+from service.web.documents import Document
 from tests.web.world import TUTORIAL, World
 
 PREFIX = "01K"
@@ -32,7 +35,8 @@ def fill(folder: Path, bisections: int) -> dict[str, int]:
     _copy(database, template)
     database.execute("COMMIT")
     database.executescript("PRAGMA synchronous=NORMAL; ANALYZE; PRAGMA wal_checkpoint(TRUNCATE);")
-    counts = {table: _count(database, table) for table in ("bisections", "observations", "links", "search_terms")}
+    counted = ("bisections", "observations", "links", "documents", "search_terms")
+    counts = {table: _count(database, table) for table in counted}
     database.close()
     return counts
 
@@ -55,6 +59,7 @@ def _copy(database: sqlite3.Connection, template: str) -> None:
     own = {"bisections": {"id": new_id}, "changes": {"bisection_id": new_id}}
     for table, replaced in own.items():
         _insert(database, table, replaced, f"{next(iter(replaced))} = '{template}'", "numbers")
+    _copy_documents(database, template, new_id)
     database.execute(
         "CREATE TEMP TABLE seen AS SELECT row_number() OVER (ORDER BY observation_id) AS k, observation_id FROM links "
         f"WHERE bisection_id = '{template}' LIMIT 20"
@@ -72,6 +77,24 @@ def _copy(database: sqlite3.Connection, template: str) -> None:
     )
     some = f"INSERT INTO search_terms (term, bisection_id) SELECT 'w:{RARE}', {new_id} FROM numbers WHERE n % 5000 = 7"
     database.execute(some)
+
+
+def _copy_documents(database: sqlite3.Connection, template: str, new_id: str) -> None:
+    """Give each copy the rendered answer that it would have got when it ended: its own id in it, its own tag."""
+    made_by, body = database.execute("SELECT made_by, body FROM documents").fetchone()
+    text = gzip.decompress(body)
+
+    @lru_cache(1)
+    def readdressed(name: str) -> Document:
+        content = text.replace(template.encode(), name.encode())
+        return Document.of_bytes(content).zipped()
+
+    database.create_function("tag_of", 1, lambda name: readdressed(name).etag)
+    database.create_function("body_of", 1, lambda name: readdressed(name).content)
+    database.execute(
+        "INSERT INTO documents (bisection_id, made_by, public, owner, tag, body) "
+        f"SELECT name, '{made_by}', 1, NULL, tag_of(name), body_of(name) FROM (SELECT {new_id} AS name FROM numbers)"
+    )
 
 
 def _insert(database: sqlite3.Connection, table: str, replaced: dict[str, str], where: str, source: str) -> None:

@@ -180,7 +180,10 @@ class House:
     @cached_property
     def coordinator(self) -> Coordinator:
         """Return the loop."""
-        return Coordinator(self.store, self.intake, self.laboratory, self.executor, self.settings.workers)
+        parts = (self.store, self.intake, self.laboratory, self.executor, self.settings.workers)
+        readings = Readings(self)
+        # Rendered once, by who ended it, so that nobody who reads it waits for that.
+        return Coordinator(*parts, after=lambda bisection_id: readings.document(bisection_id, ADMIN))
 
     @cached_property
     def submission(self) -> Submission:

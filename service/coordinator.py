@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 from typing import Any
@@ -47,12 +47,32 @@ def owner_name() -> str:
 class Coordinator:
     """Works bisections off."""
 
-    def __init__(self, store: Store, intake: Intake, laboratory: Laboratory, executor: Executor, workers: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        intake: Intake,
+        laboratory: Laboratory,
+        executor: Executor,
+        workers: int,
+        *,
+        after: Callable[[str], object] = lambda _bisection_id: None,
+    ) -> None:
+        """Put a coordinator together.
+
+        Args:
+            store: where everything is.
+            intake: makes requests ready.
+            laboratory: answers questions.
+            executor: waits for answers.
+            workers: how many at once.
+            after: called with each bisection that has ended.
+        """
         self._store = store
         self._intake = intake
         self._laboratory = laboratory
         self._executor = executor
         self._workers = workers
+        self._after = after
         self.owner = owner_name()
 
     def serve(self, stop: threading.Event) -> None:
@@ -102,7 +122,7 @@ class Coordinator:
         if finished.status in {INTERRUPTED, TAKEN_OVER}:
             raise ValueError(f"{finished.status} is no end of a bisection")
         told = [("verdict", finished.verdict)] if finished.verdict is not None else []
-        self._store.finish(
+        is_over = self._store.finish(
             bisection_id,
             finished.status,
             finished.verdict,
@@ -110,6 +130,8 @@ class Coordinator:
             owner=self.owner,
             events=[*before, *told, ("end", ending)],
         )
+        if is_over:
+            self._after(bisection_id)
 
     def recallable(self, case: Case) -> bool:
         """Say whether stored observations alone answer a case."""

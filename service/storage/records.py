@@ -32,6 +32,11 @@ class Viewer:
     sees_all: bool = False
 
 
+def sees(viewer: Viewer, *, public: bool, owner: str | None) -> bool:
+    """Say whether a viewer may see what a token made, or nobody's."""
+    return public or viewer.sees_all or (owner is not None and owner == viewer.owner)
+
+
 EVERYBODY = Viewer()
 ADMIN = Viewer(sees_all=True)
 
@@ -61,7 +66,25 @@ class Bisection:
 
     def seen_by(self, viewer: Viewer) -> bool:
         """Say whether this viewer may see it."""
-        return self.public or viewer.sees_all or (self.owner is not None and self.owner == viewer.owner)
+        return sees(viewer, public=self.public, owner=self.owner)
+
+
+@dataclass(frozen=True)
+class StoredDocument:
+    """The rendered answer of a finished bisection."""
+
+    made_by: str
+    """Digest of the program that rendered it."""
+    public: bool
+    owner: str | None
+    tag: str
+    """Changes when the answer does."""
+    body: bytes
+    """Compressed; empty where only the tag was asked for."""
+
+    def seen_by(self, viewer: Viewer) -> bool:
+        """Say whether this viewer may see it."""
+        return sees(viewer, public=self.public, owner=self.owner)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from service.storage.bisections import Bisections
 from service.storage.cached import CachedValues
 from service.storage.connected import Clock, utc_now
 from service.storage.deliveries import Deliveries
+from service.storage.documents import Documents
 from service.storage.engine import make_engine
 from service.storage.events import Events
 from service.storage.leases import Leases
@@ -21,7 +22,7 @@ from service.storage.tokens import Tokens
 from service.storage.watches import Watches
 
 
-class Store(Bisections, Observations, Events, Listing, Leases, CachedValues, Tokens, Watches, Deliveries):
+class Store(Bisections, Observations, Documents, Events, Listing, Leases, CachedValues, Tokens, Watches, Deliveries):
     """Everything that tfbisect keeps, on SQLite or PostgreSQL; safe for several threads and processes at once."""
 
     @classmethod
@@ -51,6 +52,7 @@ class Store(Bisections, Observations, Events, Listing, Leases, CachedValues, Tok
 
     def close(self) -> None:
         """Close every connection."""
+        self._close_documents()
         self._engine.dispose()
 
     def __enter__(self) -> Self:

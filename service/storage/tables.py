@@ -17,6 +17,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -183,6 +184,19 @@ search_terms = Table(
     _bisection_column(primary_key=True),
     Index(None, "bisection_id"),
     sqlite_with_rowid=False,
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    _bisection_column(primary_key=True),
+    Column("made_by", Digest, nullable=False),
+    # As its bisection has them, for good: who may read it is known from this row alone.
+    Column("public", Boolean, nullable=False),
+    Column("owner", Id),
+    Column("tag", Digest, nullable=False),
+    # Last: who asks for the tag alone does not read it.
+    Column("body", LargeBinary, nullable=False),
 )
 
 idempotency_keys = Table(

@@ -144,7 +144,8 @@ def list_bisections(site: ThisSite, caller: Reader, wanted: Annotated[ListQuery,
 )
 async def read(bisection_id: Id, request: Request, site: ThisSite, caller: Reader) -> Response:
     """Read a bisection: its state, progress, observations and verdict. A finished one carries an `ETag`."""
-    document = site.readings.fresh_document(bisection_id, caller.viewer)
+    named = request.headers.get("if-none-match")
+    document = await site.readings.at_hand(bisection_id, caller.viewer, named)
     if document is None:
         document = await run_in_threadpool(site.readings.document, bisection_id, caller.viewer)
     return tagged(document, request)
@@ -237,7 +238,6 @@ def delete(bisection_id: Id, site: ThisSite, caller: Submitter) -> Response:
     bisection = site.readings.bisection(bisection_id, caller.viewer)
     check_owned(caller, bisection)
     site.store.delete_bisection(bisection_id)
-    site.readings.forget(bisection_id)
     return Response(status_code=204)
 
 
@@ -286,13 +286,10 @@ def estimate(body: Submission, site: ThisSite) -> JSONResponse:
 
 def json_response(document: Document, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Answer with a document."""
-    return Response(document.body, status, headers, media_type="application/json")
+    return Response(document.plain().content, status, headers, media_type="application/json")
 
 
 def tagged(document: Document, request: Request) -> Response:
     """Answer with a document and its tag, or with 304 where the client has it already."""
-    headers = {"etag": document.etag, "cache-control": "no-cache", "vary": "authorization, cookie"}
-    named = request.headers.get("if-none-match")
-    if named is not None and (named.strip() == "*" or document.etag in named):
-        return Response(status_code=304, headers=headers)
-    return Response(document.body, 200, headers, media_type="application/json")
+    status, headers, body = document.answer(request.headers)
+    return Response(body, status, headers)

@@ -27,7 +27,7 @@ from service.web.problems import (
     problem_of_status,
     problem_of_validation,
 )
-from service.web.shelf import ShortWay
+from service.web.short_way import ShortWay
 from service.web.site import Site, site_of
 
 log = structlog.get_logger()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -134,6 +135,7 @@ def _name_of(host: str) -> str:
     return host.partition(":")[0]
 
 
+@lru_cache(1024)  # asked with each request, and nearly always about the same name
 def _is_address(name: str) -> bool:
     """Say whether a name is an IP address: those cannot be rebound."""
     try:

@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-import time
-from collections import OrderedDict
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 from threading import Semaphore
 from typing import Any
 
+import structlog
+from starlette.concurrency import run_in_threadpool
+
+from service import coordinator
+from service.bisection import outcomes
 from service.bisection.outcomes import Answer, Judge
-from service.errors import NotFound, TfbisectError
+from service.errors import NotFound, StoreError, TfbisectError
 from service.intake import BisectionRequest
-from service.storage.records import EVERYBODY, Bisection, LinkedObservation, Viewer
+from service.storage.json_text import digest_of
+from service.storage.records import Bisection, LinkedObservation, StoredDocument, Viewer
+from service.web import documents
 from service.web.dependencies import Dependencies
-from service.web.documents import Document, bisection_json, by_release, is_finished, meaning
+from service.web.documents import Document, bisection_json, by_release, is_finished, meaning, names
 from service.web.foresight import Outlook, look_ahead
 
+log = structlog.get_logger()
+
 ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
-KEPT_DOCUMENTS = 4096
-KEPT_BYTES = 64 * 1024 * 1024
-TRUSTED_SECONDS = 10.0
-"""For so long a kept document is taken for current; then the store is asked whether it is still there."""
-
-
 RENDERED_AT_ONCE = 2
-
-
-@dataclass
-class Kept:
-    """A rendered bisection that has ended, and who may read it."""
-
-    bisection: Bisection
-    document: Document
-    checked_at: float
 
 
 @dataclass(frozen=True)
@@ -58,74 +53,74 @@ class Reading:
         }
 
 
-@dataclass
-class Shelf:
-    """The documents kept in memory, the least recently read thrown out first."""
-
-    kept: OrderedDict[str, Kept] = field(default_factory=OrderedDict)
-    size_bytes: int = 0
-
-    def put(self, bisection_id: str, kept: Kept) -> None:
-        """Keep a document."""
-        self.drop(bisection_id)
-        self.kept[bisection_id] = kept
-        self.size_bytes += len(kept.document.body)
-        while len(self.kept) > KEPT_DOCUMENTS or self.size_bytes > KEPT_BYTES:
-            _, oldest = self.kept.popitem(last=False)
-            self.size_bytes -= len(oldest.document.body)
-
-    def get(self, bisection_id: str) -> Kept | None:
-        """Return a document, and note that it was read."""
-        kept = self.kept.get(bisection_id)
-        if kept is not None:
-            self.kept.move_to_end(bisection_id)
-        return kept
-
-    def drop(self, bisection_id: str) -> None:
-        """Forget a document."""
-        dropped = self.kept.pop(bisection_id, None)
-        if dropped is not None:
-            self.size_bytes -= len(dropped.document.body)
-
-
 class Readings:
-    """Reads bisections for a viewer. `fresh_document` is for the event loop; the rest asks the store and may wait."""
+    """Reads bisections for a viewer. `at_hand` is for the event loop; the rest asks the store and may wait."""
 
     def __init__(self, dependencies: Dependencies) -> None:
         self._dependencies = dependencies
         self._store = dependencies.store
-        self._shelf = Shelf()
         self._rendering = Semaphore(RENDERED_AT_ONCE)
+        self._programs = {name: program_of(name, probe.judge) for name, probe in dependencies.probes.items()}
+        self._current_programs = frozenset(self._programs.values())
 
-    def fresh_document(self, bisection_id: str, viewer: Viewer) -> Document | None:
-        """Return a document that was read a moment ago; None: ask `document`."""
-        kept = self._shelf.get(bisection_id)
-        if kept is None or time.monotonic() - kept.checked_at > TRUSTED_SECONDS or not kept.bisection.seen_by(viewer):
+    async def at_hand(self, bisection_id: str, viewer: Viewer, if_none_match: str | None = None) -> Document | None:
+        """Return what `stored` does, from the event loop."""
+        if self._store.is_local:
+            # One row of a local file: the way to a thread and back takes longer than reading it.
+            return self.stored(bisection_id, viewer, if_none_match)
+        return await run_in_threadpool(self.stored, bisection_id, viewer, if_none_match)
+
+    def stored(self, bisection_id: str, viewer: Viewer, if_none_match: str | None = None) -> Document | None:
+        """Return the stored answer of a finished bisection, or None: ask `document`.
+
+        Args:
+            bisection_id: which one.
+            viewer: who asks; what they may not see is not at hand.
+            if_none_match: tags that the client holds; the content of one that is named is left out.
+        """
+        if not ULID.fullmatch(bisection_id):
             return None
-        return kept.document
+        if if_none_match is not None:
+            known = self._current(self._store.document_tag(bisection_id), viewer)
+            if known is None or names(if_none_match, known.etag):
+                return known
+        return self._current(self._store.document(bisection_id), viewer)
 
-    def public_document(self, bisection_id: str) -> Document | None:
-        """Return a document that was read a moment ago and is everybody's; None: go the long way."""
-        return self.fresh_document(bisection_id, EVERYBODY)
+    def _current(self, found: StoredDocument | None, viewer: Viewer) -> Document | None:
+        """Return a stored answer that this viewer may see and that this program would give too."""
+        if found is None or found.made_by not in self._current_programs or not found.seen_by(viewer):
+            return None
+        return Document(found.tag, found.body, is_zipped=True)
 
     def document(self, bisection_id: str, viewer: Viewer) -> Document:
-        """Return a bisection as the API shows it.
+        """Return a bisection as the API shows it; a finished one is rendered once and stored.
 
         Raises:
             NotFound: there is none of this id that the viewer may see.
         """
+        stored = self.stored(bisection_id, viewer)
+        if stored is not None:
+            return stored
         bisection = self.bisection(bisection_id, viewer)
-        kept = self._shelf.get(bisection_id)
-        if kept is not None:
-            kept.checked_at = time.monotonic()
-            return kept.document
         # Rendering is all computing: done by several threads at once, all of them would wait for all.
         with self._rendering:
             reading = self._reading(bisection)
             document = Document.of(bisection_json(bisection, reading.observations, reading.judge))
         if is_finished(bisection):
-            self._shelf.put(bisection_id, Kept(bisection, document, time.monotonic()))
+            self._keep(bisection, document)
         return document
+
+    def _keep(self, bisection: Bisection, document: Document) -> None:
+        """Store a rendered answer; a store that takes nothing now must not keep anybody from reading."""
+        made_by = self._programs.get(bisection.probe)
+        if made_by is None:
+            return  # its probe may be installed again, and say what the runs mean
+        content = document.zipped().content
+        kept = StoredDocument(made_by, bisection.public, bisection.owner, document.etag, content)
+        try:
+            self._store.put_document(bisection.id, kept)
+        except StoreError as error:
+            log.warning("document.not-kept", bisection=bisection.id, reason=error.message)
 
     def bisection(self, bisection_id: str, viewer: Viewer) -> Bisection:
         """Return a bisection that the viewer may see; one they may not looks as if it were not there.
@@ -159,9 +154,12 @@ class Readings:
         except (TfbisectError, ValueError):
             return None
 
-    def forget(self, bisection_id: str) -> None:
-        """Drop what was rendered of a bisection."""
-        self._shelf.drop(bisection_id)
+
+@cache
+def program_of(probe: str, judge: Judge) -> str:
+    """Return the digest of the code that decides what an answer about a probe says: another meaning, another answer."""
+    modules = [documents, coordinator, outcomes, sys.modules[judge.__module__]]
+    return digest_of([probe, *(inspect.getsource(module) for module in modules)])
 
 
 def verdict_of(reading: Reading, outlook: Outlook | None) -> Mapping[str, Any]:
