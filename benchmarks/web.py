@@ -23,7 +23,7 @@ from typing import Any
 
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 
-from benchmarks.web_load import Load, answer, get, post, pressed, server
+from benchmarks.web_load import Load, answer, get, post, pressed, server, together
 from benchmarks.web_world import RARE, fill, identifier
 from service.storage.listing import bisections_query, changes_query
 from service.storage.records import EVERYBODY, Search
@@ -31,7 +31,8 @@ from service.storage.search_words import word_term
 from tests.web.world import TUTORIAL, MadeUpRuns, World
 
 API = "/api/v1/bisections"
-ROUNDS = 5
+ROUNDS = 7
+EMPTY, SHARED, ANY = "empty route", "one that is shared", "any of all, nearly all for the first time"
 DIALECT = sqlite_dialect.dialect()
 LISTS = {
     "newest": API,
@@ -51,43 +52,53 @@ def median(values: list[float]) -> float:
     return statistics.median(values)
 
 
-def summed(loads: list[Load]) -> dict[str, float]:
-    """Return the median over rounds of rate and percentiles."""
-    return {
-        "per_second": round(median([load.per_second for load in loads]), 1),
-        "median_ms": round(median([load.percentile(0.5) for load in loads]), 3),
-        "p99_ms": round(median([load.percentile(0.99) for load in loads]), 3),
-        "failures": sum(count for load in loads for status, count in load.statuses.items() if status != 200),
-    }
-
-
 def reading(folder: Path, count: int, seconds: float) -> dict[str, Any]:
     """Read finished bisections and an empty route by turns, so that a busy machine is unfair to none."""
     rng = random.Random(1)
     shared = identifier(count // 2)
-    few = [identifier(rng.randrange(count)) for _ in range(500)]
     kinds: dict[str, Callable[[], bytes]] = {
-        "one that is shared": lambda: get(f"{API}/{shared}"),
-        "any of 500": lambda: get(f"{API}/{rng.choice(few)}"),
-        "any of all, nearly all for the first time": lambda: get(f"{API}/{identifier(rng.randrange(count))}"),
+        SHARED: lambda: get(f"{API}/{shared}"),
+        ANY: lambda: get(f"{API}/{identifier(rng.randrange(count))}"),
+        "any of all, which the client has": lambda: get(f"{API}/{identifier(rng.randrange(count))}", "*"),
     }
     with server("empty", folder) as nothing, server("ours", folder) as ours:
-        asyncio.run(_timed(ours, [get(f"{API}/{name}") for name in (shared, *few)]))
-        loads: dict[str, list[Load]] = {"empty route": [], **{name: [] for name in kinds}}
+        # Imports, caches of the interpreter and of the load itself are not what is asked about.
+        asyncio.run(pressed(nothing, lambda: get("/"), seconds / 4))
+        asyncio.run(pressed(ours, kinds[ANY], seconds / 4))
+        loads: dict[str, list[Load]] = {EMPTY: [], **{name: [] for name in kinds}}
         for _ in range(ROUNDS):
-            loads["empty route"].append(asyncio.run(pressed(nothing, lambda: get("/"), seconds)))
+            loads[EMPTY].append(asyncio.run(pressed(nothing, lambda: get("/"), seconds)))
             for name, request in kinds.items():
                 loads[name].append(asyncio.run(pressed(ours, request, seconds)))
-    found = {name: summed(each) for name, each in loads.items()}
-    for name, each in loads.items():
-        # Of the least disturbed round: what else this machine does can only add to it.
-        found[name]["p99_over_median"] = round(min(load.percentile(0.99) / load.percentile(0.5) for load in each), 2)
-    for name in kinds:
-        by_round = [
-            mine.per_second / base.per_second for mine, base in zip(loads[name], loads["empty route"], strict=True)
-        ]
-        found[name]["share_of_empty"] = round(median(by_round), 3)
-    return found
+    return {name: summed(each, loads[EMPTY]) for name, each in loads.items()}
+
+
+def summed(loads: list[Load], beside: list[Load]) -> dict[str, Any]:
+    """Return what all rounds saw together, and the median of each round's rate over that of the empty route."""
+    whole = together(loads)
+    p50, p99 = whole.percentile(0.5), whole.percentile(0.99)
+    shares = [mine.per_second / base.per_second for mine, base in zip(loads, beside, strict=True)]
+    return {
+        "requests": len(whole.latencies_ms),
+        "per_second": round(whole.per_second, 1),
+        "share_of_empty": round(median(shares), 3),
+        "median_ms": round(p50, 3),
+        "p99_ms": round(p99, 3),
+        "p99_over_median": round(p99 / p50, 2),
+        "answers": {str(status): number for status, number in sorted(whole.statuses.items())},
+    }
+
+
+def rendering(folder: Path, count: int) -> dict[str, float]:
+    """Return what the first reader waits for where a bisection ended before answers were stored."""
+    names = [identifier(number) for number in random.Random(2).sample(range(count), 200)]
+    database = sqlite3.connect(folder / "tfbisect.sqlite3")
+    database.executemany("DELETE FROM documents WHERE bisection_id = ?", [(name,) for name in names])
+    database.commit()
+    database.close()
+    with server("ours", folder) as port:
+        spent, _ = asyncio.run(_timed(port, [get(f"{API}/{name}") for name in names]))
+    return {"median_ms": round(median(spent[5:]), 2), "p95_ms": round(sorted(spent[5:])[int(0.95 * 195)], 2)}
 
 
 async def _timed(port: int, requests: list[bytes]) -> tuple[list[float], list[int]]:
@@ -190,14 +201,14 @@ def streaming(folder: Path, streams: int) -> dict[str, Any]:
 
 def checks(found: dict[str, Any]) -> dict[str, bool]:
     """Return each claim and whether it holds."""
-    reads = [found["reading"][name] for name in ("one that is shared", "any of 500")]
+    reads = [found["reading"][name] for name in (SHARED, ANY)]
     small, large = found["listing"]["small"], found["listing"]["large"]
     scans = [
         step for plan in found["plans"].values() for step in plan if step.startswith("SCAN") and "INDEX" not in step
     ]
     return {
         "a finished bisection is read at half the rate of an empty route or better": all(
-            read["share_of_empty"] >= 0.5 for read in reads
+            read["share_of_empty"] >= 0.5 and read["answers"].keys() == {"200"} for read in reads
         ),
         "p99 stays under 5 times the median": all(read["p99_over_median"] < 5 for read in reads),
         # A factor of 1.5 and 5 ms allow for the noise of a shared machine; the tables differ by a factor of 50.
@@ -205,14 +216,14 @@ def checks(found: dict[str, Any]) -> dict[str, bool]:
         "every list walks an index": not scans,
         "every event stream saw every event, in order": found["streaming"]["complete_streams"]
         == found["streaming"]["streams"],
-        "a stored answer to a submission comes within 50 ms": found["submitting_again"]["median_ms"] < 50,
+        "a stored answer to a submission comes within 50 ms": found["submitting_again"]["p95_ms"] < 50,
     }
 
 
 def markdown(found: dict[str, Any]) -> str:
     """Return the results as Markdown."""
     rows = [
-        f"| {name} | {each['per_second']:.0f} | {each.get('share_of_empty', 1):.2f} | {each['median_ms']:.2f} | "
+        f"| {name} | {each['per_second']:.0f} | {each['share_of_empty']:.2f} | {each['median_ms']:.2f} | "
         f"{each['p99_ms']:.2f} | {each['p99_over_median']:.1f} |"
         for name, each in found["reading"].items()
     ]
@@ -228,6 +239,11 @@ def markdown(found: dict[str, Any]) -> str:
         f"{stream['complete_streams']} streams saw all of them; from store to reader {stream['median_delay_ms']} ms "
         f"(median), {stream['p99_delay_ms']} ms (p99)."
     )
+    rendered = found["rendering"]
+    first_read = (
+        f"- The first read of one that ended before answers were stored: {rendered['median_ms']} ms (median), "
+        f"{rendered['p95_ms']} ms (p95); from then on as above."
+    )
     parts = [
         "# Web benchmark\n",
         said,
@@ -242,6 +258,7 @@ def markdown(found: dict[str, Any]) -> str:
         *lists,
         "\n## Live\n",
         streamed,
+        first_read,
         f"- A submission whose answers are stored: {again['median_ms']} ms (median), {again['p95_ms']} ms (p95).",
     ]
     return "\n".join(parts) + "\n"
@@ -259,6 +276,7 @@ def measure(folder: Path, small: int, large: int, seconds: float) -> dict[str, A
     found["plans"] = plans(folder / "large")
     say("reading")
     found["reading"] = reading(folder / "large", large, seconds)
+    found["rendering"] = rendering(folder / "large", large)
     say("submitting again")
     found["submitting_again"] = submitting_again(folder / "large")
     say("streaming")
@@ -279,7 +297,7 @@ def main() -> int:
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="tfbisect-bench-"))
     try:
-        found = measure(folder, 2_000, 2_500 if options.quick else 100_000, 0.5 if options.quick else 2.0)
+        found = measure(folder, 2_000, 2_500 if options.quick else 100_000, 0.5 if options.quick else 3.0)
     finally:
         shutil.rmtree(folder)
     options.results.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,13 +55,26 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, req
     """Send a request and read its whole answer."""
     writer.write(request)
     head = await reader.readuntil(b"\r\n\r\n")
-    size = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]) if b"content-length" in head.lower() else 0
+    named = head.lower().partition(b"\r\ncontent-length: ")[2]
+    size = int(named.partition(b"\r\n")[0]) if named else 0
     body = await reader.readexactly(size)
     return int(head[9:12]), body
 
 
-def get(path: str) -> bytes:
-    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+def get(path: str, if_none_match: str = "") -> bytes:
+    named = f"If-None-Match: {if_none_match}\r\n" if if_none_match else ""
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{named}\r\n".encode()
+
+
+def together(loads: Iterable[Load]) -> Load:
+    """Return several stretches of load as one."""
+    whole = Load(0.0)
+    for load in loads:
+        whole.seconds += load.seconds
+        whole.latencies_ms += load.latencies_ms
+        for status, number in load.statuses.items():
+            whole.statuses[status] = whole.statuses.get(status, 0) + number
+    return whole
 
 
 def post(path: str, body: object) -> bytes:
