@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from starlette.concurrency import run_in_threadpool
 
-from service import coordinator
+from service import answers
 from service.bisection import outcomes
 from service.bisection.outcomes import Answer, Judge
 from service.errors import NotFound, StoreError, TfbisectError
@@ -158,7 +158,7 @@ class Readings:
 @cache
 def program_of(probe: str, judge: Judge) -> str:
     """Return the digest of the code that decides what an answer about a probe says: another meaning, another answer."""
-    modules = [documents, coordinator, outcomes, sys.modules[judge.__module__]]
+    modules = [documents, answers, outcomes, sys.modules[judge.__module__]]
     return digest_of([probe, *(inspect.getsource(module) for module in modules)])
 
 
