@@ -31,7 +31,7 @@ async def submit(request: Request, site: ThisSite, caller: Submitter) -> Respons
 
     def handed_in() -> Response:
         try:
-            bisection_id = hand_in(site, caller, forms.submission_of(fields))
+            bisection_id = hand_in(site, caller, forms.submission_of(fields, site.dependencies.probes))
         except (TfbisectError, Refusal, ValueError) as error:
             return forms.form_page(site, request, caller, fields=fields, problem=forms.problem_in(error))
         return RedirectResponse(f"/b/{bisection_id}", 303)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.bisection.releases import tree_of
+from service.catalog.probes import Probe
 from service.errors import NotFound, TfbisectError
+from service.web import parameter_fields
 from service.web.access import Caller
 from service.web.problems import Problem, Refusal, problem_of, problem_of_validation
 from service.web.schemas import Submission
@@ -31,7 +32,6 @@ DEFAULTS: Mapping[str, str] = {
     "branches": "tips",
     "repeats": "",
     "variants": "",
-    "parameters": "",
     "timeout_seconds": "",
     "fresh": "",
     "complete": "",
@@ -48,24 +48,26 @@ class Example:
 
     file: str
     title: str
+    probe: str = "dropout"
+    """What is asked about it."""
 
 
-EXAMPLE_TITLES: Mapping[str, str] = {
-    "dropout_tutorial.py": "The article's script",
-    "dropout_tutorial_fixed.py": "Its cure",
-    "noise_layer.py": "A noise layer",
-    "custom_script.py": "A custom script",
-}
+EXAMPLES = (
+    Example("dropout_tutorial.py", "The article's script"),
+    Example("dropout_tutorial_fixed.py", "Its cure"),
+    Example("noise_layer.py", "A noise layer"),
+    Example("custom_script.py", "A custom script", "script"),
+)
 
 
 async def fields_of(form: FormData) -> dict[str, str]:
     """Return what was typed, a chosen file in place of the snippet."""
     fields = dict(DEFAULTS)
-    for name in DEFAULTS:
+    for name in (*DEFAULTS, *(name for name in form if name.startswith("parameters."))):
         values = form.getlist(name)
         texts = [value for value in values if isinstance(value, str) and value]
         if texts:
-            fields[name] = ",".join(texts) if name == "variants" else texts[0]
+            fields[name] = (",".join(texts) if name == "variants" else texts[0]).replace("\r\n", "\n")
     upload = form.get("file")
     if isinstance(upload, UploadFile) and upload.filename:
         fields["snippet"] = (await upload.read()).decode("utf-8", "replace")
@@ -73,8 +75,8 @@ async def fields_of(form: FormData) -> dict[str, str]:
     return fields
 
 
-def submission_of(fields: Mapping[str, str]) -> Submission:
-    """Return the request that was typed.
+def submission_of(fields: Mapping[str, str], probes: Mapping[str, Probe]) -> Submission:
+    """Return the request that was typed; of the parameters, those of the chosen probe.
 
     Raises:
         ValidationError: a field cannot be read.
@@ -91,17 +93,8 @@ def submission_of(fields: Mapping[str, str]) -> Submission:
         sent["input_shape"] = [size.strip() for size in shape.split(",") if size.strip()]
     if variants := fields["variants"].strip():
         sent["variants"] = [name.strip() for name in variants.split(",") if name.strip()]
-    if parameters := fields["parameters"].strip():
-        sent["parameters"] = _json_object(parameters)
+    sent["parameters"] = parameter_fields.typed(probes.get(fields["probe"]), fields)
     return Submission.model_validate(sent)
-
-
-def _json_object(text: str) -> Any:
-    """Read the parameters; what is no JSON is left for the schema to refuse."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def problem_in(error: Exception) -> Problem:
@@ -128,7 +121,7 @@ def form_page(
     if fields is None:
         fields = _like(site, caller, like) if like else DEFAULTS
     recent = site.store.bisections(limit=8, viewer=caller.viewer).rows
-    faults = {fault.field.partition(".")[0]: fault for fault in problem.faults} if problem else {}
+    faults = {field_at_fault(fault.field, fields["probe"]): fault for fault in problem.faults} if problem else {}
     return site.pages.response(
         request,
         "home.html",
@@ -137,11 +130,18 @@ def form_page(
         problem=problem,
         faults=faults,
         probes=site.dependencies.probes,
+        parameters=parameter_fields.fields_by_probe(site.dependencies.probes),
         examples=examples_in(site.surroundings.examples),
         picks=picks(site, fields["package"] or "tensorflow"),
         rows=[site.views.row(bisection) for bisection in recent],
         has_token=caller.owner is not None,
     )
+
+
+def field_at_fault(path: str, probe: str) -> str:
+    """Return the name of the form's field that a path of the request means."""
+    first, _, rest = path.partition(".")
+    return parameter_fields.field_name(probe, rest) if first == "parameters" and rest else first
 
 
 def _like(site: Site, caller: Caller, bisection_id: str) -> dict[str, str]:
@@ -150,14 +150,11 @@ def _like(site: Site, caller: Caller, bisection_id: str) -> dict[str, str]:
     fields = dict(DEFAULTS)
     for name, value in bisection.request.items():
         if name in fields and value not in (None, False, [], {}):
-            fields[name] = ",".join(map(str, value)) if isinstance(value, list) else _text(value)
+            fields[name] = parameter_fields.written(value)
+    for name, value in bisection.request.get("parameters", {}).items():
+        fields[parameter_fields.field_name(bisection.probe, name)] = parameter_fields.written(value)
     fields["snippet"] = site.store.snippet(bisection.snippet_digest)
     return fields
-
-
-def _text(value: Any) -> str:
-    """Return a value as one types it."""
-    return json.dumps(value) if isinstance(value, dict) else str(value)
 
 
 def picks(site: Site, package: str) -> list[dict[str, str]]:
@@ -177,7 +174,8 @@ def picks(site: Site, package: str) -> list[dict[str, str]]:
 def estimate_fragment(site: Site, request: Request, fields: Mapping[str, str]) -> Response:
     """Return the estimate, or what keeps it from being made."""
     try:
-        estimate = site.estimator.estimate(submission_of(fields).request())
+        submission = submission_of(fields, site.dependencies.probes)
+        estimate = site.estimator.estimate(submission.request())
     except (TfbisectError, ValidationError) as error:
         is_blank = not fields["snippet"].strip()
         problem = None if is_blank else problem_in(error)
@@ -190,9 +188,9 @@ def examples_in(folder: Path | None) -> list[Example]:
     if folder is None or not folder.is_dir():
         return []
     found = {path.name for path in folder.glob("*.py")}
-    known = [Example(file, title) for file, title in EXAMPLE_TITLES.items() if file in found]
-    others = [Example(file, file.removesuffix(".py").replace("_", " ")) for file in sorted(found - {*EXAMPLE_TITLES})]
-    return known + others
+    known = [example for example in EXAMPLES if example.file in found]
+    others = sorted(found - {example.file for example in known})
+    return known + [Example(file, file.removesuffix(".py").replace("_", " ")) for file in others]
 
 
 def example_text(folder: Path | None, name: str) -> str:

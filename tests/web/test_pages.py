@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,9 @@ def test_a_file_may_be_chosen_in_place_of_typing(service: Served) -> None:
         ({"releases": "2.0..1.9"}, "swap the ends"),
         ({"resolution": "many"}, "valid integer"),
         ({"input_shape": "28,x"}, "valid integer"),
-        ({"parameters": "{"}, "valid dictionary"),
+        ({"probe": "script", "parameters.script.pattern": "loss ("}, "must be a regular expression"),
+        ({"probe": "script", "parameters.script.tolerance": "little"}, "must be a number"),
+        ({"probe": "script", "parameters.script.expect": "0.3"}, "must be an object of names and values"),
         ({"probe": "nix"}, "no probe is called"),
     ],
 )
@@ -72,6 +75,43 @@ def test_all_fields_of_the_form_arrive(service: Served) -> None:
     again = service.client.get(f"/?like={location.rpartition('/')[2]}").text
     assert 'value="28,28"' in again
     assert "tf.keras.layers.Dropout(0.2)" in again
+
+
+def request_of(service: Served, typed: dict[str, str]) -> Any:
+    location = service.client.post("/", data={**FORM, **typed}).headers["location"]
+    return service.world.store.bisection(location.rpartition("/")[2]).request
+
+
+def test_the_parameters_of_the_chosen_probe_arrive_and_are_shown_again(service: Served) -> None:
+    typed = {
+        "probe": "script",
+        "parameters.script.judge_by": "output",
+        "parameters.script.pattern": r"loss = 0\.\d+",
+        "parameters.script.expect": "loss = 0.3\r\nname = sgd\r\n",
+        "parameters.script.tolerance": "1e-3",
+    }
+    request = request_of(service, typed)
+    assert request["parameters"] == {
+        "judge_by": "output",
+        "pattern": r"loss = 0\.\d+",
+        "expect": {"loss": 0.3, "name": "sgd"},
+        "tolerance": 0.001,
+    }
+    again = service.client.get(f"/?like={service.client.get('/api/v1/bisections').json()['items'][0]['id']}").text
+    assert 'value="loss = 0\\.\\d+"' in again
+    assert "loss = 0.3\nname = &#34;sgd&#34;" in again
+    assert 'value="0.001"' in again
+
+
+def test_parameters_of_another_probe_than_the_chosen_one_are_left_alone(service: Served) -> None:
+    assert request_of(service, {"parameters.script.pattern": "loss"})["parameters"] == {}
+
+
+def test_the_form_has_a_field_for_every_parameter_of_every_probe(service: Served) -> None:
+    page = service.client.get("/").text
+    for probe in service.world.probes.values():
+        for name in probe.parameters.keys() - {"input_shape"}:
+            assert f'name="parameters.{probe.name}.{name}"' in page
 
 
 def test_the_estimate_says_runs_time_and_images(service: Served) -> None:

@@ -24,6 +24,7 @@ function saveDraft() {
   saving = setTimeout(() => {
     const kept = {};
     for (const name of ["snippet", "probe", "releases", "hardware", "input_shape", "package"]) kept[name] = form.elements[name].value;
+    for (const field of document.querySelectorAll("[data-parameters] [name]")) if (field.type !== "checkbox") kept[field.name] = field.value;
     stored((storage) => storage.setItem(DRAFT, JSON.stringify(kept)));
   }, 300);
 }
@@ -77,6 +78,8 @@ for (const link of document.querySelectorAll("[data-example]")) {
   link.addEventListener("click", async (event) => {
     event.preventDefault();
     editor.setText(await (await fetch(link.href)).text());
+    probe.value = link.dataset.example;
+    probe.dispatchEvent(new Event("change", { bubbles: true }));
     editor.focus();
   });
 }
@@ -87,9 +90,14 @@ document.querySelector("[data-file]").addEventListener("change", async (event) =
   event.target.value = "";
 });
 
-// The probe's question beside its name.
+// The probe's question beside its name, and its own parameters; those of the others are out of the way.
 const probe = document.getElementById("probe");
+function showParameters() {
+  for (const group of document.querySelectorAll("[data-parameters]")) group.hidden = group.dataset.parameters !== probe.value;
+}
+showParameters();
 probe.addEventListener("change", () => {
+  showParameters();
   const hint = document.querySelector("p[data-question]");
   hint.firstChild.textContent = `${probe.selectedOptions[0].dataset.question} `;
   document.querySelector("[data-probe-link]").href = `/probes/${encodeURIComponent(probe.value)}`;
