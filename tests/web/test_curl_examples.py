@@ -33,5 +33,8 @@ def test_the_examples_work_as_they_stand_in_order(service: Served) -> None:
         service.world.work_off()
 
 
-def test_there_are_examples() -> None:
+def test_readme_shows_how_to_submit_follow_read_and_report() -> None:
+    shown = "".join(block for name, block in blocks() if name == "README.md")
+    for part in ("/api/v1/bisections \\", "Idempotency-Key", "/events", '/bisections/$ID"', "/b/$ID.md", "changed_in="):
+        assert part in shown
     assert len(blocks()) >= 5
