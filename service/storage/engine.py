@@ -16,10 +16,12 @@ from service.errors import StoreError
 from service.storage import json_text
 
 _BUSY_SECONDS = 30
+CACHE_KIBIBYTES = 2000
+"""SQLite's own default."""
 _LOCK_TIMEOUT_MILLISECONDS = 30_000
 
 
-def parse_url(url: str) -> URL:
+def parse_url(url: str | URL) -> URL:
     """Read a database URL; `postgresql://` and `postgres://` mean the psycopg driver.
 
     Raises:
@@ -38,11 +40,20 @@ def parse_url(url: str) -> URL:
     return parsed
 
 
-def make_engine(url: str) -> Engine:
-    """Return an engine whose write transactions take their lock at once, so that none fails half way."""
+def make_engine(url: str | URL, *, cache_kibibytes: int = CACHE_KIBIBYTES) -> Engine:
+    """Return an engine whose write transactions take their lock at once, so that none fails half way.
+
+    Args:
+        url: of the database.
+        cache_kibibytes: what each SQLite connection may keep in memory; PostgreSQL has its own.
+    """
     parsed = parse_url(url)
     try:
-        return _sqlite_engine(parsed) if parsed.get_backend_name() == "sqlite" else _postgres_engine(parsed)
+        return (
+            _sqlite_engine(parsed, cache_kibibytes)
+            if parsed.get_backend_name() == "sqlite"
+            else _postgres_engine(parsed)
+        )
     except (NoSuchModuleError, ImportError) as error:
         raise StoreError(f"no driver for {parsed.drivername}; use postgresql:// or sqlite:///") from error
 
@@ -52,10 +63,10 @@ def _postgres_engine(url: URL) -> Engine:
     return create_engine(url, pool_pre_ping=True, connect_args={"options": options}, **_JSON)
 
 
-def _sqlite_engine(url: URL) -> Engine:
+def _sqlite_engine(url: URL, cache_kibibytes: int) -> Engine:
     Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, **_JSON)
-    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "connect", lambda connection, _record: _set_up_sqlite(connection, cache_kibibytes))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
@@ -63,13 +74,14 @@ def _sqlite_engine(url: URL) -> Engine:
 _JSON: dict[str, Any] = {"json_serializer": json_text.dumps, "json_deserializer": json_text.loads}
 
 
-def _set_up_sqlite(connection: Any, record: object) -> None:  # noqa: ARG001
+def _set_up_sqlite(connection: Any, cache_kibibytes: int) -> None:
     connection.isolation_level = None  # `_begin_sqlite` says BEGIN, not the driver: only so are migrations atomic
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA foreign_keys=ON")
     # A killed process loses nothing; a power cut may lose the last second, which is measured again.
     cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute(f"PRAGMA cache_size=-{cache_kibibytes}")
     cursor.close()
 
 
