@@ -32,6 +32,7 @@ def markdown(reading: Reading, view: BisectionView, source: str, base_url: str) 
     parts = [
         f"### {plain(view.summary)}",
         _facts(reading, verdict, base_url),
+        _error(bisection.error or {}),
         _table(view.timeline),
         *(_change(change, reading, base_url) for change in verdict.get("changes", ())),
         plain(str(verdict.get("coverage", {}).get("statement", ""))),
@@ -53,6 +54,15 @@ def _facts(reading: Reading, verdict: Mapping[str, Any], base_url: str) -> str:
         bisection.status,
     ]
     return " · ".join(part for part in said if part)
+
+
+def _error(error: Mapping[str, Any]) -> str:
+    """Return why there is no verdict, with the traceback where the snippet broke off."""
+    if not error:
+        return ""
+    said = f"**{plain(str(error.get('title', 'No verdict')))}.** {plain(str(error.get('detail', '')))}"
+    trail = str(error.get("traceback") or "")
+    return f"{said}\n\n{fenced(trail, 'text')}" if trail else said
 
 
 def _table(timeline: Timeline) -> str:

@@ -26,6 +26,13 @@ NOISE = TUTORIAL.replace("tf.keras.layers.Dropout(0.2)", "tf.keras.layers.Gaussi
 def eventful(request: RunRequest) -> RunReport | None:
     """Make the noise layer's history an eventful one, so that every tone is seen."""
     version = Version(request.target.release)
+    if "epocs" in request.snippet:
+        trail = (
+            'Traceback (most recent call last):\n  File "<snippet>", line 14, in <module>\n'
+            "    model.fit(x_train, y_train, epocs=5)\nTypeError: fit() got an unexpected keyword argument 'epocs'"
+        )
+        error = {"kind": "raised", "exception": "TypeError", "message": "fit() got an unexpected keyword argument"}
+        return RunReport(ending="answered", result={**error, "line": 14, "traceback": trail}, runner="docker")
     if "GaussianNoise" not in request.snippet:
         return None
     if version in (Version("2.6.0"), Version("2.7.0")):
@@ -53,6 +60,8 @@ def story() -> Iterator[tuple[Served, dict[str, str]]]:
         paths["other"] = service.bisected(TUTORIAL, releases="1.8..2.2")["id"]
         paths["wide"] = service.bisected(NOISE, releases="1.4..", resolution=1)["id"]
         paths["result"] = service.bisected(TUTORIAL)["id"]
+        paths["failed"] = service.bisected(TUTORIAL.replace("epochs=5", "epocs=5"))["id"]
+        paths["variants"] = service.bisected(TUTORIAL, variants=["input-shape"], input_shape=[28, 28])["id"]
         runs.gate.clear()
         paths["running"] = service.submit(TUTORIAL.replace("512", "256"), releases="1.9..1.15")["id"]
         worker = threading.Thread(target=service.world.work_off)
@@ -84,6 +93,8 @@ def pages(paths: dict[str, str]) -> dict[str, str]:
         "result": result,
         "result-wide": f"/b/{paths['wide']}",
         "running": f"/b/{paths['running']}",
+        "failed": f"/b/{paths['failed']}",
+        "variants": f"/b/{paths['variants']}",
         "release-of-a-result": f"{result}/r/1.11.0",
         "bisections": "/bisections",
         "releases": "/releases",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from service.bisection.outcomes import RunReport
 from tests.web.conftest import Served
 from tests.web.world import TUTORIAL, MadeUpRuns
 
@@ -112,6 +113,28 @@ def test_the_form_has_a_field_for_every_parameter_of_every_probe(service: Served
     for probe in service.world.probes.values():
         for name in probe.parameters.keys() - {"input_shape"}:
             assert f'name="parameters.{probe.name}.{name}"' in page
+
+
+def broken(_request: object) -> RunReport:
+    """A run of a snippet that breaks off in its second line."""
+    trail = 'Traceback (most recent call last):\n  File "snippet.py", line 3\nNameError: name <b>tff</b> is not defined'
+    raised = {"kind": "raised", "exception": "NameError", "message": "tff", "line": 3, "traceback": trail}
+    return RunReport(ending="answered", result=raised, runner="docker", python="3.6.15")
+
+
+def test_a_snippet_that_breaks_off_everywhere_is_shown_with_its_traceback_and_its_line(
+    service_with: Callable[..., Served],
+) -> None:
+    service = service_with(MadeUpRuns(report=broken))
+    done = service.bisected(TUTORIAL)
+    assert done["status"] == "failed"
+    page = service.client.get(f"/b/{done['id']}").text
+    assert "NameError: name &lt;b&gt;tff&lt;/b&gt; is not defined" in page
+    assert '<a href="#line-3">Line 3 of the snippet</a>' in page
+    assert '<span class="row marked" id="line-3">' in page
+    assert page.count("row marked") == 1
+    report = service.client.get(f"/b/{done['id']}.md").text
+    assert "name <b>tff</b> is not defined\n```" in report
 
 
 def test_the_estimate_says_runs_time_and_images(service: Served) -> None:
