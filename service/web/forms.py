@@ -133,7 +133,7 @@ def form_page(
         parameters=parameter_fields.fields_by_probe(site.dependencies.probes),
         examples=examples_in(site.surroundings.examples),
         picks=picks(site, fields["package"] or "tensorflow"),
-        rows=[site.views.row(bisection) for bisection in recent],
+        rows=site.rows(recent),
         has_token=caller.owner is not None,
     )
 

@@ -43,12 +43,22 @@ def compare_url(package: str, before: str, after: str) -> str | None:
     return f"{home}/compare/{tag_of(package, before)}...{tag_of(package, after)}"
 
 
-def reproduce_command(bisection_id: str, request: Mapping[str, Any], release: str, base_url: str) -> str:
+def reproduce_command(
+    bisection_id: str, request: Mapping[str, Any], release: str, base_url: str, variant: str = ""
+) -> str:
     """Return the shell command that measures one release again, from nothing but this page."""
     words = ["tfbisect", "run", "-", "--package", str(request.get("package", "tensorflow")), "--releases", release]
     words += ["--hardware", str(request.get("hardware", "cpu")), "--probe", str(request.get("probe", "dropout"))]
     if shape := request.get("input_shape"):
         words += ["--input-shape", ",".join(str(size) for size in shape)]
+    for name, value in request.get("parameters", {}).items():
+        words += ["--set", f"{name}={_json(value)}"]
+    if seconds := request.get("timeout_seconds"):
+        words += ["--timeout", f"{seconds:g}"]
+    if request.get("prereleases"):
+        words.append("--prereleases")
+    if variant in request.get("variants", ()):
+        words += ["--variant", variant]
     source = shlex.quote(f"{base_url}/b/{bisection_id}.py")
     return f"curl -sSf {source} | {shlex.join([*words, '--fresh'])}"
 

@@ -53,7 +53,7 @@ def listing(
     return site.pages.response(
         request,
         "list.html",
-        rows=[site.views.row(bisection) for bisection in page.rows],
+        rows=site.rows(page.rows),
         next=page.next,
         wanted=wanted,
         problem=problem,
@@ -137,7 +137,7 @@ def probe_page(name: str, request: Request, site: ThisSite, caller: Reader) -> R
     """Show one probe and what was found with it."""
     probe = site.probe(name)
     page = site.store.bisections(Search(probe=name), limit=15, viewer=caller.viewer)
-    rows = [site.views.row(bisection) for bisection in page.rows]
+    rows = site.rows(page.rows)
     parameters = {key: parameter_json(each) for key, each in probe.parameters.items()}
     return site.pages.response(
         request, "probe.html", probe=probe, rows=rows, parameters=parameters, tone=tones_by_probe(site)

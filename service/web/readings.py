@@ -154,6 +154,10 @@ class Readings:
         except (TfbisectError, ValueError):
             return None
 
+    def outlook_of(self, bisection: Bisection) -> Outlook | None:
+        """Return what is known in the middle of a bisection that its reader may see."""
+        return self.outlook(self._reading(bisection))
+
 
 @cache
 def program_of(probe: str, judge: Judge) -> str:

@@ -35,6 +35,7 @@ def markdown(reading: Reading, view: BisectionView, source: str, base_url: str) 
         _error(bisection.error or {}),
         _table(view.timeline),
         *(_change(change, reading, base_url) for change in verdict.get("changes", ())),
+        *(plain(str(variant.get("words", ""))) for variant in verdict.get("variants", ())),
         plain(str(verdict.get("coverage", {}).get("statement", ""))),
         _untestable(verdict),
         f"<details><summary>Snippet</summary>\n\n{fenced(source, 'python')}\n\n</details>",

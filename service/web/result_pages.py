@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
@@ -13,6 +15,7 @@ from service.web import api
 from service.web.api import tagged
 from service.web.badges import badge, badge_words, card
 from service.web.documents import by_release, is_finished, meaning
+from service.web.foresight import Outlook
 from service.web.highlighting import highlighted
 from service.web.links import notes_url, reproduce_command, submit_command
 from service.web.plots import numbers_in
@@ -98,7 +101,7 @@ def result(bisection_id: Id, request: Request, site: ThisSite, caller: Reader) -
         "bisection.html",
         **live_values(site, reading, view),
         source=highlighted(site.store.snippet(bisection.snippet_digest)),
-        similar=[site.views.row(other) for other in similar],
+        similar=site.rows(similar),
         base_url=base_url,
         curl=submit_command(bisection.request, bisection.id, base_url),
         may_end=caller.may_end(bisection.owner),
@@ -146,11 +149,25 @@ def runs_of(reading: Reading) -> list[dict[str, Any]]:
     ]
 
 
-def variants_of(site: Site, reading: Reading) -> list[tuple[str, Any]]:
+@dataclass(frozen=True)
+class VariantView:
+    """A variant beside its snippet."""
+
+    name: str
+    words: str
+    """What it does to the verdict."""
+    timeline: Timeline
+
+
+def variants_of(site: Site, reading: Reading) -> list[VariantView]:
     """Return each variant with its own timeline."""
-    said = (reading.bisection.verdict or {}).get("variants", {})
-    entries = said.items() if isinstance(said, dict) else [(entry.get("name", "variant"), entry) for entry in said]
-    return [(name, site.views.timeline(reading.bisection, entry.get("verdict", entry))) for name, entry in entries]
+    said = (reading.bisection.verdict or {}).get("variants", ())
+    return [
+        VariantView(
+            entry["name"], entry.get("words", ""), site.views.timeline(reading.bisection, entry.get("verdict", {}))
+        )
+        for entry in said
+    ]
 
 
 @router.get("/b/{id}/plot")
@@ -183,8 +200,8 @@ def release_record(
     """Show all that is known of one release: in the drawer, or as a page of its own."""
     reading = site.readings.reading(bisection_id, caller.viewer)
     outlook = site.readings.outlook(reading)
-    view = site.views.of(reading, outlook)
-    step = next((step for step in view.timeline.steps if step.cell.release == release), None)
+    timeline = timeline_shown(site, reading, outlook, variant)
+    step = next((step for step in timeline.steps if step.cell.release == release), None)
     runs = by_release(reading.observations, variant).get(release, [])
     if step is None and not runs:
         raise Refusal(Problem(404, "Not found", f"This bisection is not about {release[:64]}.", "not-found"))
@@ -202,13 +219,20 @@ def release_record(
         runs=[(run, run.observation.report, meaning(run.observation.report, reading.judge)) for run in runs],
         numbers=numbers_in,
         notes=notes_url(bisection.package, release),
-        command=reproduce_command(bisection.id, bisection.request, release, site.base_url(request)),
+        variant=variant,
+        query=f"?{urlencode({'variant': variant})}" if variant else "",
+        command=reproduce_command(bisection.id, bisection.request, release, site.base_url(request), variant),
         explained=dict(site.dependencies.probes[bisection.probe].outcomes)
         if bisection.probe in site.dependencies.probes
         else {},
-        tones=dict(view.timeline.legend),
-        around=neighbours(view.timeline, release),
+        around=neighbours(timeline, release),
     )
+
+
+def timeline_shown(site: Site, reading: Reading, outlook: Outlook | None, variant: str) -> Timeline:
+    """Return the timeline of a variant, or of the snippet itself."""
+    own = next((each.timeline for each in variants_of(site, reading) if each.name == variant), None)
+    return own or site.views.of(reading, outlook).timeline
 
 
 def neighbours(timeline: Timeline, release: str) -> tuple[str, str]:

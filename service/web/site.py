@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from collections.abc import Iterable
+from typing import Annotated, Any, cast
 
 from fastapi import Depends
 from starlette.requests import Request
 
 from service.catalog.probes import Probe
 from service.errors import NotFound
+from service.storage.records import Bisection
 from service.web.access import Access, Caller
 from service.web.assets import Assets
 from service.web.dependencies import Dependencies, Surroundings
@@ -47,6 +49,13 @@ class Site:
             known = ", ".join(sorted(self.dependencies.probes))
             raise NotFound(f"no probe is called {name[:64]!r}; there are: {known}.")
         return self.dependencies.probes[name]
+
+    def rows(self, bisections: Iterable[Bisection]) -> list[dict[str, Any]]:
+        """Return bisections as lists show them; few run at once, and only those are read whole."""
+        return [
+            self.views.row(each, self.readings.outlook_of(each) if each.status == "running" else None)
+            for each in bisections
+        ]
 
     def base_url(self, request: Request) -> str:
         """Return the address under which the user reached the service, without a slash at its end."""

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service import __version__
+from service.storage.ulid import made_at
 from service.web.assets import Assets
 from service.web.timeline import STATES
 
@@ -33,7 +34,7 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.globals.update(asset=assets.url, version=__version__, states=STATES)
-        self._environment.filters.update(moment=moment, ago=ago, megabytes=megabytes, number=number)
+        self._environment.filters.update(moment=moment, ago=ago, megabytes=megabytes, number=number, made_at=made_at)
 
     def text(self, template: str, values: Mapping[str, Any]) -> str:
         """Render a template."""

@@ -127,14 +127,15 @@ class Views:
         )
         return timeline_of(verdict, knowledge)
 
-    def row(self, bisection: Bisection) -> dict[str, Any]:
-        """Return a bisection as lists show it."""
-        verdict = bisection.verdict or {}
+    def row(self, bisection: Bisection, outlook: Outlook | None = None) -> dict[str, Any]:
+        """Return a bisection as lists show it; a running one with what is known so far."""
+        verdict = bisection.verdict or (outlook.verdict if outlook else {})
+        running = (bisection.progress or {}).get("current", ()) if outlook else ()
         return {
             "bisection": bisection,
             "title": title_of(bisection),
             "summary": headline(bisection, verdict, LONGEST_ROW),
-            "timeline": self.timeline(bisection, verdict),
+            "timeline": self.timeline(bisection, verdict, outlook, running),
         }
 
     def _of_its_day(self, tree: ReleaseTree, bisection: Bisection) -> ReleaseTree:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -113,6 +115,40 @@ def test_the_form_has_a_field_for_every_parameter_of_every_probe(service: Served
     for probe in service.world.probes.values():
         for name in probe.parameters.keys() - {"input_shape"}:
             assert f'name="parameters.{probe.name}.{name}"' in page
+
+
+def test_a_variant_has_its_row_its_words_and_its_own_releases(service: Served) -> None:
+    done = service.bisected(TUTORIAL, variants=["input-shape"], input_shape=[28, 28])
+    page = service.client.get(f"/b/{done['id']}").text
+    assert "With the variant input-shape there is no change" in page
+    assert "With the variant input-shape there is no change" in service.client.get(f"/b/{done['id']}.md").text
+    own = service.client.get(f"/b/{done['id']}/r/1.11.0").text
+    variant = service.client.get(f"/b/{done['id']}/r/1.11.0?variant=input-shape").text
+    heading = re.compile("<h2>.*?</h2>", re.DOTALL)
+    assert "never-drops" in heading.findall(own)[0]
+    assert "never-drops" not in heading.findall(variant)[0]
+    assert "variant input-shape" in heading.findall(variant)[0]
+    assert "--variant input-shape" in variant
+    assert f'href="/b/{done["id"]}/r/1.12.0?variant=input-shape"' in variant
+
+
+def test_a_list_shows_what_a_running_bisection_has_found_so_far(service_with: Callable[..., Served]) -> None:
+    runs = MadeUpRuns()
+    service = service_with(runs)
+    runs.gate.clear()
+    service.submit(TUTORIAL)
+    worker = threading.Thread(target=service.world.work_off)
+    worker.start()
+    strip = re.compile(r'<div class="strip".*?</div>', re.DOTALL)
+
+    def shown() -> str:
+        return "".join(strip.findall(service.client.get("/bisections").text))
+
+    while "state-running" not in shown():
+        time.sleep(0.05)
+    runs.gate.set()
+    worker.join()
+    assert shown().count("state-measured") >= 6
 
 
 def broken(_request: object) -> RunReport:

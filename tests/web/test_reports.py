@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shlex
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ from dataclasses import replace
 import pytest
 
 from service.bisection.outcomes import RunReport
+from service.cli_requests import parse_parameters
 from service.web.badges import badge, badge_words
 from service.web.differences import Difference, between
 from service.web.links import compare_url, notes_url, reproduce_command
@@ -101,6 +103,22 @@ def test_the_reproduce_command_is_safe_in_a_shell() -> None:
     command = reproduce_command("ID", request, "1.11.0", "http://h")
     assert "'tensor flow; rm -rf /'" in command
     assert command.endswith("--input-shape 28,28 --fresh")
+
+
+def test_the_reproduce_command_asks_the_same_with_the_same_parameters_and_the_same_variant() -> None:
+    request = {
+        "probe": "script",
+        "parameters": {"pattern": "loss = 0", "expect": {"loss": 0.5}},
+        "timeout_seconds": 90.0,
+        "prereleases": True,
+        "variants": ["eager"],
+    }
+    command = reproduce_command("ID", request, "1.11.0", "http://h", "eager")
+    arguments = shlex.split(command.partition(" | ")[2])
+    options = ["--set", 'pattern="loss = 0"', "--set", 'expect={"loss": 0.5}', "--timeout", "90", "--prereleases"]
+    assert arguments[-10:] == [*options, "--variant", "eager", "--fresh"]
+    assert parse_parameters(options[1:4:2], ()) == request["parameters"]
+    assert "--variant" not in reproduce_command("ID", request, "1.11.0", "http://h")
 
 
 def test_numbers_are_found_in_measurements_however_odd() -> None:

@@ -3,7 +3,7 @@
 
 const live = document.getElementById("live");
 const drawer = document.getElementById("drawer");
-let opened = "";
+let opened = { release: "", variant: "" };
 
 // Every event means: the page is behind. Bursts are gathered, so that one request brings all of them.
 let refreshing = 0;
@@ -69,7 +69,12 @@ function announce(title) {
 
 function mark() {
   for (const cell of live.querySelectorAll(".cell[aria-current]")) cell.removeAttribute("aria-current");
-  if (opened) for (const cell of live.querySelectorAll(`.cell[data-release="${CSS.escape(opened)}"]`)) cell.setAttribute("aria-current", "true");
+  openedCell()?.setAttribute("aria-current", "true");
+}
+
+function openedCell() {
+  const cells = [...live.querySelectorAll(".cell[data-release]")];
+  return cells.find((cell) => cell.dataset.release === opened.release && (cell.dataset.variant ?? "") === opened.variant);
 }
 
 // By hand, since a key may come before htmx has looked over what was just put in.
@@ -78,10 +83,10 @@ function open(link) {
 }
 
 function close() {
-  const cell = opened && live.querySelector(`.cell[data-release="${CSS.escape(opened)}"]`);
+  const cell = openedCell();
   drawer.hidden = true;
   drawer.replaceChildren();
-  opened = "";
+  opened = { release: "", variant: "" };
   mark();
   cell?.focus();
 }
@@ -95,7 +100,8 @@ document.addEventListener("htmx:afterSwap", (event) => {
     mark();
   }
   if (event.detail.target !== drawer) return;
-  opened = drawer.querySelector("[data-record]")?.dataset.record ?? "";
+  const record = drawer.querySelector("[data-record]")?.dataset;
+  opened = { release: record?.record ?? "", variant: record?.variant ?? "" };
   drawer.hidden = false;
   drawer.scrollTop = 0;
   drawer.focus({ preventScroll: true });
