@@ -50,6 +50,7 @@ class Example:
     title: str
     probe: str = "dropout"
     """What is asked about it."""
+    package: str = "tensorflow"
 
 
 EXAMPLES = (
@@ -57,6 +58,7 @@ EXAMPLES = (
     Example("dropout_tutorial_fixed.py", "Its cure"),
     Example("noise_layer.py", "A noise layer"),
     Example("custom_script.py", "A custom script", "script"),
+    Example("dropout_torch.py", "In PyTorch", package="torch"),
 )
 
 

@@ -101,7 +101,9 @@ def written(value: Any) -> str:
         case list():
             return ",".join(map(str, value))
         case float():
-            return f"{value:g}"
+            return next(
+                text for text in (f"{value:.10f}".rstrip("0").rstrip("."), repr(value)) if _number(text) == value
+            )
         case _:
             return str(value)
 

@@ -12,6 +12,10 @@ LEFT, RIGHT, TOP, BOTTOM = 62, 14, 14, 40
 SHAPES = ("circle", "square", "triangle")
 MOST_SERIES = len(SHAPES)
 MOST_POINTS = 60
+MOST_NAMES = 200
+OF_THEIR_OWN = frozenset({"shares", "reported"})
+SETTINGS = frozenset({"parameters", "exit_code"})
+"""Numbers that were not measured: what was asked for, and what the outcome says already."""
 """Of one run and one measurement; a longer list is thinned out."""
 LABEL_ROOM = 46
 
@@ -63,14 +67,30 @@ class Plot:
 
 def numbers_in(measurements: Mapping[str, Any], prefix: str = "", depth: int = 0) -> dict[str, tuple[float, ...]]:
     """Return every measurement that is a number or a list of numbers, by its dotted name. Input is untrusted."""
-    found: dict[str, tuple[float, ...]] = {}
-    for name, value in list(measurements.items())[:200]:
+    found = _shares(measurements.get("shares")) | _reported(measurements.get("reported")) if depth == 0 else {}
+    for name, value in list(measurements.items())[:MOST_NAMES]:
+        if depth == 0 and (name in SETTINGS or (name in OF_THEIR_OWN and isinstance(value, list))):
+            continue
         path = f"{prefix}{name}"
         if isinstance(value, Mapping) and depth < 3:
             found.update(numbers_in(value, f"{path}.", depth + 1))
         elif values := _numbers(value):
             found[path] = values
     return found
+
+
+def _shares(listed: Any) -> dict[str, tuple[float, ...]]:
+    """Return what each layer dropped, where a probe measured that."""
+    shares = [item for item in listed[:MOST_NAMES] if isinstance(item, Mapping)] if isinstance(listed, list) else []
+    named = {f"share dropped by {item.get('layer')}": item for item in shares if item.get("measures") == "share"}
+    return {name: values for name, item in named.items() if (values := _numbers(item.get("losses")))}
+
+
+def _reported(listed: Any) -> dict[str, tuple[float, ...]]:
+    """Return the numbers among what a script reported: pairs of name and value."""
+    pairs = listed[:MOST_NAMES] if isinstance(listed, list) else []
+    named = {f"reported {pair[0]}": pair[1] for pair in pairs if isinstance(pair, list) and len(pair) == 2}
+    return {name: values for name, value in named.items() if (values := _numbers(value))}
 
 
 def _numbers(value: Any) -> tuple[float, ...]:

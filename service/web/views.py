@@ -236,6 +236,6 @@ def plot_of(reading: Reading, timeline: Timeline, wanted: Sequence[str]) -> tupl
 
 
 def default_measurements(values: Mapping[str, Any]) -> list[str]:
-    """Return what to plot first: training beside evaluation where both were measured, else whatever comes first."""
+    """Return what to plot first: training beside evaluation where both were measured, else what comes first."""
     pair = [name for name in ("train_losses", "evaluate_losses") if name in values]
     return pair or list(values)[:1]

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from service.bisection.outcomes import RunReport
+from service.execution.runner import RunRequest
 from tests.web.browser import chromium, open_browser
 from tests.web.conftest import Served
 from tests.web.world import TUTORIAL, MadeUpRuns
@@ -146,6 +148,39 @@ def test_the_strip_chooses_a_range_with_two_presses(service: Served, page: Page)
     page.get_by_role("button", name="1.9, ").click()
     assert page.locator("#releases").input_value() == "1.9..1.13"
     expect(page.locator(".pick [aria-pressed=true]")).to_have_count(5)
+
+
+def test_an_example_brings_its_probe_with_its_own_fields(service: Served, page: Page) -> None:
+    page.goto(service.url)
+    pattern = page.get_by_label("Pattern")
+    expect(pattern).to_be_hidden()
+    page.get_by_role("link", name="A custom script").click()
+    expect(page.locator("#probe")).to_have_value("script")
+    pattern.fill("rate=.r")
+    page.locator("#releases").fill("1.13..1.14")
+    page.get_by_role("button", name="Bisect").click()
+    page.wait_for_url(re.compile("/b/"))
+    request = service.world.store.bisection(page.url.rpartition("/")[2]).request
+    assert (request["probe"], request["parameters"]) == ("script", {"pattern": "rate=.r"})
+    page.goto(service.url)
+    page.get_by_role("link", name="In PyTorch").click()
+    expect(page.locator("#package")).to_have_value("torch")
+    expect(pattern).to_be_hidden()
+
+
+def test_a_long_outcome_does_not_widen_a_phones_page(service_with: Callable[..., Served], browser: Browser) -> None:
+    def report(request: RunRequest) -> RunReport:
+        name = "_".join(["learning_rate"] * 8) + request.target.release[:3]
+        measured = {"exit_code": 0, "parameters": {}, "reported": [["settings", name]], "output": "", "raised": None}
+        return RunReport(ending="answered", result={"kind": "measured", "measurements": measured})
+
+    service = service_with(MadeUpRuns(report=report))
+    done = service.bisected("pass\n", probe="script")
+    context = browser.new_context(viewport=PHONE)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto(f"{service.url}/b/{done['id']}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    context.close()
 
 
 def test_a_draft_survives_a_closed_tab_and_ends_with_its_submission(service: Served, context: BrowserContext) -> None:

@@ -38,6 +38,8 @@ def test_a_parameter_is_read_as_its_type_or_left_for_the_door_to_refuse(kind: An
         ("text", "a b"),
         ("integer", 3),
         ("number", 1e-05),
+        ("number", 1e-30),
+        ("number", 2.5),
         ("flag", False),
         ("shape", [28, 28]),
         ("values", {"loss": 0.3, "name": "0.3", "on": True}),
@@ -49,7 +51,7 @@ def test_a_parameter_that_is_shown_again_is_read_as_the_same(kind: Any, value: A
 
 def test_a_field_says_what_it_does_and_what_is_taken_when_it_is_left_empty() -> None:
     field = ParameterField("parameters.p.judge_by", "judge_by", Parameter("number", 0.00001, "how close"))
-    assert (field.label, field.hint, field.placeholder) == ("Judge by", "How close.", "1e-05")
+    assert (field.label, field.hint, field.placeholder) == ("Judge by", "How close.", "0.00001")
     assert field.choices == []
 
 

@@ -139,6 +139,21 @@ def test_numbers_are_found_in_measurements_however_odd() -> None:
     assert len(found["long"]) <= 60
 
 
+def test_the_share_that_a_layer_dropped_and_what_a_script_reported_are_measurements_too() -> None:
+    measured = {
+        "shares": [
+            {"layer": "dropout", "measures": "share", "losses": [0.21, 0.19], "declared": 0.2},
+            {"layer": "noise", "measures": "variance", "losses": [0.5]},
+            "odd",
+        ],
+        "reported": [["loss", 0.5], ["name", "sgd"], ["broken"], 3],
+        "exit_code": 0,
+        "parameters": {"tolerance": 1e-5},
+    }
+    assert numbers_in(measured) == {"share dropped by dropout": (0.21, 0.19), "reported loss": (0.5,)}
+    assert numbers_in({"shares": "odd", "reported": {"a": 1}}) == {"reported.a": (1.0,)}
+
+
 @pytest.mark.parametrize("values", [[], [0.0], [5.0, 5.0], [-1e-12, 1e-12], [1e290, -1e290], [1e-320, 2e-320]])
 def test_any_numbers_can_be_drawn(values: list[float]) -> None:
     plot = draw(["1.0"], {"loss": {"1.0": values}}, {}, [])

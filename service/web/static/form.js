@@ -79,6 +79,11 @@ for (const link of document.querySelectorAll("[data-example]")) {
     event.preventDefault();
     editor.setText(await (await fetch(link.href)).text());
     probe.value = link.dataset.example;
+    if (form.elements.package.value !== link.dataset.package) {
+      form.elements.package.value = link.dataset.package;
+      releases.value = "";
+      form.elements.package.closest("details").open = true;
+    }
     probe.dispatchEvent(new Event("change", { bubbles: true }));
     editor.focus();
   });
