@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from service.storage.records import Bisection
 from service.web import api
+from service.web.access import Caller
 from service.web.api import tagged
 from service.web.badges import badge, badge_words, card
 from service.web.documents import by_release, is_finished, meaning
@@ -95,13 +96,11 @@ def result(bisection_id: Id, request: Request, site: ThisSite, caller: Reader) -
     reading = site.readings.reading(bisection_id, caller.viewer)
     view = site.views.of(reading, site.readings.outlook(reading))
     bisection, base_url = reading.bisection, site.base_url(request)
-    similar = site.store.similar_bisections(bisection.id, limit=6, viewer=caller.viewer) if view.changes else ()
     return site.pages.response(
         request,
         "bisection.html",
-        **live_values(site, reading, view),
+        **live_values(site, caller, reading, view),
         source=highlighted(site.store.snippet(bisection.snippet_digest)),
-        similar=site.rows(similar),
         base_url=base_url,
         curl=submit_command(bisection.request, bisection.id, base_url),
         may_end=caller.may_end(bisection.owner),
@@ -113,12 +112,18 @@ def live(bisection_id: Id, request: Request, site: ThisSite, caller: Reader) -> 
     """Return the part of the page that changes while a bisection runs."""
     reading = site.readings.reading(bisection_id, caller.viewer)
     view = site.views.of(reading, site.readings.outlook(reading))
-    values = live_values(site, reading, view)
+    values = live_values(site, caller, reading, view)
     return site.pages.response(request, "live.html", **values, may_end=caller.may_end(reading.bisection.owner))
 
 
-def live_values(site: Site, reading: Reading, view: BisectionView) -> dict[str, Any]:
+def live_values(site: Site, caller: Caller, reading: Reading, view: BisectionView) -> dict[str, Any]:
     """Return what the live part shows."""
+    is_over_with_changes = reading.is_finished and bool(view.changes)
+    similar = (
+        site.store.similar_bisections(reading.bisection.id, limit=6, viewer=caller.viewer)
+        if is_over_with_changes
+        else ()
+    )
     probe = site.dependencies.probes.get(reading.bisection.probe)
     plot, chosen, measurements = plot_of(reading, view.timeline, ())
     return {
@@ -133,6 +138,7 @@ def live_values(site: Site, reading: Reading, view: BisectionView) -> dict[str, 
         "measurements": measurements,
         "rows": runs_of(reading),
         "variants": variants_of(site, reading),
+        "similar": site.rows(similar),
     }
 
 
