@@ -296,16 +296,17 @@ def test_a_snippet_that_prints_a_script_runs_nothing_here(service_with: Callable
     assert page.locator("#snippet script, #drawer script").count() == 0
 
 
-def test_an_event_stream_that_breaks_is_taken_up_again(service: Served, page: Page) -> None:
+def test_an_event_stream_that_breaks_is_taken_up_again(service: Served, context: BrowserContext) -> None:
+    page = context.new_page()  # one that may complain: being offline is what it is about
     service.world.runs.gate.clear()
     bisection_id = service.submit(TUTORIAL)["id"]
     page.goto(f"{service.url}/b/{bisection_id}")
     worker = working(service)
     expect(page.locator(".state-running").first).to_be_visible(timeout=10000)
-    page.context.set_offline(True)
+    context.set_offline(True)
     service.world.runs.gate.set()
     worker.join()
-    page.context.set_offline(False)
+    context.set_offline(False)
     page.evaluate("dispatchEvent(new Event('online'))")
     expect(page.locator(".verdict")).to_have_attribute("data-status", "done", timeout=15000)
 
