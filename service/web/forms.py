@@ -27,6 +27,7 @@ DEFAULTS: Mapping[str, str] = {
     "package": "tensorflow",
     "releases": "",
     "hardware": "cpu",
+    "image_source": "",
     "input_shape": "",
     "resolution": "",
     "branches": "tips",
@@ -88,7 +89,11 @@ def submission_of(fields: Mapping[str, str], probes: Mapping[str, Probe]) -> Sub
         "hardware": fields["hardware"],
         "branches": fields["branches"],
     }
-    sent |= {name: fields[name] for name in ("probe", "package", "releases", "visibility") if fields[name].strip()}
+    sent |= {
+        name: fields[name]
+        for name in ("probe", "package", "releases", "image_source", "visibility")
+        if fields[name].strip()
+    }
     sent |= {name: fields[name].strip() for name in NUMBERS if fields[name].strip()}
     sent |= {name: bool(fields[name]) for name in TICKED}
     if shape := fields["input_shape"].strip().strip("()[]"):

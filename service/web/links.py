@@ -53,6 +53,8 @@ def reproduce_command(
         words += ["--input-shape", ",".join(str(size) for size in shape)]
     for name, value in request.get("parameters", {}).items():
         words += ["--set", f"{name}={_json(value)}"]
+    if images := request.get("image_source"):
+        words += ["--image-source", str(images)]
     if seconds := request.get("timeout_seconds"):
         words += ["--timeout", f"{seconds:g}"]
     if request.get("prereleases"):

@@ -65,6 +65,7 @@ def test_all_fields_of_the_form_arrive(service: Served) -> None:
         "input_shape": "(28, 28)",
         "resolution": "2",
         "branches": "all",
+        "image_source": "built",
         "repeats": "3",
         "timeout_seconds": "60",
         "fresh": "1",
@@ -74,6 +75,7 @@ def test_all_fields_of_the_form_arrive(service: Served) -> None:
     request = service.world.store.bisection(location.rpartition("/")[2]).request
     assert request["input_shape"] == [28, 28]
     assert (request["resolution"], request["branches"], request["repeats"]) == (2, "all", 3)
+    assert request["image_source"] == "built"
     assert (request["fresh"], request["complete"], request["timeout_seconds"]) == (True, True, 60.0)
     again = service.client.get(f"/?like={location.rpartition('/')[2]}").text
     assert 'value="28,28"' in again

@@ -109,14 +109,16 @@ def test_the_reproduce_command_asks_the_same_with_the_same_parameters_and_the_sa
     request = {
         "probe": "script",
         "parameters": {"pattern": "loss = 0", "expect": {"loss": 0.5}},
+        "image_source": "official",
         "timeout_seconds": 90.0,
         "prereleases": True,
         "variants": ["eager"],
     }
     command = reproduce_command("ID", request, "1.11.0", "http://h", "eager")
     arguments = shlex.split(command.partition(" | ")[2])
-    options = ["--set", 'pattern="loss = 0"', "--set", 'expect={"loss": 0.5}', "--timeout", "90", "--prereleases"]
-    assert arguments[-10:] == [*options, "--variant", "eager", "--fresh"]
+    options = ["--set", 'pattern="loss = 0"', "--set", 'expect={"loss": 0.5}', "--image-source", "official"]
+    options += ["--timeout", "90", "--prereleases"]
+    assert arguments[-12:] == [*options, "--variant", "eager", "--fresh"]
     assert parse_parameters(options[1:4:2], ()) == request["parameters"]
     assert "--variant" not in reproduce_command("ID", request, "1.11.0", "http://h")
 
