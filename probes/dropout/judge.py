@@ -32,7 +32,7 @@ def judge(measurements: Mapping[str, Any]) -> Answer:
     tolerance = ROUNDING * scale(measurements)
     if spread(evaluated) > tolerance:
         return Outcome("always-drops", f"evaluation losses of one batch vary: {span(evaluated)}")
-    normally_apart = gap(measurements, "zero_rate_losses", "zero_rate_evaluate_losses") > tolerance
+    normally_apart = apart_without_dropout(measurements)
     still = [
         call
         for call, seen in (("fit", fitted), ("train_on_batch", batches))
@@ -42,7 +42,7 @@ def judge(measurements: Mapping[str, Any]) -> Answer:
         calls = " and ".join(still)
         return Outcome("never-drops", f"losses of {calls} stay at {fitted[0]:.9g}, evaluation at {evaluated[0]:.9g}")
     rates = [rate for share in shares(measurements) if (rate := rate_seen(share))]
-    wrong = [rate for rate in rates if not rate.fits]
+    wrong = [rate for rate in rates if not (rate.fits and rate.mean_fits)]
     if wrong:
         return Outcome("wrong-rate", "; ".join(map(str, wrong)))
     seen = "".join(f"; {rate}" for rate in rates)
@@ -58,12 +58,16 @@ class RateSeen:
     seen: float
     low: float
     high: float
+    mean: float | None
+    """What the layer makes of ones on average; None where that says nothing."""
+    mean_fits: bool
     fits: bool
 
     def __str__(self) -> str:
-        return (
+        seen = (
             f"{self.layer} declares {self.declared:.4g} and shows {self.seen:.4g} ({self.low:.4g} to {self.high:.4g})"
         )
+        return seen if self.mean_fits else f"{seen} and scales ones to a mean of {self.mean:.4g}"
 
 
 def rate_seen(share: Mapping[str, Any]) -> RateSeen | None:
@@ -81,7 +85,16 @@ def rate_seen(share: Mapping[str, Any]) -> RateSeen | None:
         wide_low, wide_high = variance_interval(mean, trials, ALMOST_CERTAIN)
     of_variance = NOISE.get(str(share.get("attribute")), float) if share.get("measures") != "share" else float
     seen, low, high, wide_low, wide_high = map(of_variance, (mean, low, high, wide_low, wide_high))
-    return RateSeen(str(share.get("layer")), declared, seen, low, high, wide_low <= declared <= wide_high)
+    kept = share.get("mean") if share.get("measures") == "share" else None
+    kept = float(kept) if isinstance(kept, int | float) and math.isfinite(kept) else None
+    mean_fits = kept is None or abs(kept - 1.0) <= ALMOST_CERTAIN * mean_deviation(declared, trials)
+    fits = wide_low <= declared <= wide_high
+    return RateSeen(str(share.get("layer")), declared, seen, low, high, kept, mean_fits, fits)
+
+
+def mean_deviation(rate: float, trials: int) -> float:
+    """Return the standard deviation of the mean of so many ones behind dropout that scales what it keeps."""
+    return math.sqrt(rate / (1.0 - rate) / trials) if 0.0 < rate < 1.0 else 1.0
 
 
 CONFIDENT = 1.96
@@ -119,29 +132,36 @@ CONTROLS = ("zero_rate_losses", "zero_rate_evaluate_losses", "near_one_losses")
 
 
 def blindness(measurements: Mapping[str, Any]) -> str:
-    """Return why the losses cannot tell whether dropout drops, or an empty text."""
+    """Return why the losses cannot tell whether dropout drops, or an empty text.
+
+    Losses that vary need the control with rate 0, which shows that nothing else moves them; losses that stay need the
+    one with a rate near 1, which shows that dropout would.
+    """
     if measurements.get("control_failed"):
         return f"a control could not run ({measurements['control_failed']})"
-    zero, zero_evaluated, near_one = (losses(measurements, name) for name in CONTROLS)
-    if not (zero and zero_evaluated):
-        return "the control with rate 0 gave no finite loss"
+    own = [losses(measurements, name) for name in LOSSES]
+    zero, near_one = losses(measurements, "zero_rate_losses"), losses(measurements, "near_one_losses")
+    tolerance = ROUNDING * scale(measurements)
+    if zero and spread(zero) > tolerance:
+        return f"with rate 0 the training losses still vary, {span(zero)}: something besides dropout moves them"
+    if any(spread(seen) > tolerance for seen in own):
+        return "" if zero else "the control with rate 0 gave no finite loss"
     if not measurements.get("near_one_losses"):
         return "the control with rate 0.999 gave no loss"
-    tolerance = ROUNDING * scale(measurements)
-    if spread(zero) > tolerance:
-        return f"with rate 0 the training losses still vary, {span(zero)}: something besides dropout moves them"
+    still = (zero or own[0])[0]
     # A loss beyond all numbers has changed as well.
-    if near_one and max(abs(loss - zero[0]) for loss in near_one) <= tolerance:
-        return f"with rate 0.999 the training losses stay at {zero[0]:.7g}: the loss does not depend on dropout"
+    if near_one and max(abs(loss - still) for loss in near_one) <= tolerance:
+        return f"with rate 0.999 the training losses stay at {still:.7g}: the loss does not depend on dropout"
     return ""
 
 
-def gap(measurements: Mapping[str, Any], one: str, other: str) -> float:
-    """Return how far the first losses of two lists lie apart.
+def apart_without_dropout(measurements: Mapping[str, Any]) -> bool:
+    """Say whether training and evaluation lie apart without any dropout, as batch normalisation keeps them.
 
-    Batch normalisation keeps training and evaluation apart without any dropout; the twin with rate 0 shows it.
+    The twin with rate 0 shows it, where it was needed.
     """
-    return abs(losses(measurements, one)[0] - losses(measurements, other)[0])
+    trained, evaluated = losses(measurements, "zero_rate_losses"), losses(measurements, "zero_rate_evaluate_losses")
+    return bool(trained and evaluated) and abs(trained[0] - evaluated[0]) > ROUNDING * scale(measurements)
 
 
 def losses(measurements: Mapping[str, Any], name: str) -> list[float]:

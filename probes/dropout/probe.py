@@ -4,11 +4,11 @@ The optimizer's learning rate is 0, so that the weights never move: on one fixed
 reason only. `fit` is the first call that the model under test ever sees.
 """
 
-import time
-
-from tfbisect_batches import first_batch, made_inputs, made_targets, static_shapes
-from tfbisect_keras import eager
-from tfbisect_layers import NEAR_ONE, Strength, dropping, set_strengths, silent
+from tfbisect_batches import count, first_batch, made_inputs, made_targets, output_shapes, shapes_of, static_shapes
+from tfbisect_clock import Clock
+from tfbisect_controls import controls
+from tfbisect_keras import eagerly
+from tfbisect_layers import dropping, silent
 from tfbisect_losses import Batch, compile_still
 from tfbisect_shares import shares
 from tfbisect_takeover import TakeOver, twin_of
@@ -28,26 +28,28 @@ def measure(context, subject, modules):
     layers = dropping(subject.model)
     if not layers:
         raise context.Refused(no_dropout(subject.model))
-    x, y, weights, loss = data_of(context, subject)
-    batch = Batch(x, y, weights)
-    measurements = {
+    clock = Clock()
+    clock.seconds["script"] = subject.script_seconds
+    with clock.step("data"):
+        x, y, weights, loss = data_of(context, subject)
+        batch = Batch(x, y, weights)
+    seen = {
         "model": kind_of(subject.model),
         "taken_at": subject.taken_at,
         "samples": batch.size,
         "layers": [described(*found) for found in layers],
     }
-    clock = [time.time()]
-    context.observe(compile_still, subject.model, modules[0], loss, subject.compiled)
-    measurements["train_losses"] = context.observe(batch.fitted, subject.model, EPOCHS)
-    measurements["batch_losses"] = context.observe(batch.trained, subject.model, REPEATS)
-    measurements["evaluate_losses"] = context.observe(batch.evaluated, subject.model, REPEATS)
-    clock.append(time.time())
-    measurements.update(controls(context, subject, modules, batch, loss))
-    clock.append(time.time())
-    measurements["shares"] = shares(modules[0], [layer for layer, _, _ in layers])
-    clock.append(time.time())
-    measurements["seconds"] = dict(zip(("model", "controls", "shares"), (b - a for a, b in zip(clock, clock[1:]))))
-    return measurements
+    with clock.step("model"):
+        context.observe(compile_still, subject.model, modules[0], loss, subject.compiled)
+        seen["train_losses"] = context.observe(batch.fitted, subject.model, EPOCHS)
+        seen["batch_losses"] = context.observe(batch.trained, subject.model, REPEATS)
+        seen["evaluate_losses"] = context.observe(batch.evaluated, subject.model, REPEATS)
+    with clock.step("controls"):
+        seen.update(controls(context, subject, modules, batch, loss, seen))
+    with clock.step("shares"):
+        seen["shares"] = shares(modules, [layer for layer, _, _ in layers])
+    seen["seconds"] = clock.seconds
+    return seen
 
 
 def described(layer, attribute, rate):
@@ -76,54 +78,13 @@ def data_of(context, subject):
         x, y, weights = first_batch(context, subject.x, subject.y, subject.weights, subject.batch_size)
         return x, y, weights, subject.compiled.get("loss")
     x = made_inputs(context, subject.model)
-    twin = context.observe(twin_of, subject)
-    outputs = context.observe(twin.predict, x)
     context.note("no training data in the snippet: one batch of random numbers, mean squared error")
-    return x, made_targets(outputs), None, "mse"
+    shapes = output_shapes(subject.model, count(x)) or shapes_of(context.observe(outputs_of, subject, x))
+    return x, made_targets(shapes), None, "mse"
 
 
-def controls(context, subject, modules, batch, loss):
-    """Return the losses of twins: with rate 0 they must not change, with a rate near 1 they must."""
-    measured = controls_by_eager_steps if eager() else controls_by_graph
-    try:
-        still, evaluated, strong = measured(subject, modules, batch, loss)
-    except Exception as error:
-        cause = error.exc_info[1] if isinstance(error, context.Raised) else error
-        return {"control_failed": "%s: %s" % (type(cause).__name__, cause)}
-    return {"zero_rate_losses": still, "zero_rate_evaluate_losses": evaluated, "near_one_losses": strong}
-
-
-def controls_by_eager_steps(subject, modules, batch, loss):
-    """Take a few eager steps with one twin, whose rates count anew in each of them."""
+def outputs_of(subject, x):
+    """Return what a twin answers: a model that has no shape yet must not be called before fit."""
     twin = twin_of(subject)
-    # A few steps would not pay for being compiled. Before 2.0 an eager model is never compiled.
-    more = {"run_eagerly": True} if hasattr(type(twin), "run_eagerly") else {}
-    compile_still(twin, modules[0], loss, subject.compiled, **more)
-    set_strengths(twin, 0.0)
-    still = batch.fitted(twin, 1) + batch.trained(twin, REPEATS - 1)
-    evaluated = batch.evaluated(twin, 1)
-    set_strengths(twin, NEAR_ONE)
-    return still, evaluated, batch.trained(twin, REPEATS)
-
-
-def controls_by_graph(subject, modules, batch, loss):
-    """Run two twins, since a graph keeps the rates that it was built with."""
-    layers = [layer for layer, _, _ in dropping(subject.model)]
-    with Strength(layers, 0.0):
-        still = compiled_twin(subject, modules[0], loss)
-        losses = batch.fitted(still, REPEATS)
-        evaluated = batch.evaluated(still, 1)
-    with Strength(layers, NEAR_ONE):
-        # Told from outside that this is training: whether the release itself says so is what is asked.
-        for module in modules:
-            module.backend.set_learning_phase(True)
-        strong = compiled_twin(subject, modules[0], loss)
-        batch.fitted(strong, 1)  # Builds it.
-        strong.set_weights(still.get_weights())
-        return losses, evaluated, batch.fitted(strong, REPEATS)
-
-
-def compiled_twin(subject, keras, loss):
-    twin = twin_of(subject)
-    compile_still(twin, keras, loss, subject.compiled)
-    return twin
+    # Called directly where that works: predict would compile it.
+    return twin(x) if eagerly(type(twin)) and hasattr(type(twin), "run_eagerly") else twin.predict(x)

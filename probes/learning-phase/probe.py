@@ -5,6 +5,7 @@ behind it passes the sum on; the model's loss is that sum, so that fit and evalu
 """
 
 import numpy
+from tfbisect_clock import Clock
 from tfbisect_keras import keras_modules
 from tfbisect_losses import Batch, compile_still
 
@@ -18,16 +19,17 @@ def run(context):
     ones = numpy.ones((SAMPLES, 1), "float32")
     batch = Batch(ones, ones, None)
     asks = [name for name in ("in_train_phase", "learning_phase") if hasattr(keras.backend, name)] + ["training"]
-    seen = {}
+    seen, clock = {}, Clock()
     for kind in KINDS:
         try:
-            seen[kind] = phases(context, keras, batch, kind, asks)
+            with clock.step("model"):
+                seen[kind] = phases(context, keras, batch, kind, asks)
         except Exception as error:
             if kind != "deferred":
                 raise context.Raised(context.exc_info())
             # Before 1.8 there were no models without an input shape.
             seen[kind] = {"raised": "%s: %s" % (type(error).__name__, str(error)[:200])}
-    return {"asks": asks, "kinds": seen}
+    return {"asks": asks, "kinds": seen, "seconds": clock.seconds}
 
 
 def phases(context, keras, batch, kind, asks):

@@ -96,9 +96,12 @@ def static_shapes(model):
 
 def shape_of(tensor):
     """Return a tensor's shape, batch left out, open dimensions filled."""
-    shape = tensor.shape
-    dimensions = shape.as_list() if hasattr(shape, "as_list") else list(shape)
-    return tuple(int(size) if size else OPEN_DIMENSION for size in dimensions[1:])
+    return tuple(int(size) if size else OPEN_DIMENSION for size in dimensions(tensor)[1:])
+
+
+def dimensions(tensor):
+    """Return a tensor's dimensions, None where they are open."""
+    return tensor.shape.as_list() if hasattr(tensor.shape, "as_list") else list(tensor.shape)
 
 
 def given_shapes(context):
@@ -130,11 +133,32 @@ def made_inputs(context, model):
     return made if len(made) > 1 else made[0]
 
 
-def made_targets(outputs):
-    """Make targets for the outputs that a twin gave."""
-    random = numpy.random.RandomState(1)
+def output_shapes(model, samples):
+    """Return the shapes of a batch of outputs of a model that knows them before it is called, or None."""
+    try:
+        shapes = [dimensions(tensor)[1:] for tensor in model.outputs]
+    except Exception:
+        return None
+    if not shapes or None in sum(shapes, []):
+        return None
+    shapes = [(samples,) + tuple(int(size) for size in shape) for shape in shapes]
+    return shapes if len(shapes) > 1 else shapes[0]
+
+
+def shapes_of(outputs):
+    """Return the shapes of outputs, nested as they are."""
     if isinstance(outputs, dict):
-        return {name: made_targets(part) for name, part in outputs.items()}
+        return {name: shapes_of(part) for name, part in outputs.items()}
     if isinstance(outputs, (list, tuple)):
-        return [made_targets(part) for part in outputs]
-    return random.uniform(0.0, 1.0, outputs.shape).astype("float32")
+        return [shapes_of(part) for part in outputs]
+    return tuple(int(size) for size in outputs.shape)
+
+
+def made_targets(shapes):
+    """Make targets for outputs of such shapes."""
+    random = numpy.random.RandomState(1)
+    if isinstance(shapes, dict):
+        return {name: made_targets(part) for name, part in shapes.items()}
+    if isinstance(shapes, list):
+        return [made_targets(part) for part in shapes]
+    return random.uniform(0.0, 1.0, shapes).astype("float32")

@@ -91,3 +91,10 @@ def eager():
         if ask is not None:
             return bool(ask())
     return False
+
+
+def eagerly(model_class):
+    """Say whether the steps of such models compute eagerly where they are not compiled."""
+    # Keras 2.3, which is a package of its own, builds graphs even where TensorFlow 2 would not.
+    standalone = any(klass.__module__.startswith("keras.") for klass in model_class.__mro__)
+    return eager() and (hasattr(model_class, "run_eagerly") or not standalone)

@@ -54,7 +54,9 @@ def strength_name(layer):
     for name, attribute in STRENGTHS:
         if name in names:
             return attribute
-    return None
+    # A layer of the snippet's own, made from Layer directly.
+    own = any("dropout" in name.lower() for name in names) and isinstance(getattr(layer, "rate", None), float)
+    return "rate" if own else None
 
 
 def dropping(model):
@@ -77,7 +79,7 @@ def silent(model):
     return [layer for layer in walk(model) if strength_name(layer) and not getattr(layer, strength_name(layer), 0)]
 
 
-class Strength(object):
+class MadeWithStrength(object):
     """While it lasts, every dropout layer of the given classes is made with one strength instead of its own.
 
     For controls: a twin that is made inside shows what the loss does with no dropout at all, or with nearly all.
@@ -119,18 +121,33 @@ def strong_init(init, strength):
 
 def set_strength(holder, attribute, strength):
     """Set a layer's rate, unless the layer only passes on its cell's."""
+    set_attribute(holder, attribute, strength * 10.0 if attribute == "stddev" else strength)
+
+
+def set_attribute(holder, attribute, value):
+    """Set an attribute, unless it is a property without a setter."""
     try:
-        setattr(holder, attribute, strength * 10.0 if attribute == "stddev" else strength)
+        setattr(holder, attribute, value)
     except AttributeError:
         pass
 
 
-def set_strengths(model, strength):
-    """Set the strength of every dropout layer of a model; later steps see it where they compute eagerly."""
-    kept = model.__dict__.setdefault("_tfbisect_dropping", [])
-    if not kept:
-        kept.extend(dropping(model))
-    for layer, attribute, _ in kept:
-        for holder in (layer, getattr(layer, "cell", None)):
-            if hasattr(holder, attribute):
-                set_strength(holder, attribute, strength)
+class WithStrength(object):
+    """While it lasts, every dropout layer of a model has one strength; steps see it where they compute eagerly."""
+
+    def __init__(self, model, strength):
+        self._strength = strength
+        self._holders = [
+            (holder, attribute, getattr(holder, attribute))
+            for layer, attribute, _ in dropping(model)
+            for holder in (layer, getattr(layer, "cell", None))
+            if hasattr(holder, attribute)
+        ]
+
+    def __enter__(self):
+        for holder, attribute, _ in self._holders:
+            set_strength(holder, attribute, self._strength)
+
+    def __exit__(self, *exc_info):
+        for holder, attribute, own in self._holders:
+            set_attribute(holder, attribute, own)

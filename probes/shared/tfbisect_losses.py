@@ -32,6 +32,10 @@ class Batch(object):
         """Return the losses of train_on_batch."""
         return [self._one(model, model.train_on_batch) for _ in range(repeats)]
 
+    def tested(self, model, repeats):
+        """Return the losses of test_on_batch."""
+        return [self._one(model, model.test_on_batch) for _ in range(repeats)]
+
     def evaluated(self, model, repeats):
         """Return the losses of evaluate."""
         return [

@@ -1,7 +1,8 @@
 """The reporter's own experiment: does a rate of 0.999 keep a model from learning, as it must?"""
 
 from tfbisect_batches import first_batch
-from tfbisect_layers import NEAR_ONE, Strength, dropping
+from tfbisect_clock import Clock
+from tfbisect_layers import NEAR_ONE, MadeWithStrength, dropping
 from tfbisect_takeover import TakeOver, twin_of
 
 DIGITS = 4000
@@ -23,7 +24,10 @@ def measure(context, subject, modules):
     if not subject.has_data or subject.compiled is None:
         raise context.Refused("this probe trains: paste the whole training script, with compile and fit")
     x, y, _ = first_batch(context, subject.x, subject.y, None, DIGITS, most=DIGITS)
-    own = context.observe(accuracies, subject.model, x, y)
+    clock = Clock()
+    clock.seconds["script"] = subject.script_seconds
+    with clock.step("model"):
+        own = context.observe(accuracies, subject.model, x, y)
     measurements = {
         "declared": [rate for _, _, rate in dropping(subject.model)],
         "samples": len(x),
@@ -34,12 +38,16 @@ def measure(context, subject, modules):
         "near_one_rate": NEAR_ONE,
     }
     while len(measurements["near_one"]) < MOST_REPEATS:
-        with Strength(layers, NEAR_ONE):
-            twin = twin_of(subject)
-            compile_like(twin, subject.compiled)
-            measurements["near_one"].append(context.observe(accuracies, twin, x, y))
+        with MadeWithStrength(layers, NEAR_ONE):
+            with clock.step("twin"):
+                twin = twin_of(subject)
+                compile_like(twin, subject.compiled)
+            # The experiment is two trainings; what is trained beyond them is the probe's doubt.
+            with clock.step("repeats" if measurements["near_one"] else "model"):
+                measurements["near_one"].append(context.observe(accuracies, twin, x, y))
         if clear(measurements):
             break
+    measurements["seconds"] = clock.seconds
     return measurements
 
 
