@@ -8,6 +8,8 @@ from typing import Any
 from service.bisection.outcomes import Answer, Outcome, Untestable
 
 TRUTH = {"fit": 1, "evaluate": 0, "predict": 0}
+# An argument that was left open.
+NOT_TOLD = 0.5
 
 
 def check(source: str) -> None:
@@ -19,12 +21,13 @@ def judge(measurements: Mapping[str, Any]) -> Answer:
     kinds = measurements.get("kinds")
     if not isinstance(kinds, Mapping) or not (told := list(answers(kinds))):
         return Untestable("the probe saw no phase")
-    wrong = [(kind, call, ask, seen) for kind, call, ask, seen in told if seen not in (TRUTH[call], 0.5)]
+    wrong = [(kind, call, ask, seen) for kind, call, ask, seen in told if seen not in (TRUTH[call], NOT_TOLD)]
     said = "; ".join(f"{kind}: {call} told {ask} {seen:g}" for kind, call, ask, seen in wrong[:6])
     if any(call != "fit" for _, call, _, _ in wrong):
         return Outcome("training-in-evaluation", said)
     if wrong:
-        return Outcome("inference-in-training", said)
+        only_asked = all(ask == "learning_phase" for _, _, ask, _ in wrong)
+        return Outcome("learning-phase-unset" if only_asked else "inference-in-training", said)
     return Outcome("right-phase", f"{len(told)} answers, in {', '.join(sorted({kind for kind, *_ in told}))} models")
 
 

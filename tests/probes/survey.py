@@ -19,16 +19,20 @@ def python_for(release: str) -> str:
     return "3.6" if version < Version("2.2") else "3.8" if version < Version("2.8") else "3.10"
 
 
+def environment_of(folder: Path, package: str, release: str) -> str:
+    """Return the interpreter of an environment with a release, and with the Keras of its day."""
+    keras_apart = Version("2.6") <= Version(release) < Version("2.16")
+    extra = [f"keras~={release.rpartition('.')[0]}.0"] if keras_apart else []
+    return environment(folder, package, release, python_for(release), *extra)
+
+
 def main(name: str, file: str, package: str, *releases: str) -> None:
     """Print a Markdown row per release."""
     probe, source = PROBES[name], Path(file).read_text("utf-8")
     datasets = {"TFBISECT_DATASETS": os.environ.get("TFBISECT_DATASETS", "")}
     print("| release | outcome | seen | import s | probe s |\n|---|---|---|---|---|")
     for release in releases:
-        extra = (
-            [f"keras~={release.rpartition('.')[0]}.0"] if Version("2.6") <= Version(release) < Version("2.16") else []
-        )
-        python = environment(cache_folder(Path("/tmp/environments")), package, release, python_for(release), *extra)
+        python = environment_of(cache_folder(Path("/tmp/environments")), package, release)
         answered = ask(python, probe, source, framework=probe.framework_for(package), environment=datasets)
         answer = classify(RunReport("answered", result=answered.result), probe.judge)
         seconds = [answered.events[0].get("import_seconds", 0.0), answered.events[-1].get("probe_seconds", 0.0)]
