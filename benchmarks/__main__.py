@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("search", "runner", "main_job", "web", "images")
+BENCHMARKS = ("search", "runner", "main_job", "probes", "web", "images")
 HERE = Path(__file__).parent
 
 

@@ -326,9 +326,14 @@ def versions():
     return {name: version for name, version in found.items() if version}
 
 
+def cpu_seconds():
+    """Return the processor time of this process so far, all its threads together."""
+    return sum(os.times()[:2])
+
+
 def ready(channel, name):
     """Import the framework ahead of need and say so; None when the import failed and the answer is given."""
-    began = time.time()
+    began, began_cpu = time.time(), cpu_seconds()
     try:
         module = imported(name) if name else None
     except (Exception, SystemExit) as error:
@@ -336,7 +341,8 @@ def ready(channel, name):
         channel.send({"event": "result", "result": {"kind": "untestable", "message": reason}, "probe_seconds": 0.0})
         return None
     channel.send({
-        "event": "ready", "import_seconds": time.time() - began, "framework": name, "version": version_of(module),
+        "event": "ready", "import_seconds": time.time() - began, "import_cpu_seconds": cpu_seconds() - began_cpu,
+        "framework": name, "version": version_of(module),
         "python": "%d.%d.%d" % sys.version_info[:3], "device": device_of(name, module) if name else "cpu",
     })
     return (module,)
@@ -370,11 +376,12 @@ def main():
     if request is None:
         return
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    began = time.time()
+    began, began_cpu = time.time(), cpu_seconds()
     random.seed(0)
     context = Context(opening.get("framework") or "", framework[0], request["snippet"], request.get("parameters") or {})
     result = answer(context, request["probe"])
     event = {"event": "result", "result": result, "probe_seconds": time.time() - began, "packages": versions()}
+    event["probe_cpu_seconds"] = cpu_seconds() - began_cpu
     if context.notes:
         event["notes"] = context.notes
         if isinstance(result.get("measurements"), dict):

@@ -29,7 +29,7 @@ def measure(context, subject, modules):
     if not layers:
         raise context.Refused(no_dropout(subject.model))
     clock = Clock()
-    clock.seconds["script"] = subject.script_seconds
+    clock.add("script", *subject.script_seconds)
     with clock.step("data"):
         x, y, weights, loss = data_of(context, subject)
         batch = Batch(x, y, weights)
@@ -48,7 +48,7 @@ def measure(context, subject, modules):
         seen.update(controls(context, subject, modules, batch, loss, seen))
     with clock.step("shares"):
         seen["shares"] = shares(modules, [layer for layer, _, _ in layers])
-    seen["seconds"] = clock.seconds
+    seen["seconds"], seen["cpu_seconds"] = clock.seconds, clock.cpu_seconds
     return seen
 
 

@@ -29,7 +29,7 @@ def run(context):
                 raise context.Raised(context.exc_info())
             # Before 1.8 there were no models without an input shape.
             seen[kind] = {"raised": "%s: %s" % (type(error).__name__, str(error)[:200])}
-    return {"asks": asks, "kinds": seen, "seconds": clock.seconds}
+    return {"asks": asks, "kinds": seen, "seconds": clock.seconds, "cpu_seconds": clock.cpu_seconds}
 
 
 def phases(context, keras, batch, kind, asks):

@@ -1,4 +1,4 @@
-"""The controls of the dropout probe: what its losses must do with rate 0, and with a rate near 1.
+"""The controls of the dropout probe: what its losses must do without dropout, and with a rate near 1.
 
 They come after the model's own calls and take as few calls as their question allows. Losses that vary without any
 dropout are moved by something else. Losses that stay, although nearly all is dropped, do not depend on dropout; losses
@@ -72,7 +72,7 @@ class Graph(object):
         # Told from outside that this is training: whether the release itself says so is what is asked. A step of
         # evaluation is then one of training, without the gradients, which cost most.
         tell_training(self._modules)
-        twin = self._twin(rate)
+        twin = self._twin(rate, self._subject.model.optimizer)
         if rate:
             self._batch.tested(twin, 1)  # Builds it, so that it can have the weights of the model it is compared with.
             twin.set_weights(self._subject.model.get_weights())
@@ -84,10 +84,10 @@ class Graph(object):
         twin.set_weights(self._subject.model.get_weights())
         return self._batch.fitted(twin, CALLS), self._batch.evaluated(twin, 1)
 
-    def _twin(self, rate):
+    def _twin(self, rate, optimizer=None):
         with MadeWithStrength(self._layers, rate):
             twin = twin_of(self._subject)
-        compile_still(twin, self._modules[0], self._loss, self._subject.compiled)
+        compile_still(twin, self._modules[0], self._loss, self._subject.compiled, optimizer)
         return twin
 
 

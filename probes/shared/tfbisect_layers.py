@@ -82,7 +82,8 @@ def silent(model):
 class MadeWithStrength(object):
     """While it lasts, every dropout layer of the given classes is made with one strength instead of its own.
 
-    For controls: a twin that is made inside shows what the loss does with no dropout at all, or with nearly all.
+    For controls by graph, which keeps what a layer was when it was built: a twin that is made inside shows what the
+    loss does with no dropout at all, or with nearly all.
     """
 
     def __init__(self, layers, strength):
@@ -110,44 +111,82 @@ def strong_init(init, strength):
 
     def __init__(self, *args, **kwargs):
         init(self, *args, **kwargs)
-        own = strength_name(self)
-        for holder in (self, getattr(self, "cell", None)):
-            for attribute in (own,) if own else RECURRENT:
-                if getattr(holder, attribute, None):
-                    set_strength(holder, attribute, strength)
+        for holder, attribute in holders(self):
+            set_strength(holder, attribute, strength)
 
     return __init__
 
 
+class WithStrength(object):
+    """While it lasts, the dropout layers of a model have one strength; steps see it where they compute eagerly."""
+
+    def __init__(self, model, strength):
+        self._strength = strength
+        self._holders = [held for layer, _, _ in dropping(model) for held in holders(layer)]
+
+    def __enter__(self):
+        self._former = [(holder, dict(vars(holder))) for holder, _ in self._holders]
+        for holder, attribute in self._holders:
+            set_strength(holder, attribute, self._strength)
+            if self._strength and "training" in arguments_of(holder.call):
+                # Told from outside that this is training: whether the release itself says so is what is asked.
+                vars(holder)["call"] = told_training(holder.call)
+
+    def __exit__(self, *exc_info):
+        for holder, former in self._former:
+            for name in ("call", "stddev", "rate") + RECURRENT:
+                vars(holder).pop(name, None)
+                if name in former:
+                    vars(holder)[name] = former[name]
+
+
+def holders(layer):
+    """Return who declares a layer's strength, and where: [(layer or its cell, attribute)], strengths above 0 only."""
+    own = strength_name(layer)
+    return [
+        (holder, attribute)
+        for holder in (layer, getattr(layer, "cell", None))
+        for attribute in ((own,) if own else RECURRENT)
+        if getattr(holder, attribute, None)
+    ]
+
+
 def set_strength(holder, attribute, strength):
-    """Set a layer's rate, unless the layer only passes on its cell's."""
-    set_attribute(holder, attribute, strength * 10.0 if attribute == "stddev" else strength)
+    """Silence a layer, or set its rate."""
+    if attribute in RECURRENT:
+        # Both: Keras 3.0 has a layer that mistakes one for the other, and the control must see through that.
+        for name in RECURRENT:
+            set_attribute(holder, name, strength)
+    elif strength:
+        set_attribute(holder, attribute, strength * 10.0 if attribute == "stddev" else strength)
+    else:
+        # Not by rate 0, which a layer of the snippet's own may misunderstand.
+        vars(holder)["call"] = silenced
 
 
 def set_attribute(holder, attribute, value):
-    """Set an attribute, unless it is a property without a setter."""
+    """Set an attribute, unless it is a property without a setter: a layer that only passes on its cell's."""
     try:
         setattr(holder, attribute, value)
     except AttributeError:
         pass
 
 
-class WithStrength(object):
-    """While it lasts, every dropout layer of a model has one strength; steps see it where they compute eagerly."""
+def silenced(inputs, training=None):
+    """Stands in for what a dropout layer does: nothing."""
+    return inputs * 1.0
 
-    def __init__(self, model, strength):
-        self._strength = strength
-        self._holders = [
-            (holder, attribute, getattr(holder, attribute))
-            for layer, attribute, _ in dropping(model)
-            for holder in (layer, getattr(layer, "cell", None))
-            if hasattr(holder, attribute)
-        ]
 
-    def __enter__(self):
-        for holder, attribute, _ in self._holders:
-            set_strength(holder, attribute, self._strength)
+def told_training(call):
+    """Return a layer's call that is training whatever it is told."""
 
-    def __exit__(self, *exc_info):
-        for holder, attribute, own in self._holders:
-            set_attribute(holder, attribute, own)
+    def told(*args, **kwargs):
+        return call(*args, **dict(kwargs, training=True))
+
+    return told
+
+
+def arguments_of(function):
+    """Return the names of a function's arguments and variables."""
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    return code.co_varnames if code else ()

@@ -3,8 +3,11 @@
 from tfbisect_batches import count
 
 
-def compile_still(model, keras, loss, compiled, **more):
-    """Compile a model so that its weights never move; the rest as the snippet gave it."""
+def compile_still(model, keras, loss, compiled, optimizer=None, **more):
+    """Compile a model so that its weights never move; the rest as the snippet gave it.
+
+    An optimizer that makes no step can be shared: by graph a new one has five variables to initialise.
+    """
     kept = {
         name: value
         for name, value in (compiled or {}).items()
@@ -12,7 +15,7 @@ def compile_still(model, keras, loss, compiled, **more):
     }
     kept.update(more)
     # The first argument is the learning rate, called lr or learning_rate by release.
-    model.compile(optimizer=keras.optimizers.SGD(0.0), loss=loss, **kept)
+    model.compile(optimizer=optimizer or keras.optimizers.SGD(0.0), loss=loss, **kept)
 
 
 class Batch(object):

@@ -5,6 +5,7 @@ import sys
 import time
 import types
 
+from tfbisect_clock import cpu_seconds
 from tfbisect_datasets import answer_datasets
 from tfbisect_keras import keras_modules, model_classes
 from tfbisect_layers import names_of, walk
@@ -25,8 +26,8 @@ class Subject(object):
         self.compiled = compiled
         """What the snippet gave to compile, by name; None when it did not compile."""
         self.x, self.y, self.weights, self.batch_size = x, y, weights, batch_size
-        self.script_seconds = 0.0
-        """How long the snippet ran until it was stopped."""
+        self.script_seconds = (0.0, 0.0)
+        """How long the snippet ran until it was stopped: by the clock, and of the processor."""
         self.rebuild = None
         """Makes the model anew the way the snippet did."""
         self.configuration = configuration_of(model)
@@ -51,14 +52,14 @@ class TakeOver(object):
         self._kept = []
         self._busy = False
         self._ending = None
-        self._began = 0.0
+        self._began = (0.0, 0.0)
 
     def run(self):
         """Return what `measure` answered; raises what it raised."""
         answer_datasets(self.context, self.modules)
         sys.meta_path.append(StandInFinder(self.context))
         self._patch()
-        self._began = time.time()
+        self._began = time.time(), cpu_seconds()
         try:
             namespace = self.context.execute()
         except self.context.Stop:
@@ -138,7 +139,7 @@ class TakeOver(object):
 
     def _measured(self, subject):
         self._busy = True
-        subject.script_seconds = time.time() - self._began
+        subject.script_seconds = time.time() - self._began[0], cpu_seconds() - self._began[1]
         try:
             self._ending = ("value", self._measure(self.context, subject, self.modules))
         except BaseException:

@@ -25,7 +25,7 @@ def measure(context, subject, modules):
         raise context.Refused("this probe trains: paste the whole training script, with compile and fit")
     x, y, _ = first_batch(context, subject.x, subject.y, None, DIGITS, most=DIGITS)
     clock = Clock()
-    clock.seconds["script"] = subject.script_seconds
+    clock.add("script", *subject.script_seconds)
     with clock.step("model"):
         own = context.observe(accuracies, subject.model, x, y)
     measurements = {
@@ -47,7 +47,7 @@ def measure(context, subject, modules):
                 measurements["near_one"].append(context.observe(accuracies, twin, x, y))
         if clear(measurements):
             break
-    measurements["seconds"] = clock.seconds
+    measurements["seconds"], measurements["cpu_seconds"] = clock.seconds, clock.cpu_seconds
     return measurements
 
 
