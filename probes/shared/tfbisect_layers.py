@@ -127,7 +127,9 @@ class WithStrength(object):
     def __enter__(self):
         self._former = [(holder, dict(vars(holder))) for holder, _ in self._holders]
         for holder, attribute in self._holders:
-            set_strength(holder, attribute, self._strength)
+            # Both rates of a recurrent layer: Keras 3.0 mistakes one for the other, and the control must not.
+            for name in RECURRENT if attribute in RECURRENT else (attribute,):
+                set_strength(holder, name, self._strength)
             if self._strength and "training" in arguments_of(holder.call):
                 # Told from outside that this is training: whether the release itself says so is what is asked.
                 vars(holder)["call"] = told_training(holder.call)
@@ -153,11 +155,7 @@ def holders(layer):
 
 def set_strength(holder, attribute, strength):
     """Silence a layer, or set its rate."""
-    if attribute in RECURRENT:
-        # Both: Keras 3.0 has a layer that mistakes one for the other, and the control must see through that.
-        for name in RECURRENT:
-            set_attribute(holder, name, strength)
-    elif strength:
+    if strength or attribute in RECURRENT:
         set_attribute(holder, attribute, strength * 10.0 if attribute == "stddev" else strength)
     else:
         # Not by rate 0, which a layer of the snippet's own may misunderstand.

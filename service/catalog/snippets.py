@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from service.errors import SnippetError
 
 LARGEST_BYTES = 64 * 1024
-TRAINING_CALLS = frozenset({"fit", "fit_generator", "train_on_batch"})
+# `backward` is where a script of torch trains.
+TRAINING_CALLS = frozenset({"fit", "fit_generator", "train_on_batch", "backward"})
 MODEL_NAMES = frozenset({"model", "build_model"})
 DROPPING = ("dropout", "gaussiannoise")
 # Their dropout layers cannot be seen from outside.

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.bisection.outcomes import Answer, RunReport, classify
+from tests.probes.kinds import KINDS, outcomes
 from tests.probes.protocol import PROBES, ask
 
 pytestmark = pytest.mark.local
@@ -38,3 +39,27 @@ def test_the_tutorial_answers_as_it_did_for_its_users(release: Release, version:
     python = release("tensorflow", version)
     assert label(python, TUTORIAL) == tutorial
     assert label(python, FIXED) == "drops"
+
+
+SOME_KINDS = (
+    "Sequential, deferred",
+    "Sequential, deferred, Dropout last",
+    "Sequential, deferred, BatchNormalization",
+    "functional",
+    "subclassed, does not pass training on",
+    "Sequential inside Sequential, deferred",
+    "two inputs, two outputs",
+    "LSTM, recurrent_dropout",
+    "GaussianNoise",
+    "`build_model()`",
+    "tf.data",
+    "drops in inference too",
+)
+NEEDING_2 = ("takes the rate for the share to keep", "does not scale what it keeps")
+
+
+@pytest.mark.parametrize(("version", "names"), [("1.12.0", SOME_KINDS), ("2.0.0", SOME_KINDS + NEEDING_2)])
+def test_models_of_every_kind_are_seen_through(release: Release, version: str, names: tuple[str, ...]) -> None:
+    kinds = {name: KINDS[name] for name in names}
+    seen = {name: label for name, (label, _) in outcomes(release("tensorflow", version), kinds).items()}
+    assert seen == {name: kind.expected(version) for name, kind in kinds.items()}
