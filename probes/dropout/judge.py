@@ -151,7 +151,8 @@ def blindness(measurements: Mapping[str, Any]) -> str:
     still = (zero or own[0])[0]
     # A loss beyond all numbers has changed as well.
     if near_one and max(abs(loss - still) for loss in near_one) <= tolerance:
-        return f"with rate 0.999 the training losses stay at {still:.7g}: the loss does not depend on dropout"
+        why = "the loss does not depend on dropout, or the layer drops at no rate"
+        return f"with rate 0.999 the training losses stay at {still:.7g}: {why}"
     return ""
 
 

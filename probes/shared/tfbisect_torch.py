@@ -42,7 +42,7 @@ class TorchTakeOver(object):
         """Return (subject, how it was taken)."""
         torch = self._torch
         former = torch.nn.Module.__call__, torch.Tensor.backward
-        torch.nn.Module.__call__, torch.Tensor.backward = self._watched(former[0]), self._stopping
+        torch.nn.Module.__call__, torch.Tensor.backward = self._watched(former[0]), self._stopping()
         try:
             namespace = self._context.execute()
         except (self._context.Stop, SystemExit):
@@ -66,7 +66,15 @@ class TorchTakeOver(object):
 
         return call
 
-    def _stopping(self, tensor, *args, **kwargs):
+    def _stopping(self):
+        # A function, since a method that is put into a class stays bound to this object.
+        def backward(tensor, *args, **kwargs):
+            self._subject = self._trained()
+            raise self._context.Stop
+
+        return backward
+
+    def _trained(self):
         trained = [call for call in self._calls if dropping(self._torch, call[0])]
         if not trained:
             raise self._context.Refused("backward was reached, and no module that was called has a dropout layer")
@@ -75,8 +83,7 @@ class TorchTakeOver(object):
         criterion, targets = (losses[-1][0], losses[-1][1][1:]) if losses else (None, ())
         if criterion is None:
             self._context.note("the script's loss is no torch module: mean squared distance of the outputs from 0.5")
-        self._subject = Subject(module, detached(given), detached(named), criterion, targets)
-        raise self._context.Stop
+        return Subject(module, detached(given), detached(named), criterion, targets)
 
     def _defined(self, namespace):
         torch, build = self._torch, namespace.get("build_model")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.bisection.outcomes import Answer, RunReport, classify
+from tests.probes.environments import cache_folder
 from tests.probes.kinds import KINDS, outcomes
 from tests.probes.protocol import PROBES, ask
 
@@ -63,3 +64,35 @@ def test_models_of_every_kind_are_seen_through(release: Release, version: str, n
     kinds = {name: KINDS[name] for name in names}
     seen = {name: label for name, (label, _) in outcomes(release("tensorflow", version), kinds).items()}
     assert seen == {name: kind.expected(version) for name, kind in kinds.items()}
+
+
+TORCH = (EXAMPLES / "dropout_torch_training.py").read_text("utf-8")
+OWN = """class OwnDropout(nn.Dropout):
+    def forward(self, inputs):
+        return nn.functional.dropout(inputs, {}, {})
+
+
+class Net"""
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        (TORCH, "drops"),
+        (TORCH.replace("nn.CrossEntropyLoss()", "nn.functional.cross_entropy"), "drops"),
+        (TORCH.replace("nn.Dropout", "OwnDropout").replace("class Net", OWN.format("self.p", "True")), "always-drops"),
+        (
+            TORCH.replace("nn.Dropout", "OwnDropout").replace("class Net", OWN.format("1 - self.p", "self.training")),
+            "wrong-rate",
+        ),
+    ],
+    ids=["criterion", "function", "always", "wrong"],
+)
+def test_a_torch_script_is_taken_over_at_its_first_backward(script: str, expected: str) -> None:
+    python = cache_folder(Path("/nowhere")) / "torch-1.4.0-3.6"
+    if not (python / "made").exists():
+        pytest.skip("no torch 1.4.0 in TFBISECT_TEST_CACHE; its wheel has 750 MB")
+    answered = ask(str(python / "bin" / "python"), PROBE, script, framework="torch")
+    found = classify(RunReport("answered", result=answered.result), PROBE.judge)
+    assert getattr(found, "label", found) == expected
+    assert answered.measurements["taken_at"] == "backward"
