@@ -30,14 +30,13 @@ def main(name: str, file: str, package: str, *releases: str) -> None:
     """Print a Markdown row per release."""
     probe, source = PROBES[name], Path(file).read_text("utf-8")
     datasets = {"TFBISECT_DATASETS": os.environ.get("TFBISECT_DATASETS", "")}
-    print("| release | outcome | seen | import s | probe s |\n|---|---|---|---|---|")
+    print("| release | outcome | seen |\n|---|---|---|")
     for release in releases:
         python = environment_of(cache_folder(Path("/tmp/environments")), package, release)
         answered = ask(python, probe, source, framework=probe.framework_for(package), environment=datasets)
         answer = classify(RunReport("answered", result=answered.result), probe.judge)
-        seconds = [answered.events[0].get("import_seconds", 0.0), answered.events[-1].get("probe_seconds", 0.0)]
         label, detail = getattr(answer, "label", type(answer).__name__), getattr(answer, "detail", str(answer))
-        print(f"| {release} | {label} | {detail} | {seconds[0]:.1f} | {seconds[1]:.1f} |", flush=True)
+        print(f"| {release} | {label} | {detail} |", flush=True)
 
 
 if __name__ == "__main__":
