@@ -162,7 +162,7 @@ KINDS: Mapping[str, Kind] = {
         elsewhere={"2.16.1": "never-drops"},  # Keras 3.0.5 makes the recurrent mask with the rate of the inputs.
     ),
     "GRU, both": Kind(recurrent("layers.GRU(16, dropout=0.3, recurrent_dropout=0.3)")),
-    "Bidirectional LSTM": Kind(recurrent("layers.Bidirectional(layers.LSTM(16, dropout=0.3))")),
+    "Bidirectional LSTM": Kind(recurrent("layers.Bidirectional(layers.LSTM(16, dropout=0.3))"), "1.3"),
     "SpatialDropout1D": Kind(
         script(
             """
