@@ -9,6 +9,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -29,6 +30,7 @@ from service.execution.docker_images import DockerImages
 from service.execution.docker_runner import DockerRunner
 from service.execution.engine import connect
 from service.execution.executors import DaskCluster, RemoteRuns, executor
+from service.execution.ground_interpreters import GroundInterpreters
 from service.execution.hardening import accelerators_of
 from service.execution.image_shelf import LABEL
 from service.execution.images import Images, images_for
@@ -79,7 +81,13 @@ class House:
     @cached_property
     def environments(self) -> Environments:
         """Return what each release is installed with."""
-        return Environments(self.catalog, self.store, self.settings, official_digest=self._official_digest)
+        return Environments(
+            self.catalog,
+            self.store,
+            self.settings,
+            interpreter=self._interpreter,
+            official_digest=self._official_digest,
+        )
 
     def _official_digest(self, name: str) -> str:
         try:
@@ -87,6 +95,21 @@ class House:
         except NoRunner as error:
             raise ReleaseUntestable(f"the official image {name} needs a container engine: {error.message}") from error
         return OfficialImages(DockerImages(engine), self.settings.registry).digest(name)
+
+    def _interpreter(self, python: str) -> Path | None:
+        """Return an interpreter of this machine, else that of the image which releases are run on."""
+        found = find_interpreter(python)
+        if found is not None or self.settings.runner == "local":
+            return found
+        try:
+            return self.ground_interpreters.find(python)
+        except NoRunner:
+            return None  # the engines are elsewhere, with the workers
+
+    @cached_property
+    def ground_interpreters(self) -> GroundInterpreters:
+        """Return what takes interpreters out of images."""
+        return GroundInterpreters(self.images.engine, self.images.grounds, self.settings.data_dir)
 
     @cached_property
     def intake(self) -> Intake:

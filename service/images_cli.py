@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -20,7 +20,7 @@ from rich.table import Table
 from service.bootstrap import House
 from service.catalog.ranges import parse_releases, select
 from service.catalog.releases import package_name
-from service.errors import BadInput
+from service.errors import BadInput, ReleaseUntestable
 from service.execution.disk import in_gb
 from service.execution.image_shelf import ImageRow
 from service.execution.images import BuildProgress
@@ -82,6 +82,30 @@ def build(
         out.print(f"{result.release}  {line}", markup=False)
     if not any(result.image for result in results):
         raise typer.Exit(3)
+
+
+@app.command()
+def bases(
+    releases: Releases,
+    package: Package = "tensorflow",
+    hardware: HardwareOption = "cpu",
+    prereleases: Prereleases = False,
+) -> None:
+    """Make the bases that images of releases stand on, for a coordinator in a container that cannot make its own."""
+    with house() as opened:
+        targets = targets_of(opened, releases, package, hardware, prereleases)
+        for python in pythons_of(opened, targets):
+            base = opened.images.grounds.ensure(python)
+            out.print(f"{python}  {base.references[0] if base.references else base.id}", markup=False)
+
+
+def pythons_of(opened: House, targets: Sequence[Target]) -> list[str]:
+    """Return the interpreters that targets need, oldest first; what cannot be run needs none."""
+    found = set()
+    for target in targets:
+        with suppress(ReleaseUntestable):
+            found.add(opened.environments.recipe(target).python)
+    return sorted(found, key=lambda python: tuple(map(int, python.split("."))))
 
 
 @app.command("list")

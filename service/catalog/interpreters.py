@@ -33,6 +33,14 @@ def find_interpreter(python: str) -> Path | None:
     return None
 
 
+@cache
+def loader_variables(interpreter: Path) -> dict[str, str]:
+    """Return the variables without which an interpreter does not find its own library, where it was moved."""
+    prefix = interpreter.parent.parent
+    found = _prefix_of(interpreter, ".".join(map(str, _numbers(interpreter.name)[:2])))
+    return {"LD_LIBRARY_PATH": str(prefix / "lib")} if found is None else {}
+
+
 def _candidates(python: str) -> Iterator[Path]:
     """Yield what may be such an interpreter, likeliest first."""
     if python == f"{sys.version_info[0]}.{sys.version_info[1]}":

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.catalog.interpreters import loader_variables
 from service.catalog.recipes import Recipe
 from service.catalog.releases import Index
 from service.errors import IndexUnreachable, NotInstallable, Unavailable
@@ -59,7 +60,7 @@ class Uv:
             command += ["--exclude-newer-package", f"{name}={day}"]
         command += [*_wheels_only(recipe), *self._platform(recipe)]
         command += ["--python", str(interpreter or sys.executable), "requirements.in"]
-        return self.run(command, folder, RESOLVE_TIMEOUT_SECONDS)
+        return self.run(command, folder, RESOLVE_TIMEOUT_SECONDS, interpreter)
 
     def install(self, recipe: Recipe, lock: Path, target: Sequence[str], interpreter: Path | None) -> None:
         """Install a lock by its hashes.
@@ -79,14 +80,16 @@ class Uv:
         if interpreter is None:
             command += self._platform(recipe)
         command += ["--python", str(interpreter or sys.executable), *target, "--requirements", str(lock)]
-        self.run(command, lock.parent, INSTALL_TIMEOUT_SECONDS)
+        self.run(command, lock.parent, INSTALL_TIMEOUT_SECONDS, interpreter)
 
     def forget(self, package: str) -> None:
         """Drop a package's files from the cache: a framework's wheel is of no more use once its image is built."""
         self.run(["cache", "clean", package], self.cache_dir.parent, RESOLVE_TIMEOUT_SECONDS)
 
-    def run(self, arguments: Sequence[str], folder: Path, timeout_seconds: float) -> str:
-        """Run uv and return what it prints.
+    def run(
+        self, arguments: Sequence[str], folder: Path, timeout_seconds: float, interpreter: Path | None = None
+    ) -> str:
+        """Run uv, and what it starts an interpreter for, and return what it prints.
 
         Raises:
             NotInstallable: it failed, for a reason that lies in the packages.
@@ -100,7 +103,7 @@ class Uv:
             done = subprocess.run(
                 command,
                 cwd=folder,
-                env=self._variables(),
+                env=self._variables() | (loader_variables(interpreter) if interpreter else {}),
                 capture_output=True,
                 text=True,
                 timeout=timeout_seconds,

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import subprocess
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +91,23 @@ def context_of(files: Mapping[str, bytes | Packed]) -> Iterator[bytes]:
             raise Unavailable(f"packing {name} gave {sent} bytes instead of {entry.size}; try again.")
         yield b"\0" * (-entry.size % tarfile.BLOCKSIZE)
     yield b"\0" * (2 * tarfile.BLOCKSIZE)
+
+
+def unpack_into(folder: Path, chunks: Iterable[bytes]) -> None:
+    """Unpack an archive as it comes, its files owned by who unpacks.
+
+    Raises:
+        Unavailable: it is broken, or the folder cannot be written.
+    """
+    command = ["tar", "--extract", "--file", "-", "--directory", str(folder), "--no-same-owner"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as unpacking:
+        assert unpacking.stdin is not None  # noqa: S101  # asked for above
+        with suppress(BrokenPipeError):  # tar says why it ended
+            for chunk in chunks:
+                unpacking.stdin.write(chunk)
+        _, complaint = unpacking.communicate()
+    if unpacking.returncode != 0:
+        raise Unavailable(f"unpacking into {folder} failed: {complaint.decode(errors='replace').strip()[-300:]}")
 
 
 def empty_archive() -> bytes:

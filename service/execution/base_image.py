@@ -26,6 +26,9 @@ from service.execution.locks import held
 log = structlog.get_logger()
 
 PART = "org.tfbisect.part"
+PYTHON = "org.tfbisect.python"
+GROUND_RECIPE = "org.tfbisect.ground-recipe"
+"""Label of what a ground is made by, whatever machine made it."""
 SYSTEM_TIMEOUT_SECONDS = 900
 DEFAULT_SUITE = "bookworm"
 INTERPRETER_WITHOUT = (
@@ -109,23 +112,35 @@ class Grounds:
 
     def _needs_registry(self, python: str, datasets: Path) -> bool:
         """Say whether asking is worth the wait: not where a ground of our own is there already."""
+        return self._settings.source == "registry" or self._standing(python, datasets) is None
+
+    def _standing(self, python: str, datasets: Path) -> StoredImage | None:
+        """Return a ground made without a registry: of this machine's parts, or by whoever prepared this engine.
+
+        A coordinator in a container has neither interpreters nor mmdebstrap, and takes what its host has prepared.
+        """
         interpreter = self._interpreter(python)
-        if self._settings.source == "registry" or interpreter is None:
-            return True
-        return self._engine.find(self._reference(python, self._system_reference(), datasets, interpreter)) is None
+        if interpreter is not None:
+            found = self._engine.find(self._reference(python, self._system_reference(), datasets, interpreter))
+            if found is not None or can_make_system():
+                return found
+        recipe = self._recipe(datasets)
+        labelled = self._engine.labelled(f"{PYTHON}={python}")
+        return next((image for image in labelled if image.labels.get(GROUND_RECIPE) == recipe), None)
 
     def _from_host(self, python: str, datasets: Path) -> StoredImage:
         """Stand on a Debian made here, with an interpreter of this machine."""
+        found = self._standing(python, datasets)
+        if found is not None:
+            return found
         interpreter = self._interpreter(python)
         if interpreter is None:
             raise NoInterpreter(
                 f"Python {python} is needed: the image {self._image_name(python)} cannot be pulled and no "
-                f"interpreter was found on PATH, under pyenv or under uv; install one (`pyenv install {python}`)."
+                f"interpreter was found on PATH, under pyenv or under uv; install one (`pyenv install {python}`), or, "
+                "for a service in containers, run `tfbisect images bases RELEASES` on the engine's host."
             )
         system = self._system_reference()
-        found = self._engine.find(self._reference(python, system, datasets, interpreter))
-        if found is not None:
-            return found
         self._ensure_system(system)
         return self._built(python, system, system, datasets, interpreter)
 
@@ -152,7 +167,8 @@ class Grounds:
             "datasets.tar": packed_datasets(datasets),
             "python.tar": packed_interpreter(interpreter) if interpreter else empty_archive(),
         }
-        labels = {PART: "ground", "org.tfbisect.python": python, "org.tfbisect.system": system}
+        labels = {PART: "ground", PYTHON: python, "org.tfbisect.system": system}
+        labels[GROUND_RECIPE] = self._recipe(datasets)
         try:
             return self._engine.build(BuildOrder(context_of(content), reference, {"SYSTEM": system}, labels))
         except BuildFailed as error:
@@ -162,9 +178,13 @@ class Grounds:
 
     def _reference(self, python: str, system: str, datasets: Path, interpreter: Path | None) -> str:
         """Name a ground by its content, so that a change of any part makes a new one."""
-        parts = [(self._folder / name).read_text() for name in ("Dockerfile", "prepare.sh")]
-        contents = [*parts, system, sorted(path.name for path in _folders(datasets)), str(interpreter or "")]
+        contents = [self._recipe(datasets), system, str(interpreter or "")]
         return f"tfbisect/ground:{python}-{digest_of(contents)[7:19]}"
+
+    def _recipe(self, datasets: Path) -> str:
+        """Return the digest of what every ground is made by."""
+        parts = [(self._folder / name).read_text() for name in ("Dockerfile", "prepare.sh")]
+        return digest_of([*parts, sorted(path.name for path in _folders(datasets))])
 
     def _system_reference(self) -> str:
         """Name the Debian made here."""
@@ -179,13 +199,18 @@ class Grounds:
         return self._settings.python_image.format(python=python)
 
 
+def can_make_system() -> bool:
+    """Say whether this machine can make a Debian."""
+    return shutil.which("mmdebstrap") is not None
+
+
 def make_system(archive: Path, packages: list[str], mirror: str) -> None:
     """Write a minimal Debian's root file system.
 
     Raises:
         Unavailable: mmdebstrap is missing or failed.
     """
-    if shutil.which("mmdebstrap") is None:
+    if not can_make_system():
         raise Unavailable(
             "no registry gives a Python image, and without mmdebstrap none can be made here; "
             "run `apt-get install mmdebstrap`, or name a registry in TFBISECT_PYTHON_IMAGE."

@@ -14,6 +14,7 @@ import docker
 import requests
 
 from service.errors import DiskFull, EngineLost
+from service.execution.archives import unpack_into
 from service.execution.image_engine import BuildFailed, BuildOrder, PullFailed, StoredImage
 
 BUILD_TIMEOUT_SECONDS = 1800  # between two words of the builder; a layer of 5 GB takes minutes
@@ -94,19 +95,31 @@ class DockerImages:
 
     def run(self, reference: str, command: list[str]) -> str:
         """Run a command in a throw-away container, without network, and return what it prints."""
+        with self._container(reference, command) as container:
+            self._api.start(container)
+            status = self._api.wait(container)["StatusCode"]
+            output = str(self._api.logs(container).decode(errors="replace"))
+        if status != 0:
+            raise BuildFailed(f"{' '.join(command)} ended with {status}", output)
+        return output
+
+    def copy_out(self, reference: str, path: str, folder: Path) -> None:
+        """Copy a file or a folder of an image into a folder."""
+        with self._container(reference, ["true"]) as container:
+            chunks, _ = self._api.get_archive(container, path)
+            unpack_into(folder, chunks)
+
+    @contextmanager
+    def _container(self, reference: str, command: list[str]) -> Iterator[str]:
+        """Give a throw-away container without network, not started."""
         with _answering():
             container = self._api.create_container(
                 reference, command, network_disabled=True, host_config=self._api.create_host_config(network_mode="none")
             )["Id"]
             try:
-                self._api.start(container)
-                status = self._api.wait(container)["StatusCode"]
-                output = str(self._api.logs(container).decode(errors="replace"))
+                yield container
             finally:
                 self._api.remove_container(container, force=True)
-        if status != 0:
-            raise BuildFailed(f"{' '.join(command)} ended with {status}", output)
-        return output
 
     def remove(self, reference: str) -> bool:
         """Remove an image; False where a container or another image still needs it."""

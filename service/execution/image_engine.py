@@ -92,6 +92,13 @@ class ImageEngine(Protocol):
             BuildFailed: the command failed.
         """
 
+    def copy_out(self, reference: str, path: str, folder: Path) -> None:
+        """Copy a file or a folder of an image into a folder.
+
+        Raises:
+            Unavailable: it cannot be unpacked here.
+        """
+
     def remove(self, reference: str) -> bool:
         """Remove an image; False where something still needs it. One that is gone already is removed."""
 
