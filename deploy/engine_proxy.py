@@ -1,82 +1,225 @@
-"""A filter in front of the engine's socket: the calls that tfbisect needs, and containers without rights.
+"""A filter in front of the engine's socket: the calls that tfbisect needs, on its own containers, which get no rights.
 
 Whoever can talk to the engine's socket is root on its host. This process is the only one that holds the socket; the
-coordinator talks to it over an inner network. Standard library only.
+coordinator talks to it over an inner network. Nothing is passed on as it came: each call is read strictly, judged, and
+written anew, one per connection, so that nothing can hide behind a call that was allowed. Standard library only.
 
     engine_proxy.py [--listen 0.0.0.0:2375] [--socket /var/run/docker.sock]
 """
 
 import argparse
+import http.client
 import json
 import re
 import socket
 import socketserver
 import threading
+from urllib.parse import parse_qsl, quote, urlencode
 
-ALLOWED = [
-    ("GET|HEAD", r"/_ping|/version|/info|/events|/system/df"),
-    ("GET", r"/images/json|/images/[^?]+/json|/images/[^?]+/history"),
-    ("GET", r"/containers/json|/containers/[\w.-]+/(json|logs|stats|top)"),
-    ("GET|HEAD", r"/containers/[\w.-]+/archive"),
-    ("POST", r"/build|/build/prune|/images/create|/images/load|/images/prune|/images/[^?]+/tag|/commit"),
-    ("POST", r"/containers/create|/containers/prune"),
-    ("POST", r"/containers/[\w.-]+/(attach|kill|start|stop|wait|resize|restart)"),
-    ("DELETE", r"/containers/[\w.-]+|/images/[^?]+"),
-]
-# What gives a container more than its own sandbox.
-REFUSED_IN_HOST = ("Privileged", "CapAdd", "Devices", "VolumesFrom", "PublishAllPorts", "PortBindings", "CgroupParent")
-NAMESPACES = ("PidMode", "IpcMode", "UsernsMode", "UTSMode", "CgroupnsMode")
+CONTAINER = r"(?P<container>[a-zA-Z0-9][\w.-]*)"
+IMAGE = r"(?P<image>[a-zA-Z0-9][\w.-]*(?:[/:@][a-zA-Z0-9][\w.-]*)*)"
+ALLOWED = {
+    "plain": r"(GET|HEAD) /_ping|GET /(version|info|images/json)",
+    "look at image": rf"GET /images/{IMAGE}/json",
+    "own containers": r"GET /containers/json",
+    "own container": rf"GET /containers/{CONTAINER}/(json|logs|archive)|POST /containers/{CONTAINER}/(start|wait)",
+    "end container": rf"DELETE /containers/{CONTAINER}",
+    "attach": rf"POST /containers/{CONTAINER}/attach",
+    "create": r"POST /containers/create",
+    "pull": r"POST /images/create",
+    "build": r"POST /build",
+    "remove image": rf"DELETE /images/{IMAGE}",
+}
+PARAMETERS = {
+    "create": {"name"},
+    "pull": {"fromImage", "tag", "platform"},
+    "build": {"t", "buildargs", "labels", "networkmode", "rm", "forcerm", "nocache", "pull", "q", "dockerfile"},
+    "remove image": {"noprune"},
+}
+BODY_TYPES = {"create": "application/json", "build": "application/x-tar"}
+# Before 1.24 a start took a description of the container too, after creating it was judged.
+OLDEST_VERSION = (1, 24)
 LONGEST_HEAD = 64 * 1024
 LONGEST_CREATE = 1024 * 1024
+HEAD_SECONDS = 30
+OFF = {"", "0", "no", "false", "none"}
+
+OWN = "org.tfbisect.engine-proxy"
+"""Label of the containers that were created through here; no others are touched or shown."""
+PART = "org.tfbisect.part"
+"""Label of the images that tfbisect makes; no others are removed, and no other's name is taken."""
 
 
-def is_allowed(method, path):
-    """Say whether a call may pass; the version in front of the path does not matter."""
-    bare = re.sub(r"^/v[0-9.]+(?=/)", "", path.partition("?")[0])
-    return ".." not in bare and any(
-        re.fullmatch(methods, method) and re.fullmatch(pattern, bare) for methods, pattern in ALLOWED
-    )
+def anything(_):
+    return True
 
 
-def complaint(body):
-    """Say why a container may not be created, or None."""
-    host = json.loads(body or b"{}").get("HostConfig") or {}
-    for name in REFUSED_IN_HOST:
-        if host.get(name):
-            return f"HostConfig.{name}"
-    for name in NAMESPACES:
-        if host.get(name) not in (None, "", "private", "none", "shareable"):
-            return f"HostConfig.{name}"
-    if host.get("NetworkMode") != "none":
-        return "HostConfig.NetworkMode, which must be none"
-    mounts = [mount for mount in host.get("Mounts") or () if mount.get("Type") != "tmpfs"]
-    if host.get("Binds") or mounts:
-        return "HostConfig.Binds or Mounts"
-    unsafe = [option for option in host.get("SecurityOpt") or () if "unconfined" in option]
-    return f"HostConfig.SecurityOpt {unsafe}" if unsafe else None
+# What a container may be described by. A key that is not here must be empty, and is not passed on.
+OUTER = dict.fromkeys(
+    "Image Entrypoint Cmd User WorkingDir Hostname Env NetworkDisabled AttachStdin AttachStdout AttachStderr OpenStdin "
+    "StdinOnce Tty Healthcheck".split(),
+    anything,
+)
+OUTER["Labels"] = lambda labels: all(name.startswith("org.tfbisect.") for name in labels)
+OUTER["HostConfig"] = anything
+HOST = dict.fromkeys(
+    "ReadonlyRootfs Tmpfs CapDrop Init ShmSize Memory MemorySwap NanoCpus PidsLimit Ulimits Runtime".split(), anything
+)
+HOST["NetworkMode"] = lambda mode: mode == "none"
+HOST["IpcMode"] = lambda mode: mode in ("private", "none")
+HOST["SecurityOpt"] = lambda options: all(re.fullmatch("no-new-privileges(:true)?", option) for option in options)
+HOST["OomScoreAdj"] = lambda score: score >= 0
+HOST["LogConfig"] = lambda log: log.get("Type") in ("none", "json-file", "") and not log.get("Config")
+HOST["RestartPolicy"] = lambda policy: policy.get("Name") in ("no", "")
+HOST["DeviceRequests"] = lambda requests: all(
+    request.get("Driver") in (None, "", "nvidia")
+    and not request.get("Options")
+    and request.get("Capabilities")
+    and all("gpu" in alternative for alternative in request["Capabilities"])
+    for request in requests
+)
+
+
+class Refused(Exception):
+    """A call that does not pass, with the HTTP status and the reason."""
+
+    def __init__(self, status, reason):
+        super().__init__(reason)
+        self.status = status
+
+
+class Call:
+    """One call, read from its head."""
+
+    def __init__(self, method, version, path, parameters, headers):
+        self.method = method
+        self.version = version
+        self.path = path
+        self.parameters = parameters
+        self.headers = headers
+        self.kind, self.names = judged(method, path)
+
+    @property
+    def target(self):
+        query = urlencode(self.parameters)
+        return self.version + quote(self.path, safe="/:@") + (f"?{query}" if query else "")
+
+
+def read_call(head):
+    """Read a head strictly: what two readers might read differently is refused."""
+    line, *fields = head.split(b"\r\n")
+    found = re.fullmatch(rb"(GET|HEAD|POST|DELETE) (/[!-~]*) HTTP/1\.1", line)
+    if not found:
+        raise Refused(403, f"{line[:200].decode('latin-1')!r} is not among the calls that tfbisect needs")
+    headers = {}
+    for field in fields:
+        match = re.fullmatch(rb"([A-Za-z0-9-]+):[ \t]*([ -~]*?)[ \t]*", field)
+        name = match and match.group(1).decode().lower()
+        if not match or name in headers:
+            raise Refused(400, "a header that can be read in two ways")
+        headers[name] = match.group(2).decode()
+    path, _, query = found.group(2).decode().partition("?")
+    return Call(found.group(1).decode(), *split_version(path), read_query(query), headers)
+
+
+def split_version(path):
+    """Return the version in front of a path, and the rest."""
+    found = re.match(r"/v(\d{1,3})\.(\d{1,3})(?=/)", path)
+    if found and tuple(map(int, found.groups())) < OLDEST_VERSION:
+        raise Refused(403, f"version {found.group()[2:]} of the engine's interface is too old")
+    return path[: found.end() if found else 0], path[found.end() if found else 0 :]
+
+
+def read_query(query):
+    """Return the parameters of a call, each given once."""
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
+    except ValueError as error:
+        raise Refused(400, "a query that cannot be read") from error
+    if len(pairs) != len({name.lower() for name, _ in pairs}):
+        raise Refused(400, "a parameter given twice")
+    return dict(pairs)
+
+
+def judged(method, path):
+    """Return which allowed call this is, and the names in its path."""
+    for kind, pattern in ALLOWED.items():
+        # A name may be in several alternatives of a pattern, and Python wants it once.
+        for alternative in re.split(r"\|(?=GET|POST)", pattern):
+            if found := re.fullmatch(alternative, f"{method} {path}"):
+                return kind, found.groupdict()
+    raise Refused(403, f"{method} {path} is not among the calls that tfbisect needs")
+
+
+def check_parameters(call):
+    """Refuse parameters that give a call more reach."""
+    known, given = PARAMETERS.get(call.kind), call.parameters
+    for name, value in list(given.items()):
+        if known is not None and name not in known:
+            if value.lower() not in OFF:
+                raise Refused(403, f"{call.kind} with {name}={value[:100]} is not among the calls that tfbisect needs")
+            del given[name]
+    if call.kind == "build" and given.get("networkmode") != "none":
+        raise Refused(403, "a build must have networkmode=none")
+    if call.kind == "build" and not re.fullmatch(r"tfbisect/[\w.-]+:[\w.-]+", given.get("t", "")):
+        raise Refused(403, "a build must be named tfbisect/NAME:TAG")
+
+
+def checked_description(body):
+    """Return the description of a container as it is passed on: only what is known to give no rights."""
+    try:
+        outer = kept(json.loads(body), OUTER, "")
+        outer["HostConfig"] = kept(outer.get("HostConfig") or {}, HOST, "HostConfig.")
+        outer["Labels"] = {**outer.get("Labels", {}), OWN: "yes"}
+    except (ValueError, AttributeError, TypeError, LookupError) as error:
+        raise Refused(403, "a container whose description cannot be read") from error
+    if "NetworkMode" not in outer["HostConfig"]:
+        raise Refused(403, "a container without HostConfig.NetworkMode, which must be none")
+    return json.dumps(outer).encode()
+
+
+def kept(given, rules, where):
+    """Return what of a description is passed on; the engine reads keys in any case, so each must be as written here."""
+    found = {}
+    for name, value in given.items():
+        if name in rules and value is not None:
+            if not rules[name](value):
+                raise Refused(403, f"a container with {where}{name}={json.dumps(value)[:100]}")
+            found[name] = value
+        elif value:
+            raise Refused(403, f"a container with {where}{name}")
+    return found
+
+
+class EngineConnection(http.client.HTTPConnection):
+    """A connection to the engine's socket."""
+
+    def __init__(self, place):
+        super().__init__("engine", timeout=60)
+        self.place = place
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.place)
 
 
 class Handler(socketserver.BaseRequestHandler):
-    """One connection, one call: so nothing can hide behind a call that was allowed."""
+    """One connection, one call."""
 
     engine = "/var/run/docker.sock"
 
     def handle(self):
-        head, rest = self.read_head()
-        if not head:
-            return
-        line, _, headers = head.partition(b"\r\n")
         try:
-            method, path, _ = line.decode("latin-1").split(" ")
-        except ValueError:
-            return self.refuse(400, "no request")
-        if not is_allowed(method, path):
-            return self.refuse(403, f"{method} {path} is not among the calls that tfbisect needs")
-        if method == "POST" and re.search(r"/containers/create(\?|$)", path):
-            rest, problem = self.checked_create(headers, rest)
-            if problem:
-                return self.refuse(403, f"a container with {problem} is not started here")
-        self.forward(self.one_call_head(line, headers) + rest)
+            self.request.settimeout(HEAD_SECONDS)
+            head, rest = self.read_head()
+            self.request.settimeout(None)
+            if head:
+                self.answer(read_call(head), rest)
+        except Refused as refusal:
+            print(f"refused: {refusal}", flush=True)
+            self.say(refusal.status, {"message": f"engine proxy: {refusal}"})
+        except (OSError, http.client.HTTPException) as error:
+            print(f"broken off: {error!r}", flush=True)
 
     def read_head(self):
         """Read up to the end of the headers."""
@@ -89,46 +232,111 @@ class Handler(socketserver.BaseRequestHandler):
         head, _, rest = got.partition(b"\r\n\r\n")
         return head, rest
 
-    def checked_create(self, headers, body):
-        """Read the whole description of a container and look at it."""
-        match = re.search(rb"(?im)^content-length:\s*(\d+)\s*$", headers)
-        if match is None or re.search(rb"(?im)^transfer-encoding:", headers):
-            return body, "no Content-Length"
-        length = int(match.group(1))
-        if length > LONGEST_CREATE:
-            return body, "too long a description"
-        while len(body) < length:
+    def answer(self, call, rest):
+        """Judge a call and pass it on, or refuse it."""
+        check_parameters(call)
+        self.check_owner(call)
+        if call.kind == "own containers":
+            return self.say(*self.own_containers(call))
+        if call.kind == "create":
+            description = checked_description(self.whole_body(call, rest))
+            return self.forward(call, description, f"Content-Length: {len(description)}")
+        if call.kind == "build":
+            return self.forward(call, rest, self.framing(call), streams=True)
+        if call.headers.get("content-length", "0") != "0" or "transfer-encoding" in call.headers:
+            raise Refused(403, f"{call.method} {call.path} with a body")
+        if call.kind == "attach":
+            return self.attach(call, rest)
+        return self.forward(call)
+
+    def check_owner(self, call):
+        """Refuse what belongs to others; say the container by its full id from here on."""
+        if name := call.names.get("container"):
+            status, facts = self.ask(f"/containers/{name}/json")
+            if status == 200 and OWN not in (facts["Config"].get("Labels") or {}):
+                raise Refused(403, f"container {name} is not tfbisect's")
+            if status != 200:
+                raise Refused(status, f"container {name}: {facts.get('message')}")
+            call.path = call.path.replace(f"/{name}", f"/{facts['Id']}", 1)
+        if call.kind in ("remove image", "build"):
+            name = call.names.get("image") or call.parameters["t"]
+            status, facts = self.ask(f"/images/{quote(name, safe='/:@')}/json")
+            if status == 200 and PART not in (facts["Config"].get("Labels") or {}):
+                raise Refused(403, f"image {name} is not tfbisect's")
+
+    def ask(self, path):
+        """Ask the engine; return its status and what it says."""
+        connection = EngineConnection(self.engine)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        finally:
+            connection.close()
+
+    def own_containers(self, call):
+        """List tfbisect's containers only."""
+        status, rows = self.ask(call.target)
+        return status, [row for row in rows if OWN in (row.get("Labels") or {})] if status == 200 else rows
+
+    def framing(self, call):
+        """Return the header that says where a body ends."""
+        length, encoding = call.headers.get("content-length"), call.headers.get("transfer-encoding")
+        if encoding == "chunked" and length is None:
+            return "Transfer-Encoding: chunked"
+        if encoding is None and length is not None and re.fullmatch(r"\d{1,15}", length):
+            return f"Content-Length: {length}"
+        raise Refused(400, "a body without a clear end")
+
+    def whole_body(self, call, body):
+        """Read the whole body of a call."""
+        framing, _, length = self.framing(call).partition(": ")
+        if framing != "Content-Length" or int(length) > LONGEST_CREATE:
+            raise Refused(403, "a container must come with a Content-Length, and a short one")
+        while len(body) < int(length):
             chunk = self.request.recv(65536)
             if not chunk:
-                return body, "half a description"
+                raise Refused(400, "half a description")
             body += chunk
-        try:
-            return body[:length], complaint(body[:length])
-        except (ValueError, AttributeError, TypeError):
-            return body, "a description that cannot be read"
+        return body[: int(length)]
 
-    def one_call_head(self, line, headers):
-        """Return the head again, telling the engine to close after this call unless the connection is handed over."""
-        kept = headers.split(b"\r\n")
-        if not re.search(rb"(?im)^upgrade:", headers):
-            kept = [header for header in kept if not header.lower().startswith(b"connection:")]
-            kept.append(b"Connection: close")
-        return line + b"\r\n" + b"\r\n".join(kept) + b"\r\n\r\n"
+    def head_of(self, call, *more):
+        """Write the head that the engine gets."""
+        lines = [f"{call.method} {call.target} HTTP/1.1", "Host: engine", *more]
+        if call.kind in BODY_TYPES:
+            lines.append(f"Content-Type: {BODY_TYPES[call.kind]}")
+        if call.kind == "pull" and "x-registry-auth" in call.headers:
+            lines.append(f"X-Registry-Auth: {call.headers['x-registry-auth']}")
+        return "\r\n".join([*lines, "", ""]).encode()
 
-    def forward(self, start):
-        """Hand the call to the engine and carry bytes both ways until it is over."""
+    def forward(self, call, body=b"", framing="Content-Length: 0", streams=False):
+        """Hand a call to the engine, which closes after it, and carry the answer back."""
         with socket.socket(socket.AF_UNIX) as engine:
             engine.connect(self.engine)
-            engine.sendall(start)
-            upward = threading.Thread(target=carry, args=(self.request, engine), daemon=True)
-            upward.start()
+            engine.sendall(self.head_of(call, "Connection: close", framing) + body)
+            if streams:
+                threading.Thread(target=carry, args=(self.request, engine), daemon=True).start()
             carry(engine, self.request)
 
-    def refuse(self, status, message):
-        body = json.dumps({"message": f"engine proxy: {message}"}).encode()
-        head = f"HTTP/1.1 {status} Refused\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    def attach(self, call, rest):
+        """Connect with a container; what comes after the head goes only to the container, never to the engine."""
+        with socket.socket(socket.AF_UNIX) as engine:
+            engine.connect(self.engine)
+            # Without "close" a refusal would leave the engine listening for the next call on this connection.
+            engine.sendall(self.head_of(call, "Connection: Upgrade, close", "Upgrade: tcp", "Content-Length: 0"))
+            first = engine.recv(65536)
+            self.request.sendall(first)
+            if first.startswith(b"HTTP/1.1 101 "):
+                engine.sendall(rest)
+                threading.Thread(target=carry, args=(self.request, engine), daemon=True).start()
+            carry(engine, self.request)
+
+    def say(self, status, content):
+        """Answer in JSON, and hang up."""
+        body = json.dumps(content).encode()
+        phrase = http.client.responses.get(status, "Refused")
+        head = f"HTTP/1.1 {status} {phrase}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         self.request.sendall(head.encode() + b"Connection: close\r\n\r\n" + body)
-        print(f"refused: {message}", flush=True)
 
 
 def carry(source, target):
@@ -146,6 +354,7 @@ class Server(socketserver.ThreadingTCPServer):
 
     allow_reuse_address = True
     daemon_threads = True
+    request_queue_size = 128
 
 
 def main():

@@ -1,0 +1,322 @@
+"""The filter in front of the socket: by rule, and as an attacker would talk to it in front of a real engine."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import docker
+import pytest
+
+from service.execution.archives import context_of
+from service.execution.docker_images import DockerImages
+from service.execution.hardening import RUN_LABEL, container_config
+from service.execution.image_engine import BuildOrder
+from service.execution.limits import Limits
+from tests.deployment.conftest import Proxy
+
+OWN = "org.tfbisect.engine-proxy"
+NAMED = "t=tfbisect/six:1&networkmode=none"
+
+
+def verdict(proxy_module: ModuleType, head: str) -> int:
+    """Return the status that a head alone is refused with, or 200."""
+    try:
+        proxy_module.check_parameters(proxy_module.read_call(head.encode("latin-1")))
+    except proxy_module.Refused as refusal:
+        return int(refusal.status)
+    return 200
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "GET /_ping",
+        "HEAD /_ping",
+        "GET /version",
+        "GET /v1.41/info",
+        "GET /v1.41/containers/json?all=1",
+        "POST /v1.41/containers/create?name=x",
+        "POST /v1.41/containers/abc/attach?stdin=1&stream=1",
+        "POST /v1.41/containers/abc/start",
+        "POST /v1.41/containers/abc/wait",
+        "GET /v1.41/containers/abc/json",
+        "GET /v1.41/containers/abc/logs?stdout=1",
+        "GET /v1.41/containers/abc/archive?path=/opt",
+        "DELETE /v1.41/containers/abc?force=1&v=1",
+        f"POST /v1.41/build?{NAMED}&remote=None&buildargs=%7B%7D&rm=1&forcerm=1&q=0",
+        "POST /v1.41/images/create?fromImage=python&tag=3.6-slim",
+        "GET /v1.41/images/tfbisect/tensorflow:1.12.0-cpu/json",
+        "GET /v1.41/images/sha256:abc/json",
+        "DELETE /v1.41/images/tfbisect/six:1?force=False&noprune=False",
+    ],
+)
+def test_the_calls_that_tfbisect_makes_pass(proxy_module: ModuleType, line: str) -> None:
+    assert verdict(proxy_module, f"{line} HTTP/1.1\r\nHost: x") == 200
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "POST /v1.41/containers/abc/exec",
+        "POST /v1.41/exec/abc/start",
+        "POST /v1.41/containers/abc/update",
+        "POST /v1.41/containers/abc/rename?name=tfbisect",
+        "GET /v1.41/containers/abc/export",
+        "GET /v1.41/containers/abc/attach/ws",
+        "PUT /v1.41/containers/abc/archive?path=/",
+        "POST /v1.41/containers/prune",
+        "GET /v1.41/images/get?names=postgres",
+        "POST /v1.41/images/tfbisect/six:1/push",
+        "POST /v1.41/images/tfbisect/six:1/tag?repo=tfbisect/service",
+        "POST /v1.41/images/load",
+        "POST /v1.41/images/prune",
+        "POST /v1.41/commit?container=abc",
+        "POST /v1.41/build/prune",
+        "POST /v1.41/session",
+        "POST /v1.41/grpc",
+        "GET /v1.41/events",
+        "GET /v1.41/system/df",
+        "POST /v1.41/auth",
+        "GET /v1.41/volumes",
+        "POST /v1.41/volumes/create",
+        "DELETE /v1.41/volumes/database",
+        "GET /v1.41/networks",
+        "POST /v1.41/networks/create",
+        "POST /v1.41/networks/bridge/connect",
+        "POST /v1.41/plugins/pull?remote=x",
+        "POST /v1.41/swarm/init",
+        "GET /v1.41/secrets",
+        "GET /v1.41/images/../secrets/json",
+        "GET /v1.41/images/%2e%2e/secrets/json",
+        "POST /v1.41/containers/abc/%65xec",
+        "POST /v1.41/v1.41/containers/create",
+        "POST //containers/create",
+        "POST /v1.23/containers/abc/start",
+        "POST /v1.9/containers/create",
+        "CONNECT /v1.41/info",
+        "OPTIONS /v1.41/info",
+        f"POST /v1.41/build?{NAMED}&remote=http://169.254.169.254/",
+        f"POST /v1.41/build?{NAMED}&extrahosts=a:1.2.3.4",
+        f"POST /v1.41/build?{NAMED}&version=2",
+        "POST /v1.41/build?t=tfbisect/six:1",
+        "POST /v1.41/build?t=tfbisect/six:1&networkmode=host",
+        "POST /v1.41/build?t=postgres:16&networkmode=none",
+        "POST /v1.41/build?networkmode=none",
+        "POST /v1.41/images/create?fromSrc=http://169.254.169.254/",
+        "POST /v1.41/images/create?fromSrc=-&repo=postgres",
+        "DELETE /v1.41/images/tfbisect/six:1?force=1",
+    ],
+)
+def test_every_other_call_is_refused(proxy_module: ModuleType, line: str) -> None:
+    assert verdict(proxy_module, f"{line} HTTP/1.1\r\nHost: x") == 403
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        ("GET /info HTTP/1.0\r\nHost: x", 403),
+        ("GET  /info HTTP/1.1\r\nHost: x", 403),
+        ("GET http://engine/info HTTP/1.1\r\nHost: x", 403),
+        ("GET /info HTTP/1.1\nPOST /swarm/init HTTP/1.1\r\nHost: x", 403),
+        ("GET /info HTTP/1.1\r\nHost: x\nTransfer-Encoding: chunked", 400),
+        ("GET /info HTTP/1.1\r\nHost: x\r\n folded: y", 400),
+        ("GET /info HTTP/1.1\r\nHost : x", 400),
+        ("GET /info HTTP/1.1\r\nContent-Length: 0\r\ncontent-length: 9", 400),
+        (f"POST /build?{NAMED}&t=postgres HTTP/1.1\r\nHost: x", 400),
+        (f"POST /build?{NAMED}&NetworkMode=host HTTP/1.1\r\nHost: x", 400),
+    ],
+)
+def test_a_head_that_two_readers_may_read_differently_is_refused(
+    proxy_module: ModuleType, head: str, status: int
+) -> None:
+    assert verdict(proxy_module, head) == status
+
+
+SAFE: dict[str, Any] = {"NetworkMode": "none", "CapDrop": ["ALL"], "SecurityOpt": ["no-new-privileges:true"]}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"Privileged": True},
+        {"Binds": ["/:/host"]},
+        {"Mounts": [{"Type": "bind", "Source": "/", "Target": "/host"}]},
+        {"Mounts": [{"Type": "volume", "Source": "database", "Target": "/host"}]},
+        {"VolumesFrom": ["database"]},
+        {"CapAdd": ["SYS_ADMIN"]},
+        {"PidMode": "host"},
+        {"PidMode": "container:database"},
+        {"IpcMode": "host"},
+        {"UsernsMode": "host"},
+        {"UTSMode": "host"},
+        {"CgroupnsMode": "host"},
+        {"CgroupParent": "/"},
+        {"NetworkMode": "host"},
+        {"NetworkMode": "bridge"},
+        {"NetworkMode": "container:database"},
+        {"Devices": [{"PathOnHost": "/dev/sda"}]},
+        {"DeviceCgroupRules": ["a *:* rwm"]},
+        {"DeviceRequests": [{"Driver": "cdi", "DeviceIDs": ["vendor.com/disk=all"]}]},
+        {"SecurityOpt": ["seccomp=unconfined"]},
+        {"SecurityOpt": ["label=disable"]},
+        {"SecurityOpt": ["systempaths=unconfined"]},
+        {"Sysctls": {"kernel.shm_rmid_forced": "1"}},
+        {"OomScoreAdj": -1000},
+        {"LogConfig": {"Type": "syslog", "Config": {"syslog-address": "tcp://10.0.0.1:1"}}},
+        {"RestartPolicy": {"Name": "always"}},
+        {"PortBindings": {"80/tcp": [{"HostPort": "80"}]}},
+        {"ExtraHosts": ["a:1.2.3.4"]},
+        {"privileged": True},
+        {"Privileged": "yes"},
+    ],
+    ids=json.dumps,
+)
+def test_a_container_with_rights_is_refused(proxy_module: ModuleType, more: dict[str, Any]) -> None:
+    with pytest.raises(proxy_module.Refused):
+        proxy_module.checked_description(json.dumps({"HostConfig": {**SAFE, **more}}).encode())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"HostConfig": {}}',
+        b'{"HostConfig": [1]}',
+        b'{"HostConfig": {"NetworkMode": "none"}, "hostconfig": {"Privileged": true}}',
+        b'{"HostConfig": {"NetworkMode": "none"}, "NetworkingConfig": {"EndpointsConfig": {"inner": {}}}}',
+        b'{"HostConfig": {"NetworkMode": "none"}, "Volumes": {"/x": {}}}',
+        b'{"HostConfig": {"NetworkMode": "none"}, "Labels": {"com.docker.compose.project": "tfbisect"}}',
+        b'{"HostConfig": {"NetworkMode": "none"}, "Labels": ["a"]}',
+        b"[]",
+        b"not JSON",
+        b"\xff",
+    ],
+)
+def test_a_description_that_reaches_further_or_cannot_be_read_is_refused(proxy_module: ModuleType, body: bytes) -> None:
+    with pytest.raises(proxy_module.Refused):
+        proxy_module.checked_description(body)
+
+
+def test_what_the_runner_asks_for_passes_whole_and_is_marked(proxy_module: ModuleType) -> None:
+    asked = container_config("image", ["true"], Limits(), labels={RUN_LABEL: "x"}, runtime="runsc")
+    passed = json.loads(proxy_module.checked_description(json.dumps(asked).encode()))
+    assert passed["Labels"].pop(OWN) == "yes"
+    del asked["HostConfig"]["Privileged"]  # false, which is the default
+    assert passed == {name: value for name, value in asked.items() if value or name in proxy_module.OUTER}
+
+
+def test_an_empty_list_that_would_unmask_the_hosts_proc_is_not_passed_on(proxy_module: ModuleType) -> None:
+    body = json.dumps({"HostConfig": {**SAFE, "MaskedPaths": [], "ReadonlyPaths": []}}).encode()
+    assert set(json.loads(proxy_module.checked_description(body))["HostConfig"]) == set(SAFE)
+
+
+@pytest.fixture
+def foreign(engine: docker.DockerClient, image: str) -> Iterator[str]:
+    """Return a container that did not come through the filter."""
+    made = engine.containers.create(image, ["sleep", "60"], network_mode="none")
+    yield str(made.id)
+    made.remove(force=True)
+
+
+@pytest.fixture(scope="session")
+def image(engine: docker.DockerClient) -> str:
+    found = engine.images.list(filters={"label": "org.tfbisect.part=ground"})
+    if not found:
+        pytest.skip("no base image is here; `tfbisect images bases 1.9` makes one")
+    return str(found[0].id)
+
+
+@pytest.fixture
+def own(engine: docker.DockerClient, proxy: Proxy, image: str) -> Iterator[str]:
+    """Return a container that came through the filter, not started."""
+    body = json.dumps({"Image": image, "Cmd": ["sleep", "60"], "HostConfig": SAFE}).encode()
+    status, said = proxy.call("POST /v1.41/containers/create", body)
+    assert status == 201, said
+    made = str(json.loads(said.partition(b"\r\n\r\n")[2])["Id"])
+    yield made
+    engine.api.remove_container(made, force=True)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "POST /v1.41/containers/{}/attach?stdin=1&stream=1",
+        "GET /v1.41/containers/{}/json",
+        "GET /v1.41/containers/{}/logs?stdout=1",
+        "GET /v1.41/containers/{}/archive?path=/run/secrets",
+        "POST /v1.41/containers/{}/start",
+        "DELETE /v1.41/containers/{}?force=1",
+    ],
+)
+def test_a_container_of_others_is_out_of_reach(proxy: Proxy, foreign: str, line: str) -> None:
+    status, said = proxy.call(line.format(foreign[:12]), b"", "Connection: Upgrade", "Upgrade: tcp")
+    assert (status, b"not tfbisect's" in said) == (403, True)
+
+
+def test_containers_of_others_are_not_listed(proxy: Proxy, foreign: str, own: str) -> None:
+    _, said = proxy.call("GET /v1.41/containers/json?all=1")
+    assert (own.encode() in said, foreign.encode() in said) == (True, False)
+
+
+def test_an_image_of_others_is_neither_removed_nor_its_name_taken(engine: docker.DockerClient, proxy: Proxy) -> None:
+    name = f"tfbisect/foreign:{uuid.uuid4().hex[:8]}"
+    engine.api.import_image_from_data(b"\0" * 10240, *name.split(":"))
+    try:
+        assert proxy.call(f"DELETE /v1.41/images/{name}")[0] == 403
+        assert proxy.call(f"POST /v1.41/build?t={name}&networkmode=none", b"x")[0] == 403
+    finally:
+        engine.images.remove(name)
+
+
+def test_nothing_passes_behind_an_allowed_call(engine: docker.DockerClient, proxy: Proxy, own: str) -> None:
+    """A second call in the same breath, once after a plain call and once after an attach that fails."""
+    hidden = b"GET /v1.41/volumes HTTP/1.1\r\nHost: x\r\n\r\n"
+    upgrade = b"Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
+    plain = proxy.says(b"GET /_ping HTTP/1.1\r\nHost: x\r\n" + upgrade + hidden)
+    attach = f"POST /v1.41/containers/{own}/attach HTTP/1.1\r\nHost: x\r\n".encode()
+    # Without a stream asked for the engine refuses to attach, and would read on.
+    refused = proxy.says(attach + upgrade + hidden)
+    for said in (plain, refused):
+        assert said.count(b"HTTP/1.1 ") == 1
+        assert b"Volumes" not in said
+
+
+def test_a_start_with_a_description_of_its_own_is_refused(engine: docker.DockerClient, proxy: Proxy, own: str) -> None:
+    rights = b'{"Privileged": true}'
+    assert proxy.call(f"POST /v1.23/containers/{own}/start", rights)[0] == 403
+    assert proxy.call(f"POST /v1.41/containers/{own}/start", rights)[0] == 403
+    chunked = f"POST /v1.41/containers/{own}/start HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    assert proxy.says(chunked.encode()).startswith(b"HTTP/1.1 403")
+    assert engine.api.inspect_container(own)["State"]["Status"] == "created"
+
+
+def test_a_description_in_chunks_is_refused(proxy: Proxy) -> None:
+    body = b'{"HostConfig": {"Privileged": true}}'
+    head = b"POST /v1.41/containers/create HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert proxy.says(head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)).startswith(b"HTTP/1.1 403")
+
+
+def test_a_form_in_the_body_changes_no_parameter(proxy: Proxy) -> None:
+    form = b"fromSrc=http://127.0.0.1:9/"
+    status, _ = proxy.call(
+        "POST /v1.41/images/create?fromImage=localhost:9/nothing&tag=1",
+        form,
+        "Content-Type: application/x-www-form-urlencoded",
+    )
+    assert status == 403
+
+
+def test_images_are_built_run_and_removed_through_it(proxy: Proxy, image: str) -> None:
+    client = docker.DockerClient(base_url=proxy.address)
+    images = DockerImages(client)
+    name = f"tfbisect/proxied:{uuid.uuid4().hex[:8]}"
+    dockerfile = f"FROM {image}\nRUN echo built > /opt/word\n".encode()
+    images.build(BuildOrder(context_of({"Dockerfile": dockerfile}), name, {}, {"org.tfbisect.part": "test"}))
+    try:
+        assert images.run(name, ["cat", "/opt/word"]) == "built\n"
+    finally:
+        assert images.remove(name)
+        client.close()
