@@ -10,10 +10,11 @@ ENV SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH} \
     PYTHONHASHSEED=0
 WORKDIR /src
 # Packages before sources: a change in the code does not install them again.
-COPY pyproject.toml README.md LICENSE deploy/requirements.lock ./
+COPY deploy/requirements.lock ./
 RUN python3 -m venv /opt/tfbisect \
  && /opt/tfbisect/bin/python -m pip install --no-cache-dir --no-compile --disable-pip-version-check --require-hashes \
     -r requirements.lock
+COPY pyproject.toml README.md LICENSE ./
 COPY service service
 COPY images images
 COPY probes probes
