@@ -1,6 +1,8 @@
 """Bring the compose file up for real, bisect through it, and take it down again: ten minutes, standard library only.
 
-    python3 deploy/check.py [--keep] [--build 1.8.0]
+    sudo python3 deploy/check.py [--keep] [--build 1.8.0]
+
+Root makes bases and kills the coordinator as a crash would: one that `docker kill` ended is not started again.
 
 What it does is what docs/deployment.md says: bases where no registry answers, secrets, build, up, a token, a bisection
 by REST whose coordinator is killed half-way, an upgrade and the way back. Everything that it makes is called
