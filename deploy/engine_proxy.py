@@ -20,7 +20,7 @@ CONTAINER = r"(?P<container>[a-zA-Z0-9][\w.-]*)"
 IMAGE = r"(?P<image>[a-zA-Z0-9][\w.-]*(?:[/:@][a-zA-Z0-9][\w.-]*)*)"
 ALLOWED = {
     "plain": r"(GET|HEAD) /_ping|GET /(version|info|images/json)",
-    "look at image": rf"GET /images/{IMAGE}/json",
+    "look at image": rf"GET /images/{IMAGE}/json|GET /distribution/{IMAGE}/json",
     "own containers": r"GET /containers/json",
     "own container": rf"GET /containers/{CONTAINER}/(json|logs|archive)|POST /containers/{CONTAINER}/(start|wait)",
     "end container": rf"DELETE /containers/{CONTAINER}",

@@ -51,6 +51,7 @@ def verdict(proxy_module: ModuleType, head: str) -> int:
         "POST /v1.41/images/create?fromImage=python&tag=3.6-slim",
         "GET /v1.41/images/tfbisect/tensorflow:1.12.0-cpu/json",
         "GET /v1.41/images/sha256:abc/json",
+        "GET /v1.41/distribution/tensorflow/tensorflow:1.8.0-gpu-py3/json",
         "DELETE /v1.41/images/tfbisect/six:1?force=False&noprune=False",
     ],
 )
