@@ -21,6 +21,7 @@ from service.catalog.overview import release_rows
 from service.catalog.probes import Probe, load_probes
 from service.catalog.ranges import parse_releases, select
 from service.catalog.releases import Catalog, package_name
+from service.clock import Clock, utc_now
 from service.coordinator import Coordinator
 from service.errors import NoRunner, ReleaseUntestable, Unavailable
 from service.execution.base_image import PART
@@ -59,14 +60,15 @@ from service.web.views import Views
 class House:
     """Everything put together, each part made when it is first asked for."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, *, clock: Clock = utc_now) -> None:
         self.settings = settings or Settings()
+        self.clock = clock
 
     @cached_property
     def store(self) -> Store:
         """Return the database; an empty one gets its tables."""
         self.settings.data_dir.mkdir(parents=True, exist_ok=True)
-        return Store.open(self.settings.store_url)
+        return Store.open(self.settings.store_url, clock=self.clock)
 
     @cached_property
     def probes(self) -> Mapping[str, Probe]:
@@ -76,7 +78,7 @@ class House:
     @cached_property
     def catalog(self) -> Catalog:
         """Return the releases that the index has."""
-        return Catalog(self.store, self.settings)
+        return Catalog(self.store, self.settings, clock=self.clock)
 
     @cached_property
     def environments(self) -> Environments:
@@ -218,11 +220,14 @@ class House:
         """Return what makes passes over the watches."""
         settings = self.settings
         # A pass asks the index anew, whatever the age of what is cached.
-        asked_anew = Catalog(self.store, settings.model_copy(update={"catalog_max_age_seconds": 0.001}))
+        newest = settings.model_copy(update={"catalog_max_age_seconds": 0.001})
+        asked_anew = Catalog(self.store, newest, clock=self.clock)
         repetition = Repetition(self.store, self.intake, self.coordinator, self.laboratory, self.environments)
         budget = Budget(settings.nightly_seconds, settings.nightly_free_bytes, self._free_bytes)
         links = Links(settings.public_url)
-        return Nightly(self.store, asked_anew.releases, repetition, self.sender, budget=budget, links=links)
+        return Nightly(
+            self.store, asked_anew.releases, repetition, self.sender, clock=self.clock, budget=budget, links=links
+        )
 
     def _free_bytes(self) -> int:
         return shutil.disk_usage(self.settings.data_dir).free

@@ -10,12 +10,12 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
 from typing import Any, Protocol
 
 import structlog
 
 from service.catalog.releases import CatalogRelease
+from service.clock import Clock, utc_now
 from service.coordinator import owner_name
 from service.errors import BadInput, TfbisectError
 from service.execution.runner import Target
@@ -36,7 +36,6 @@ from service.nights import (
 )
 from service.notifications import messages_for
 from service.repetition import Again
-from service.storage.connected import utc_now
 from service.storage.json_text import digest_of
 from service.storage.records import FINISHED, Bisection
 from service.storage.store import Store
@@ -115,7 +114,7 @@ class Nightly:
         repeats: Repeats,
         sends: Sends,
         *,
-        clock: Callable[[], datetime] = utc_now,
+        clock: Clock = utc_now,
         budget: Budget | None = None,
         links: Links | None = None,
     ) -> None:

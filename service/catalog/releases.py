@@ -24,6 +24,7 @@ from pypi_simple import (
 )
 
 from service.catalog.cache import Cache
+from service.clock import Clock, utc_now
 from service.errors import IndexUnreachable, Unavailable, UnknownName
 from service.settings import Settings
 
@@ -101,10 +102,11 @@ class Index:
 class Catalog:
     """Answers which releases a package has."""
 
-    def __init__(self, cache: Cache, settings: Settings) -> None:
+    def __init__(self, cache: Cache, settings: Settings, *, clock: Clock = utc_now) -> None:
         self.index = Index(settings.index_url or PYPI_SIMPLE_ENDPOINT, settings.ca_bundle)
         self._cache = cache
         self._max_age = timedelta(seconds=settings.catalog_max_age_seconds)
+        self._now = clock
 
     def releases(self, package: str) -> tuple[CatalogRelease, ...]:
         """Return the releases of a package in version order, from the cache while it is fresh.
@@ -117,7 +119,7 @@ class Catalog:
         package = package_name(package)
         kept = self._cache.cached(CACHE_KIND, self._key(package))
         known = _from_json(kept[0]) if kept else ()
-        if kept and datetime.now(UTC) - kept[1] < self._max_age:
+        if kept and self._now() - kept[1] < self._max_age:
             return known
         return self._refreshed(package, known)
 

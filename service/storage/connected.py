@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.schema import Table
 
+from service.clock import Clock, utc_now
 from service.storage.engine import insert_unless_there, transaction
-
-Clock = Callable[[], datetime]
-
-
-def utc_now() -> datetime:
-    """Return the present moment in UTC."""
-    return datetime.now(UTC)
 
 
 class Connected:

@@ -7,9 +7,9 @@ from typing import Self
 
 from sqlalchemy import literal, select
 
+from service.clock import Clock, utc_now
 from service.storage.bisections import Bisections
 from service.storage.cached import CachedValues
-from service.storage.connected import Clock, utc_now
 from service.storage.deliveries import Deliveries
 from service.storage.documents import Documents
 from service.storage.engine import make_engine
