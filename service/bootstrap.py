@@ -244,10 +244,10 @@ class House:
         )
         return Sender(self.store, postage)
 
-    def make_pass(self) -> Summary:
-        """Make one nightly pass over the watches in files and in the store."""
+    def make_pass(self, stop: threading.Event | None = None) -> Summary:
+        """Make one nightly pass over the watches in files and in the store, or a part of it until told to stop."""
         files, problems = read_watches(self.settings.watches_dir or resource_dir("watches"))
-        return self.nightly.run(files, problems)
+        return self.nightly.run(files, problems, stop)
 
     def release_rows(self, package: str, hardware: Hardware, only: str) -> list[dict[str, Any]]:
         """Return the catalog as rows; see catalog/overview.py."""

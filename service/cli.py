@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -211,17 +215,29 @@ def nightly(
 ) -> None:
     """Make one pass over all watches: run what is new, compare, tell.
 
-    Exit codes: 0 nothing changed, 10 a verdict changed, 3 a watch failed.
+    Exit codes: 0 nothing changed, 10 a verdict changed, 3 a watch failed, 130 interrupted.
     """
     set_up_logging()
-    with house(watches_dir=watches) as opened:
-        summary = opened.make_pass()
+    with house(watches_dir=watches) as opened, stopped_by_signals() as stop:
+        summary = opened.make_pass(stop)
     if as_json:
         print(json.dumps(summary.as_json(), indent=2))
     else:
         for line in summary.lines():
             out.print(line, markup=False)
     raise typer.Exit(summary.exit_code)
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[threading.Event]:
+    """Give an event that is set when the process is told to end, so that what it does can be left in order."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def main() -> None:

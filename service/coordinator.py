@@ -89,8 +89,22 @@ class Coordinator:
                 log.exception("bisection.crashed", bisection=claimed)
                 stop.wait(POLL_SECONDS)
 
-    def run(self, bisection_id: str, listener: Listener | None = None, stop: threading.Event | None = None) -> Finished:
-        """Run one bisection to its end and store how it ended."""
+    def run(
+        self,
+        bisection_id: str,
+        listener: Listener | None = None,
+        stop: threading.Event | None = None,
+        *,
+        reserved_for: str | None = None,
+    ) -> Finished:
+        """Run one bisection to its end and store how it ended.
+
+        Args:
+            bisection_id: which one; this coordinator holds it.
+            listener: who watches.
+            stop: set: stop soon and give it back to the queue.
+            reserved_for: for whom it waits there; None: the next coordinator takes it.
+        """
         row = self._store.bisection(bisection_id)
         snippet = self._store.snippet(row.snippet_digest)
         try:
@@ -100,7 +114,7 @@ class Coordinator:
         except TfbisectError as error:
             finished = Finished("failed", None, problem(error))
         if finished.status == INTERRUPTED:
-            self._store.requeue(bisection_id, self.owner)
+            self._store.requeue(bisection_id, self.owner, reserved_for=reserved_for)
         elif finished.status != TAKEN_OVER:
             self.finish(bisection_id, finished)
         return finished

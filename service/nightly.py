@@ -17,7 +17,7 @@ import structlog
 from service.catalog.releases import CatalogRelease
 from service.clock import Clock, utc_now
 from service.coordinator import owner_name
-from service.errors import BadInput, TfbisectError
+from service.errors import BadInput, StoreError, TfbisectError
 from service.execution.runner import Target
 from service.intake import BisectionRequest, Case
 from service.nights import (
@@ -70,6 +70,9 @@ class Repeats(Protocol):
 
     def run(self, again: Again, stop: threading.Event) -> Bisection:
         """Run a bisection to its end, or until told to stop."""
+
+    def drop_left_ones(self) -> None:
+        """End what earlier passes left and this one had no use for."""
 
 
 class Sends(Protocol):
@@ -126,27 +129,34 @@ class Nightly:
         self._budget = budget or Budget()
         self._links = links or Links()
 
-    def run(self, files: Sequence[NewWatch] = (), problems: Sequence[BadInput] = ()) -> Summary:
+    def run(
+        self,
+        files: Sequence[NewWatch] = (),
+        problems: Sequence[BadInput] = (),
+        stop: threading.Event | None = None,
+    ) -> Summary:
         """Make one pass.
 
         Args:
             files: watches that files describe; they are kept first.
             problems: files that cannot be used; each counts as a watch that failed.
+            stop: set: end soon; the next pass finishes this one.
         """
         owner = f"{owner_name()}:{threading.get_ident()}"
-        with self._only_pass(owner) as holder:
+        stop = stop or threading.Event()
+        with self._only_pass(owner, stop) as holder:
             if holder != owner:
                 return Summary("", busy=holder)
-            return self._pass(files, problems)
+            return self._pass(files, problems, stop)
 
     @contextmanager
-    def _only_pass(self, owner: str) -> Iterator[str]:
+    def _only_pass(self, owner: str, stop: threading.Event) -> Iterator[str]:
         """Hold the right to make a pass and give its holder's name, which may be another."""
         if not self._store.acquire_lease(LEASE_NAME, owner, LEASE_SECONDS):
             yield self._store.lease_holder(LEASE_NAME) or "just ended"
             return
         over = threading.Event()
-        renewing = threading.Thread(target=self._renew, args=(owner, over), name="nightly lease", daemon=True)
+        renewing = threading.Thread(target=self._renew, args=(owner, over, stop), name="nightly lease", daemon=True)
         renewing.start()
         try:
             yield owner
@@ -155,17 +165,22 @@ class Nightly:
             renewing.join()
             self._store.release_lease(LEASE_NAME, owner)
 
-    def _renew(self, owner: str, over: threading.Event) -> None:
+    def _renew(self, owner: str, over: threading.Event, stop: threading.Event) -> None:
+        """Keep the right to make a pass; end the pass where another one has it by now, this machine having slept."""
         while not over.wait(_RENEW_SECONDS):
-            self._store.acquire_lease(LEASE_NAME, owner, LEASE_SECONDS)
+            try:
+                if not self._store.acquire_lease(LEASE_NAME, owner, LEASE_SECONDS):
+                    stop.set()
+            except StoreError:
+                log.exception("nightly.lease_not_renewed")
 
-    def _pass(self, files: Sequence[NewWatch], problems: Sequence[BadInput]) -> Summary:
+    def _pass(self, files: Sequence[NewWatch], problems: Sequence[BadInput], stop: threading.Event) -> Summary:
         rows = [Row("watch file", "", "failed", problem.message) for problem in problems]
         rows += [row for new in files if (row := self._keep(new)) is not None]
         this = self._store.open_pass()
         done = {(run.watch_id, run.package): run for run in self._store.runs_of_pass(this.id)}
         postponed: list[str] = []
-        with self._deadline() as stop:
+        with self._deadline(stop) as spent:
             for watch, package in self._order():
                 name = str(package["package"])
                 run = done.get((watch.id, name)) or self._one(this.id, watch, package, stop)
@@ -173,6 +188,10 @@ class Nightly:
                     postponed.append(f"{watch.name} · {name}")
                 else:
                     rows.append(self._row(watch, run))
+        if stop.is_set() and not spent.is_set():
+            return Summary(this.id, tuple(rows), interrupted=True)
+        if not postponed:
+            self._repeats.drop_left_ones()
         counts = self._sends.deliver(self._budget.patience_seconds)
         summary = Summary(this.id, tuple(rows), tuple(postponed), messages=counts)
         self._store.finish_pass(this.id, summary.as_json())
@@ -187,14 +206,19 @@ class Nightly:
         return None
 
     @contextmanager
-    def _deadline(self) -> Iterator[threading.Event]:
-        """Give an event that is set when the time is spent."""
-        stop = threading.Event()
-        timer = threading.Timer(self._budget.seconds, stop.set)
+    def _deadline(self, stop: threading.Event) -> Iterator[threading.Event]:
+        """Set `stop` when the time is spent, and before it the event that is given here."""
+        spent = threading.Event()
+
+        def over() -> None:
+            spent.set()
+            stop.set()
+
+        timer = threading.Timer(self._budget.seconds, over)
         timer.daemon = True
         timer.start()
         try:
-            yield stop
+            yield spent
         finally:
             timer.cancel()
 
@@ -294,7 +318,7 @@ class Nightly:
         package = case.request.package
         if bisection.status not in FINISHED:
             return None
-        if bisection.verdict is None:
+        if bisection.status == "cancelled" or bisection.verdict is None:
             error = bisection.error or {}
             message = str(error.get("detail", f"the bisection was {bisection.status}"))
             return NewWatchRun(watch.id, pass_id, package, "failed", {}, bisection.id, message=message)

@@ -14,6 +14,7 @@ Verdict = Mapping[str, Any]
 
 CHANGED_EXIT = 10
 FAILED_EXIT = 3
+INTERRUPTED_EXIT = 130
 
 
 @dataclass(frozen=True)
@@ -217,10 +218,14 @@ class Summary:
     """Who holds the pass, where another one goes on; nothing was done then."""
     messages: Mapping[str, int] = field(default_factory=dict)
     """Messages by what became of them: delivered, pending, failed."""
+    interrupted: bool = False
+    """Told to end before it was through; the next pass finishes it."""
 
     @property
     def exit_code(self) -> int:
-        """Return the contract's exit code: 10 a verdict changed, 3 a watch failed, 0 nothing changed."""
+        """Return the contract's exit code: 10 a verdict changed, 3 a watch failed, 130 interrupted, 0 nothing new."""
+        if self.interrupted:
+            return INTERRUPTED_EXIT
         statuses = {row.status for row in self.rows}
         if "changed" in statuses:
             return CHANGED_EXIT
@@ -236,6 +241,8 @@ class Summary:
             return [f"another pass goes on ({self.busy}); nothing was done here"]
         told = [f"{row.status:<9}  {row.watch} · {row.package}: {row.message}" for row in self.rows]
         told += [f"postponed  {name}: the budget of this pass was spent" for name in self.postponed]
+        if self.interrupted:
+            told.append("interrupted; the next pass goes on from here")
         if self.messages:
             told.append("messages   " + ", ".join(f"{number} {name}" for name, number in self.messages.items()))
         return told or ["no watch; add one with `tfbisect watch add`, or put a file into the watches folder"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -19,6 +18,8 @@ from service.storage.records import FINISHED, Bisection, LinkedObservation
 from service.storage.store import Store
 
 _LOOK_SECONDS = 1.0
+RESERVED_FOR = "nightly"
+"""Who goes on with a bisection that a pass left: a coordinator would spend what the pass has no budget for."""
 
 
 @dataclass(frozen=True)
@@ -80,18 +81,22 @@ class Repetition:
             self._inherit(one, again.previous, again.case)
         while self._hold(one, stop):
             self._measure_beside_the_mainline(one, again, stop)
-            self._coordinator.run(one, stop=stop)
+            self._coordinator.run(one, stop=stop, reserved_for=RESERVED_FOR)
+            if stop.is_set():
+                break
         return self._store.bisection(one)
 
     def _hold(self, bisection_id: str, stop: threading.Event) -> bool:
         """Take the bisection up, or wait while another coordinator works on it; False when it is over."""
-        while not stop.is_set():
-            if self._store.claim_one(bisection_id, self._coordinator.owner, LEASE_SECONDS):
-                return True
-            if self._store.bisection(bisection_id).status in FINISHED:
+        while not self._store.claim_one(bisection_id, self._coordinator.owner, LEASE_SECONDS):
+            if self._store.bisection(bisection_id).status in FINISHED or stop.wait(_LOOK_SECONDS):
                 return False
-            time.sleep(_LOOK_SECONDS)
-        return False
+        return True
+
+    def drop_left_ones(self) -> None:
+        """End what earlier passes left and nobody will ask for again: since then there was other news."""
+        for bisection_id in self._store.reserved(RESERVED_FOR):
+            self._store.request_cancel(bisection_id)
 
     def _inherit(self, bisection_id: str, previous: str, case: Case) -> None:
         """Tell the planner what the last night knew, as far as it still holds."""

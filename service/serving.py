@@ -6,7 +6,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -75,9 +74,11 @@ def scheduled(house: House, role: Role) -> Iterator[None]:
         return
     trigger = trigger_of(house.settings.nightly_cron, house.settings.nightly_timezone)
     last = house.store.last_pass()
-    missed = was_missed(trigger, last.started_at if last else None, datetime.now(UTC))
-    scheduler = start_scheduler(trigger, house.make_pass, house.sender.deliver, at_once=missed)
+    missed = was_missed(trigger, last.started_at if last else None, house.clock())
+    stop = threading.Event()
+    scheduler = start_scheduler(trigger, lambda: house.make_pass(stop), house.sender.deliver, at_once=missed)
     try:
         yield
     finally:
-        scheduler.shutdown(wait=False)
+        stop.set()
+        scheduler.shutdown()

@@ -178,7 +178,8 @@ class Bisections(Connected):
         """
         now = self._now()
         with self._writing() as connection:
-            found = connection.scalar(_oldest(bisections.c.status == "queued")) or connection.scalar(
+            waiting = and_(bisections.c.status == "queued", bisections.c.lease_owner.is_(None))
+            found = connection.scalar(_oldest(waiting)) or connection.scalar(
                 _oldest(and_(bisections.c.status == "running", bisections.c.lease_expires_at < now))
             )
             if found is None:
@@ -209,9 +210,22 @@ class Bisections(Connected):
         """Keep a claim and say whether it still holds; False: leave the bisection to its new owner, or it is over."""
         return self._change_claimed(bisection_id, owner, _lease(owner, self._now(), lease_seconds))
 
-    def requeue(self, bisection_id: str, owner: str) -> bool:
-        """Give a claim back, so that the next coordinator goes on; False where it was not held."""
-        return self._change_claimed(bisection_id, owner, {"status": "queued"} | _NO_LEASE)
+    def requeue(self, bisection_id: str, owner: str, *, reserved_for: str | None = None) -> bool:
+        """Give a claim back, so that the next coordinator goes on; False where it was not held.
+
+        Args:
+            bisection_id: which one.
+            owner: who holds it.
+            reserved_for: `claim` passes it over, until whoever knows this name takes it up by `claim_one`.
+        """
+        queued = {"status": "queued", "lease_owner": reserved_for, "lease_expires_at": None}
+        return self._change_claimed(bisection_id, owner, queued)
+
+    def reserved(self, name: str) -> list[str]:
+        """Return the queued bisections that wait for this name, oldest first."""
+        waiting = and_(bisections.c.status == "queued", bisections.c.lease_owner == name)
+        with self._reading() as connection:
+            return list(connection.scalars(select(bisections.c.id).where(waiting).order_by(bisections.c.id)))
 
     def set_progress(self, bisection_id: str, progress: Mapping[str, Any]) -> None:
         """Say how far a bisection is, in place of what was said before."""

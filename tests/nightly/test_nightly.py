@@ -3,35 +3,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import subprocess
-import sys
 import threading
-from pathlib import Path
-
-from sqlalchemy import func, select
 
 from service.intake import BisectionRequest
-from service.storage.engine import make_engine, transaction
-from service.storage.store import Store
-from service.storage.tables import observations
 from tests.nightly.world import SECRET, Behaviour, NightlyHouse, Site
 from tests.web.world import TUTORIAL
-
-SLOW_PASS = """
-import sys, time
-from pathlib import Path
-from tests.nightly.world import Behaviour, NightlyHouse, Site
-
-class Slow(Behaviour):
-    def __call__(self, request, cancelled):
-        time.sleep(0.3)
-        report = super().__call__(request, cancelled)
-        print(request.target.release, flush=True)
-        return report
-
-house = NightlyHouse(Path(sys.argv[1]), Site(address=sys.argv[2]), Slow(broken_from="2.3"))
-house.make_pass()
-"""
 
 
 def statuses(house: NightlyHouse) -> list[str]:
@@ -150,59 +126,6 @@ def test_an_edited_watch_begins_anew(house: NightlyHouse, behaviour: Behaviour) 
     model = folder / "model.py"
     model.write_text(model.read_text() + "# edited\n")
     assert statuses(house) == ["first"]
-
-
-def test_a_spent_budget_postpones_and_the_next_pass_goes_on(tmp_path: Path, site: Site, behaviour: Behaviour) -> None:
-    poor = NightlyHouse(tmp_path, site, behaviour, nightly_free_bytes=10**18)
-    poor.watch(site)
-    assert poor.make_pass().postponed == ("team · tensorflow",)
-    poor.close()
-    rich = NightlyHouse(tmp_path, site, behaviour)
-    assert statuses(rich) == ["first"]
-    rich.close()
-
-
-def test_two_passes_at_once_do_not_collide(house: NightlyHouse, behaviour: Behaviour) -> None:
-    house.store.acquire_lease("nightly", "somebody else", 60)
-    summary = house.make_pass()
-    assert (summary.busy, summary.rows, behaviour.asked) == ("somebody else", (), [])
-    assert summary.exit_code == 0
-
-
-def test_a_killed_pass_is_finished_by_the_next_with_no_observation_twice(
-    tmp_path: Path, site: Site, behaviour: Behaviour
-) -> None:
-    site.publish(*(f"2.{minor}.0" for minor in range(4, 12)))
-    behaviour.broken_from = "2.3"
-    house = NightlyHouse(tmp_path, site, behaviour)
-    house.watch(site)
-    command = [sys.executable, "-c", SLOW_PASS, str(tmp_path), site.address]
-    killed = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert killed.stdout is not None
-    ran = [killed.stdout.readline().strip() for _ in range(4)]
-    killed.kill()
-    ran += killed.communicate()[0].split()
-    _let_leases_run_out(house.store)
-    assert statuses(house) == ["first"]
-    together = [*ran, *behaviour.asked]
-    house.close()
-    engine = make_engine(house.settings.store_url)
-    with transaction(engine, writes=False) as connection:
-        stored = connection.scalar(select(func.count()).select_from(observations))
-    engine.dispose()
-    assert stored is not None
-    # What the dying process had in its two hands is run again, and nothing else.
-    assert stored <= len(together) <= stored + 2
-
-
-def _let_leases_run_out(store: Store) -> None:
-    """Do what time does: the dead process holds nothing any more."""
-    holder = store.lease_holder("nightly")
-    assert holder is not None
-    store.release_lease("nightly", holder)
-    for bisection in store.bisections().rows:
-        owner = holder.rpartition(":")[0]
-        assert store.requeue(bisection.id, owner)
 
 
 def test_a_pass_on_another_thread_waits_for_nobody(house: NightlyHouse) -> None:

@@ -17,6 +17,7 @@ from service.bisection.outcomes import RunReport
 from service.bootstrap import House
 from service.catalog.environments import Environment, Environments
 from service.catalog.recipes import Recipe
+from service.clock import Clock, utc_now
 from service.execution.runner import RunRequest, Target
 from service.settings import Settings
 from tests.web.world import TUTORIAL, MadeUpEnvironments, losses
@@ -107,9 +108,14 @@ class Behaviour:
     untestable: frozenset[str] = frozenset()
     recipe: str = "1"
     """A new recipe is another environment."""
+    pause_seconds: float = 0.0
+    """How long a run takes."""
     asked: list[str] = field(default_factory=list)
+    """Releases that were run to an answer."""
 
     def __call__(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
+        if cancelled.wait(self.pause_seconds):
+            return RunReport("lost", "cancelled")
         release = request.target.release
         self.asked.append(release)
         if release in self.untestable:
@@ -122,7 +128,9 @@ class Behaviour:
 class NightlyHouse(House):
     """The real house, its containers made up."""
 
-    def __init__(self, folder: Path, site: Site, behaviour: Behaviour, **settings: Any) -> None:
+    def __init__(
+        self, folder: Path, site: Site, behaviour: Behaviour, *, clock: Clock = utc_now, **settings: Any
+    ) -> None:
         self.behaviour = behaviour
         watches = folder / "watches"
         watches.mkdir(exist_ok=True)
@@ -135,7 +143,8 @@ class NightlyHouse(House):
                 watches_dir=watches,
                 webhook_secret=SECRET,
                 **settings,
-            )
+            ),
+            clock=clock,
         )
 
     def watch(self, site: Site) -> None:
