@@ -1,53 +1,97 @@
-"""Atom feeds (RFC 4287) of the nights on which a verdict changed."""
+"""Atom feeds (RFC 4287) of the nights on which somebody was told something."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from uuid import NAMESPACE_URL, UUID, uuid5
 from xml.etree import ElementTree as ET
 
+from service.storage.ulid import number_of
 from service.storage.watch_records import Watch, WatchRun
 
 _ATOM = "http://www.w3.org/2005/Atom"
-CONTENT_TYPE = "application/atom+xml; charset=utf-8"
+CONTENT_TYPE = "application/atom+xml"
+# XML 1.0 has no way to write these; what a snippet raised may hold them.
+_UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def atom_feed(title: str, address: str, base: str, nights: Iterable[tuple[Watch, WatchRun]]) -> bytes:
-    """Return a feed.
+@dataclass(frozen=True)
+class Entry:
+    """A night that is told."""
+
+    watch: Watch
+    night: WatchRun
+    event: str
+    """"changed" or "blind"."""
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What a feed is about."""
+
+    title: str
+    address: str
+    """Where it is read."""
+    page: str
+    """The page that shows the same."""
+    begun: datetime
+    """When it was last changed as long as it has no entry."""
+    watch_id: str | None = None
+    """The one watch that it is about; None: all."""
+
+    @property
+    def id(self) -> str:
+        """Return a name that stays when the service moves, where there is one."""
+        return (uuid5(NAMESPACE_URL, self.address) if self.watch_id is None else _uuid(self.watch_id)).urn
+
+
+def atom_feed(about: Feed, base: str, entries: Iterable[Entry]) -> bytes:
+    """Return a feed as XML.
 
     Args:
-        title: of the feed.
-        address: where it is read, which is also its id.
+        about: what it says of itself.
         base: address of the web service, without a slash at its end.
-        nights: watch and night, newest first.
+        entries: newest first.
     """
-    entries = list(nights)
+    told = list(entries)
     feed = ET.Element("feed", xmlns=_ATOM)
-    _text(feed, "title", title)
-    _text(feed, "id", address)
-    _text(feed, "updated", _moment(entries[0][1].finished_at if entries else datetime.fromtimestamp(0, UTC)))
-    ET.SubElement(feed, "link", rel="self", type="application/atom+xml", href=address)
+    _text(feed, "title", about.title)
+    _text(feed, "id", about.id)
+    _text(feed, "updated", _moment(told[0].night.finished_at if told else about.begun))
+    _link(feed, "self", about.address, CONTENT_TYPE)
+    _link(feed, "alternate", about.page, "text/html")
     ET.SubElement(ET.SubElement(feed, "author"), "name").text = "tfbisect"
-    for watch, night in entries:
-        _entry(feed, base, watch, night)
+    for entry in told:
+        _entry(feed, base, entry)
     return bytes(ET.tostring(feed, encoding="utf-8", xml_declaration=True))
 
 
-def _entry(feed: ET.Element, base: str, watch: Watch, night: WatchRun) -> None:
+def _entry(feed: ET.Element, base: str, told: Entry) -> None:
+    watch, night = told.watch, told.night
+    says = "behaves differently" if told.event == "changed" else f"has given no answer for {watch.blind_after} nights"
     entry = ET.SubElement(feed, "entry")
-    _text(entry, "title", f"{watch.name}: {night.package} behaves differently")
-    _text(entry, "id", f"urn:tfbisect:night:{night.id}")
+    _text(entry, "title", f"{watch.name}: {night.package} {says}")
+    _text(entry, "id", _uuid(night.id).urn)
     _text(entry, "updated", _moment(night.finished_at))
     _text(entry, "summary", night.message)
+    _link(entry, "alternate", f"{base}/w/{watch.id}#{night.id}", "text/html")
     if night.bisection_id is not None:
-        ET.SubElement(entry, "link", rel="alternate", href=f"{base}/b/{night.bisection_id}")
+        _link(entry, "related", f"{base}/b/{night.bisection_id}", "text/html")
+
+
+def _uuid(ulid: str) -> UUID:
+    return UUID(int=number_of(ulid))
+
+
+def _link(parent: ET.Element, relation: str, address: str, kind: str) -> None:
+    ET.SubElement(parent, "link", rel=relation, type=kind, href=address)
 
 
 def _text(parent: ET.Element, name: str, value: str) -> None:
-    # XML has no way to write most control characters; what a snippet raised may hold them.
-    ET.SubElement(parent, name).text = "".join(
-        letter if letter >= " " or letter in "\n\t" else "\ufffd" for letter in value
-    )
+    ET.SubElement(parent, name).text = _UNWRITABLE.sub("\ufffd", value)
 
 
 def _moment(moment: datetime) -> str:

@@ -237,12 +237,12 @@ class Nightly:
         name = str(package["package"])
         try:
             found = self._look(pass_id, watch, package, stop)
+            return None if found is None else self._tell(watch, found)
         except Exception as error:
             # One watch must not stop the others; what went wrong is kept and shown.
             message = error.message if isinstance(error, TfbisectError) else f"{type(error).__name__}: {error}"
             log.exception("nightly.watch_failed", watch=watch.name, package=name)
-            found = NewWatchRun(watch.id, pass_id, name, "failed", {}, message=message)
-        return None if found is None else self._tell(watch, found)
+            return self._tell(watch, NewWatchRun(watch.id, pass_id, name, "failed", {}, message=message))
 
     def _disk_is_spent(self) -> bool:
         budget = self._budget

@@ -171,6 +171,17 @@ def must_be_told(status: Status, statuses_before: Sequence[str], blind_after: in
     return "blind" if nights and nights == blind_after else None
 
 
+def told_nights(statuses: Sequence[Status], blind_after: int) -> dict[int, str]:
+    """Say on which nights somebody was told something: place among the statuses -> "changed" or "blind".
+
+    Args:
+        statuses: of the nights, newest first.
+        blind_after: nights without an answer after which somebody should look.
+    """
+    events = {place: must_be_told(status, statuses[place + 1 :], blind_after) for place, status in enumerate(statuses)}
+    return {place: event for place, event in events.items() if event is not None}
+
+
 def due_again(last: str | None, found: News) -> bool:
     """Say whether to run: something is new, or the last night gave no answer."""
     return bool(found) or last in {None, "blind", "failed"}

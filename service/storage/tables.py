@@ -5,6 +5,7 @@ Ids are ULIDs, so that "newest first" is the primary key read backwards and need
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,6 +28,8 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.types import TypeEngine
+
+_UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -68,6 +71,17 @@ class ExactText(TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         """Mend what PostgreSQL refuses with an error where SQLite finds nothing: a NUL that somebody asks for."""
         return value if value is None else value.replace("\0", "\ufffd")
+
+
+class SaidText(TypeDecorator[str]):
+    """A text that somebody else's program said; what no database takes in a text is replaced."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Replace NUL, which PostgreSQL refuses, and halves of characters, which no encoding writes."""
+        return value if value is None else _UNWRITABLE.sub("\ufffd", value)
 
 
 # JSON, not JSONB: facts are kept as they were seen (order of keys, escaped NUL), and every search has its own column.
@@ -289,7 +303,7 @@ watch_runs = Table(
     Column("seen", JSON, nullable=False),
     Column("verdict", JSON),
     Column("difference", JSON),
-    Column("message", Text, nullable=False),
+    Column("message", SaidText, nullable=False),
     UniqueConstraint("pass_id", "watch_id", "package"),
     Index(None, "watch_id", "package", "id"),
     Index(None, "watch_id", "id"),
@@ -320,5 +334,5 @@ delivery_attempts = Table(
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("at", UtcDateTime, nullable=False),
     Column("status_code", Integer),
-    Column("error", Text, nullable=False),
+    Column("error", SaidText, nullable=False),
 )

@@ -37,7 +37,16 @@ def new_ulid() -> str:
 
 def made_at(ulid: str) -> datetime:
     """Return when an id was made, to the millisecond."""
-    milliseconds = 0
-    for letter in ulid[:10]:
-        milliseconds = milliseconds << 5 | _ALPHABET.index(letter)
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return datetime.fromtimestamp((number_of(ulid) >> _RANDOM_BITS) / 1000, UTC)
+
+
+def number_of(ulid: str) -> int:
+    """Return the 128 bits of an id.
+
+    Raises:
+        ValueError: a character that no id has.
+    """
+    number = 0
+    for letter in ulid:
+        number = number << 5 | _ALPHABET.index(letter)
+    return number

@@ -80,6 +80,18 @@ class WatchRun(NewWatchRun):
 
 
 @dataclass(frozen=True)
+class NightStatus:
+    """How a night ended, without what it found."""
+
+    id: str
+    watch_id: str
+    package: str
+    status: RunStatus
+    blind_after: int
+    """As its watch has it."""
+
+
+@dataclass(frozen=True)
 class WatchPass:
     """One pass of the nightly over all watches."""
 

@@ -16,7 +16,7 @@ from service.storage.json_text import text_digest
 from service.storage.records import ADMIN, EVERYBODY, Page, Viewer
 from service.storage.tables import deliveries, snippets, watch_passes, watch_runs, watches
 from service.storage.ulid import new_ulid
-from service.storage.watch_records import NewDelivery, NewWatch, NewWatchRun, Watch, WatchPass, WatchRun
+from service.storage.watch_records import NewDelivery, NewWatch, NewWatchRun, NightStatus, Watch, WatchPass, WatchRun
 
 
 class Watches(Connected):
@@ -171,10 +171,10 @@ class Watches(Connected):
         with self._reading() as connection:
             return [_run(row) for row in connection.execute(query)]
 
-    def last_verdict_run(self, watch_id: str, package: str) -> WatchRun | None:
-        """Return the newest night that reached a verdict."""
+    def last_verdict_run(self, watch_id: str, package: str, *, before: str | None = None) -> WatchRun | None:
+        """Return the newest night that reached a verdict, before a night of this id where one is given."""
         mine = and_(watch_runs.c.watch_id == watch_id, watch_runs.c.package == package)
-        told = and_(mine, watch_runs.c.verdict.is_not(None))
+        told = and_(mine, watch_runs.c.verdict.is_not(None), true() if before is None else watch_runs.c.id < before)
         query = select(watch_runs).where(told).order_by(watch_runs.c.id.desc()).limit(1)
         with self._reading() as connection:
             row = connection.execute(query).first()
@@ -184,18 +184,23 @@ class Watches(Connected):
         """Return a page of a watch's nights, newest first."""
         return self._runs(select(watch_runs).where(watch_runs.c.watch_id == watch_id), limit, cursor)
 
-    def changed_runs(
-        self,
-        *,
-        watch_id: str | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-        viewer: Viewer = EVERYBODY,
-    ) -> Page[WatchRun]:
-        """Return a page of the nights on which a verdict changed, newest first, of one watch or of all."""
-        joined = select(watch_runs).join(watches, watches.c.id == watch_runs.c.watch_id)
-        query = _visible(joined, viewer).where(watch_runs.c.status == "changed")
-        return self._runs(query if watch_id is None else query.where(watch_runs.c.watch_id == watch_id), limit, cursor)
+    def night_statuses(
+        self, *, watch_id: str | None = None, limit: int = 5000, viewer: Viewer = EVERYBODY
+    ) -> list[NightStatus]:
+        """Return how the last nights of the living watches ended, newest first, of one watch or of all."""
+        columns = (watch_runs.c.id, watch_runs.c.watch_id, watch_runs.c.package, watch_runs.c.status)
+        joined = select(*columns, watches.c.blind_after).join(watches, watches.c.id == watch_runs.c.watch_id)
+        seen = _visible(joined, viewer)
+        chosen = seen.where(watches.c.removed_at.is_(None) if watch_id is None else watches.c.id == watch_id)
+        with self._reading() as connection:
+            rows = connection.execute(chosen.order_by(watch_runs.c.id.desc()).limit(limit))
+            return [NightStatus(**row._mapping) for row in rows]
+
+    def watch_runs(self, ids: Iterable[str]) -> list[WatchRun]:
+        """Return nights by their ids, newest first."""
+        query = select(watch_runs).where(watch_runs.c.id.in_(list(ids))).order_by(watch_runs.c.id.desc())
+        with self._reading() as connection:
+            return [_run(row) for row in connection.execute(query)]
 
     def _runs(self, query: Select[Any], limit: int, cursor: str | None) -> Page[WatchRun]:
         narrowed = query if cursor is None else query.where(watch_runs.c.id < cursor)

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from service import __version__
 from service.errors import TfbisectError
-from service.web import api, api_catalog, form_pages, list_pages, result_pages
+from service.web import api, api_catalog, form_pages, list_pages, result_pages, watch_pages
 from service.web.dependencies import Dependencies, Surroundings
 from service.web.guard import Guard
 from service.web.metrics import Measured
@@ -53,7 +53,7 @@ def create_app(dependencies: Dependencies, surroundings: Surroundings | None = N
     app.state.site = site
     app.include_router(api.router)
     app.include_router(api_catalog.router)
-    for part in (form_pages, result_pages, list_pages):
+    for part in (form_pages, result_pages, list_pages, watch_pages):
         app.include_router(part.router)
     app.add_route("/static/{path:path}", site.assets.serve, include_in_schema=False)
     _add_error_handlers(app)
