@@ -238,11 +238,14 @@ class Nightly:
         try:
             found = self._look(pass_id, watch, package, stop)
             return None if found is None else self._tell(watch, found)
+        except TfbisectError as error:
+            message = error.message
+            log.warning("nightly.watch_failed", watch=watch.name, package=name, reason=message)
         except Exception as error:
             # One watch must not stop the others; what went wrong is kept and shown.
-            message = error.message if isinstance(error, TfbisectError) else f"{type(error).__name__}: {error}"
+            message = f"{type(error).__name__}: {error}"
             log.exception("nightly.watch_failed", watch=watch.name, package=name)
-            return self._tell(watch, NewWatchRun(watch.id, pass_id, name, "failed", {}, message=message))
+        return self._tell(watch, NewWatchRun(watch.id, pass_id, name, "failed", {}, message=message))
 
     def _disk_is_spent(self) -> bool:
         budget = self._budget
@@ -336,7 +339,7 @@ class Nightly:
             bisection_id=bisection.id,
             verdict=kept,
             difference=asdict(differs) if differs and status == "changed" else None,
-            message=_message(status, differs, looked.found, bisection),
+            message=_message(status, differs, looked, bisection),
         )
 
     def _seen_in(self, bisection_id: str, looked: Looked) -> dict[str, Any]:
@@ -367,9 +370,18 @@ def question_of(case: Case) -> str:
     return digest_of([asked, case.probe.digest])
 
 
-def _message(status: str, differs: Difference | None, found: News, bisection: Bisection) -> str:
+def _message(status: str, differs: Difference | None, looked: Looked, bisection: Bisection) -> str:
+    """Say a night in words."""
     verdict = bisection.verdict or {}
     if status == "changed" and differs:
         return difference_words(differs)
-    summary = str(verdict.get("summary", ""))
-    return f"{found.words()}; {summary}" if summary else found.words()
+    said = [looked.found.words(), str(verdict.get("summary", ""))]
+    if status == "blind":
+        said.insert(1, _no_answer(looked.case.tree.mainline[-1], verdict))
+    return "; ".join(filter(None, said))
+
+
+def _no_answer(release: str, verdict: Mapping[str, Any]) -> str:
+    """Say of which release nothing is known, and why where that is known."""
+    reasons = {str(one["release"]): str(one["reason"]) for one in verdict.get("untestable", ())}
+    return f"{release} gave no answer" + (f" ({reasons[release]})" if reasons.get(release) else "")
