@@ -22,7 +22,6 @@ import httpx
 import structlog
 
 from service.errors import BadInput
-from service.nights import change_words
 from service.storage.store import Store
 from service.storage.watch_records import Delivery, NewDelivery, NewWatchRun, Watch
 from service.watches import target_of
@@ -84,13 +83,10 @@ def signature(secret: str, timestamp: int, body: bytes) -> str:
 
 
 def slack_payload(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a message as Slack, Mattermost and others take it."""
-    lines = [str(payload["text"])]
-    lines += [f"• {change_words(change)}" for change in (payload.get("difference") or {}).get("appeared", ())]
-    if payload.get("link"):
-        lines.append(f"<{payload['link']}|timeline and verdict>")
-    escaped = "\n".join(lines[:1]).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return {"text": "\n".join([escaped, *lines[1:]])}
+    """Return a message as Slack, Mattermost and others take it; what a snippet said cannot become a link or a call."""
+    text = str(payload["text"]).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    link = f"\n<{payload['link']}|timeline and verdict>" if payload.get("link") else ""
+    return {"text": text + link}
 
 
 def mail_of(delivery: Delivery, sender: str) -> EmailMessage:
