@@ -11,7 +11,10 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from service.errors import BadInput
+from service.storage.watch_records import WatchPass
 
+WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+SUNDAY_AGAIN = 7
 _GRACE = timedelta(minutes=1)
 _DELIVERY_SECONDS = 60
 
@@ -23,24 +26,59 @@ def trigger_of(expression: str, timezone: str) -> CronTrigger:
         BadInput: no such expression, or no such time zone.
     """
     try:
-        return CronTrigger.from_crontab(expression, timezone=ZoneInfo(timezone))
+        *fields, weekdays = expression.split()
+        return CronTrigger.from_crontab(" ".join([*fields, weekdays_of(weekdays)]), timezone=ZoneInfo(timezone))
     except (ValueError, ZoneInfoNotFoundError) as error:
         raise BadInput(
             f"TFBISECT_NIGHTLY_CRON={expression!r} in {timezone}: {error}; write it as `30 3 * * *` in `Europe/Berlin`"
         ) from error
 
 
-def was_missed(trigger: CronTrigger, last_start: datetime | None, now: datetime) -> bool:
-    """Say whether a pass was due since the last one started; however many were, one makes up for them.
+def weekdays_of(field: str) -> str:
+    """Return a field of weekdays by their names: cron counts from Sunday, the scheduler from Monday.
+
+    Raises:
+        ValueError: it names no weekday.
+    """
+    if field == "*":
+        return field
+    numbers = [number % 7 for part in field.lower().split(",") for number in _weekday_numbers(part)]
+    return ",".join(WEEKDAYS[number] for number in sorted(set(numbers)))
+
+
+def _weekday_numbers(part: str) -> range:
+    """Read `1`, `mon`, `1-5`, `*/2` or `1-5/2`."""
+    span, _, step = part.partition("/")
+    first, dash, last = ("0", "-", "6") if span == "*" else span.partition("-")
+    begin = _weekday_number(first)
+    end = _weekday_number(last) if dash else 6 if step else begin
+    if end == 0 < begin:
+        end = 7  # fri-sun: a Sunday at the end of a week is its seventh day
+    if end < begin:
+        raise ValueError(f"{span} ends before it begins")
+    return range(begin, end + 1, int(step or 1))
+
+
+def _weekday_number(name: str) -> int:
+    number = WEEKDAYS.index(name) if name in WEEKDAYS else int(name)
+    if not 0 <= number <= SUNDAY_AGAIN:
+        raise ValueError(f"{name} is no weekday; they are 0 (Sunday) to 7 (Sunday)")
+    return number
+
+
+def was_missed(trigger: CronTrigger, last: WatchPass | None, now: datetime) -> bool:
+    """Say whether a pass was due since the last one started, or is to be finished; however many were, one makes up.
 
     Args:
         trigger: when passes are due.
-        last_start: when the last pass started; None: never, so there is nothing to make up.
+        last: the last pass; None: there was never one, so there is nothing to make up.
         now: the present moment.
     """
-    if last_start is None:
+    if last is None:
         return False
-    due = trigger.get_next_fire_time(None, last_start + _GRACE)
+    if last.finished_at is None:
+        return True
+    due = trigger.get_next_fire_time(None, last.started_at + _GRACE)
     return due is not None and due <= now
 
 

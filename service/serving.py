@@ -73,8 +73,7 @@ def scheduled(house: House, role: Role) -> Iterator[None]:
         yield
         return
     trigger = trigger_of(house.settings.nightly_cron, house.settings.nightly_timezone)
-    last = house.store.last_pass()
-    missed = was_missed(trigger, last.started_at if last else None, house.clock())
+    missed = was_missed(trigger, house.store.last_pass(), house.clock())
     stop = threading.Event()
     scheduler = start_scheduler(trigger, lambda: house.make_pass(stop), house.sender.deliver, at_once=missed)
     try:
