@@ -32,7 +32,7 @@ from service.errors import BadInput
 from service.intake import BisectionRequest
 from service.storage.watch_records import NewWatch, Watch
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 _FROM_ENVIRONMENT = "env:"
 
 
@@ -62,7 +62,7 @@ class WatchSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=NAME.pattern, max_length=100)
+    name: str = Field(pattern=NAME)
     snippet: str
     request: dict[str, Any] = Field(default_factory=dict)
     packages: tuple[dict[str, Any], ...] = Field(({"package": "tensorflow"},), min_length=1, max_length=8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ class Site:
     received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
     """Statuses of the next answers to webhooks; 200 after them."""
+    pause_seconds: float = 0.0
+    """How long the index takes to answer."""
 
     def publish(self, *versions: str, yanked: bool = False) -> None:
         for version in versions:
@@ -74,6 +77,7 @@ def served_site() -> Iterator[Site]:
             if "/tensorflow/" not in self.path:
                 self.send_error(404)
                 return
+            time.sleep(site.pause_seconds)
             self._answer(200, site.listing(), "application/vnd.pypi.simple.v1+json")
 
         def do_POST(self) -> None:
