@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import cache
 from itertools import chain
 from typing import Any
 
@@ -41,13 +42,13 @@ def export_lines(url: str) -> Iterator[str]:
         with transaction(engine, writes=False, snapshot=True) as connection:
             for table, row in _rows(connection):
                 counts[table.name] += 1
-                yield json_text.dumps({"table": table.name, "row": _as_json(row)})
+                yield json_text.dumps({"table": table.name, "row": _as_json(table, row)})
         yield json_text.dumps({"end": counts})
     finally:
         engine.dispose()
 
 
-def _rows(connection: Connection) -> Iterator[tuple[Table, Mapping[str, Any]]]:
+def _rows(connection: Connection) -> Iterator[tuple[Table, dict[str, Any]]]:
     for table in _TRAVELLING:
         query = select(table).order_by(*table.primary_key)
         for row in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query).mappings():
@@ -137,13 +138,15 @@ def _check_counts(found: Mapping[str, int], expected: Mapping[str, int]) -> None
             )
 
 
-def _as_json(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
+@cache
+def _moments(table: Table) -> tuple[str, ...]:
+    """Return the columns that JSON has no value for."""
+    return tuple(column.name for column in table.c if isinstance(column.type, UtcDateTime))
 
 
-def _from_json(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _value(table.c[name].type, value) for name, value in row.items()}
+def _as_json(table: Table, row: dict[str, Any]) -> dict[str, Any]:
+    return row | {name: row[name].isoformat() for name in _moments(table) if row[name] is not None}
 
 
-def _value(kind: object, value: Any) -> Any:
-    return datetime.fromisoformat(value) if isinstance(kind, UtcDateTime) and value is not None else value
+def _from_json(table: Table, row: dict[str, Any]) -> dict[str, Any]:
+    return row | {name: datetime.fromisoformat(row[name]) for name in _moments(table) if row.get(name) is not None}

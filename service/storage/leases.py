@@ -19,8 +19,12 @@ class Leases(Connected):
         fresh = {"owner": owner, "expires_at": now + timedelta(seconds=lease_seconds)}
         free = and_(leases.c.name == name, or_(leases.c.owner == owner, leases.c.expires_at < now))
         with self._writing() as connection:
-            inserted = connection.execute(self._insert_unless_there(leases, {"name": name, **fresh})).rowcount
-            return inserted == 1 or connection.execute(update(leases).where(free).values(**fresh)).rowcount == 1
+            # Not rowcount: PostgreSQL's driver does not tell it of an INSERT.
+            inserting = self._insert_unless_there(leases, {"name": name, **fresh}).returning(leases.c.name)
+            return (
+                connection.scalar(inserting) is not None
+                or connection.execute(update(leases).where(free).values(**fresh)).rowcount == 1
+            )
 
     def release_lease(self, name: str, owner: str) -> None:
         """Give a lease back; nothing happens where this owner does not hold it."""

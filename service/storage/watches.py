@@ -126,7 +126,8 @@ class Watches(Connected):
         row = {"id": new_ulid(), "finished_at": self._now(), **values}
         row |= {name: null() for name in ("verdict", "difference") if row[name] is None}
         with self._writing() as connection:
-            if connection.execute(self._insert_unless_there(watch_runs, row)).rowcount == 1:
+            # Not rowcount: PostgreSQL's driver does not tell it of an INSERT.
+            if connection.scalar(self._insert_unless_there(watch_runs, row).returning(watch_runs.c.id)) is not None:
                 for message in messages:
                     connection.execute(insert(deliveries).values(**self._delivery(str(row["id"]), message)))
             mine = and_(*(watch_runs.c[name] == values[name] for name in ("pass_id", "watch_id", "package")))
@@ -191,7 +192,7 @@ class Watches(Connected):
         columns = (watch_runs.c.id, watch_runs.c.watch_id, watch_runs.c.package, watch_runs.c.status)
         joined = select(*columns, watches.c.blind_after).join(watches, watches.c.id == watch_runs.c.watch_id)
         seen = _visible(joined, viewer)
-        chosen = seen.where(watches.c.removed_at.is_(None) if watch_id is None else watches.c.id == watch_id)
+        chosen = seen.where(watches.c.removed_at.is_(None) if watch_id is None else watch_runs.c.watch_id == watch_id)
         with self._reading() as connection:
             rows = connection.execute(chosen.order_by(watch_runs.c.id.desc()).limit(limit))
             return [NightStatus(**row._mapping) for row in rows]

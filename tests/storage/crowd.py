@@ -15,9 +15,11 @@ from service.storage.observations import observation_key
 from service.storage.records import report_as_json
 from service.storage.schema import newest_version
 from service.storage.search_words import change_points, verdict_terms, word_term, words_of
+from service.storage.tables import metadata
 from tests.storage.worlds import REPORT, REQUEST, SNIPPET, identity, verdict
 
 Row = tuple[str, dict[str, Any]]
+_ORDER = {table.name: place for place, table in enumerate(metadata.sorted_tables)}
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _START = datetime(2024, 1, 1, tzinfo=UTC)
 _PROBES = ("dropout", "dropout", "dropout", "noise", "custom")
@@ -28,7 +30,8 @@ def crowd_lines(bisections: int, observations_each: int, seed: int = 1) -> Itera
     """Give the lines of an export with so many finished bisections, each with so many observations."""
     yield json_text.dumps({"format": FORMAT, "version": newest_version()})
     counts: Counter[str] = Counter()
-    for table, row in _rows(bisections, observations_each, seed):
+    # In the order of an export, whose rows are written many at once.
+    for table, row in sorted(_rows(bisections, observations_each, seed), key=lambda row: _ORDER[row[0]]):
         counts[table] += 1
         yield json_text.dumps({"table": table, "row": row})
     yield json_text.dumps({"end": counts})

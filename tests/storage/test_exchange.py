@@ -12,8 +12,9 @@ from service.errors import BadInput, StoreError
 from service.storage.exchange import export_lines, import_lines
 from service.storage.schema import downgrade
 from service.storage.store import Store
+from service.storage.tables import metadata
 from tests.storage.crowd import crowd_lines
-from tests.storage.worlds import IDENTITY, REPORT, REQUEST, SNIPPET, verdict
+from tests.storage.worlds import IDENTITY, REPORT, REQUEST, SNIPPET, live_a_night, verdict
 
 ODD = replace(REPORT, result={"measurements": {"loss": math.inf}}, output="a\0b\ud800日本\n")
 
@@ -28,6 +29,7 @@ def fill(url: str) -> None:
         store.create_token("ci", ["read"])
         store.acquire_lease("nightly", "a", 60)
         store.finish(one, "done", verdict(("introduced", "mainline", "1.11.0")))
+        live_a_night(store, one)
 
 
 def test_an_export_is_imported_without_a_difference(url: str, empty_postgres_url: str, tmp_path: Path) -> None:
@@ -36,6 +38,7 @@ def test_an_export_is_imported_without_a_difference(url: str, empty_postgres_url
     there = empty_postgres_url if url.startswith("sqlite") else f"sqlite:///{tmp_path / 'there.sqlite3'}"
     counts = import_lines(there, exported)
     assert counts["bisections"] == counts["observations"] == 1
+    assert set(counts) == set(metadata.tables)
     assert list(export_lines(there)) == exported
 
 

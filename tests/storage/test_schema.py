@@ -10,11 +10,12 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect, select, text
 
 from service.errors import StoreError
+from service.storage import schema
 from service.storage.engine import make_engine, transaction
 from service.storage.schema import check_version, downgrade, newest_version, upgrade
 from service.storage.store import Store
-from service.storage.tables import metadata, observations
-from tests.storage.worlds import IDENTITY, REPORT, REQUEST, SNIPPET, verdict
+from service.storage.tables import metadata, observations, watch_runs
+from tests.storage.worlds import IDENTITY, REPORT, REQUEST, SNIPPET, live_a_night, verdict
 
 
 def test_migrations_make_the_tables_that_the_program_works_with(url: str) -> None:
@@ -36,6 +37,7 @@ def fill(url: str) -> str:
         store.put_cached("project", "tensorflow", {"files": []})
         store.create_token("ci", ["read"])
         store.finish(one, "done", verdict(("introduced", "mainline", "1.11.0")))
+        live_a_night(store, one)
         return one
 
 
@@ -48,7 +50,8 @@ def test_migrations_go_down_and_up_with_data_in_the_tables(url: str) -> None:
     with Store.open(url) as store:
         assert store.bisection(one).status == "done"
         assert store.linked_observations(one)[0].observation.report == REPORT
-        assert store.tokens() == []
+        # Version 0001 had no place for these.
+        assert (store.tokens(), store.watches()) == ([], [])
 
 
 def test_migrations_go_down_to_nothing_and_up_again(url: str) -> None:
@@ -96,6 +99,33 @@ def test_processes_that_upgrade_at_once_wait_for_each_other(empty_url: str) -> N
         subprocess.Popen([sys.executable, "-c", code, empty_url], stdout=subprocess.PIPE, text=True) for _ in range(4)
     ]
     assert [process.communicate()[0].strip() for process in started] == [newest_version()] * 4
+
+
+@pytest.mark.postgres
+def test_a_migration_does_not_wait_for_ever_for_another(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.storage.engine._LOCK_TIMEOUT_MILLISECONDS", 200)
+    engine = make_engine(postgres_url)
+    with transaction(engine, writes=True) as connection:
+        schema._lock(connection)
+        with pytest.raises(StoreError, match="lock timeout"):
+            upgrade(postgres_url)
+    assert upgrade(postgres_url) == newest_version()
+    engine.dispose()
+
+
+@pytest.mark.postgres
+def test_a_migration_does_not_wait_for_ever_for_a_table_in_use(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(postgres_url)
+    monkeypatch.setattr("service.storage.engine._LOCK_TIMEOUT_MILLISECONDS", 200)
+    engine = make_engine(postgres_url)
+    with transaction(engine, writes=False) as connection:
+        connection.execute(select(watch_runs))
+        with pytest.raises(StoreError, match="lock timeout"):
+            downgrade(postgres_url, "0001")
+    assert check_version(engine) == newest_version()
+    engine.dispose()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from typing import Any
 
 from service.bisection.outcomes import RunReport
 from service.storage.records import ObservationIdentity
+from service.storage.store import Store
+from service.storage.watch_records import NewDelivery, NewWatch, NewWatchRun
 
 SNIPPET = """import tensorflow as tf
 model = tf.keras.Sequential([tf.keras.layers.Dense(4), tf.keras.layers.Dropout(0.2)])
@@ -57,3 +59,26 @@ def verdict(*changes: tuple[str, str, str], package: str = "tensorflow") -> dict
             for kind, line, after in changes
         ],
     }
+
+
+def live_a_night(store: Store, bisection_id: str) -> str:
+    """Keep a watch, a night of it that changed, and a message that failed once; return the watch's id."""
+    watch = store.add_watch(NewWatch("team", {"probe": "dropout"}, SNIPPET, ({"package": "tensorflow"},)))
+    made = store.open_pass()
+    found = NewWatchRun(
+        watch.id,
+        made.id,
+        "tensorflow",
+        "changed",
+        {"releases": {"1.11.0": {"yanked": False}}},
+        bisection_id,
+        verdict(("introduced", "mainline", "1.11.0")),
+        {"appeared": [{"after": "1.11.0"}]},
+        "introduced in 1.11.0; it said: a\0b\ud800",
+    )
+    store.add_watch_run(found, [NewDelivery("webhook", "https://ci.test/hook", {"event": "verdict.changed"})])
+    store.finish_pass(made.id, {"rows": 1})
+    delivery = store.claim_delivery(60)
+    assert delivery is not None
+    store.note_attempt(delivery, status_code=503, error="answered 503", retry_after_seconds=60)
+    return watch.id
