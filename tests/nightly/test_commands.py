@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from typer.testing import CliRunner, Result
 
 from service.cli import app
@@ -44,9 +46,11 @@ class CommandLine:
 
 
 @pytest.fixture
-def tfbisect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+def tfbisect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
     monkeypatch.setenv("TFBISECT_DATA_DIR", str(tmp_path))
-    return CommandLine(tmp_path)
+    yield CommandLine(tmp_path)
+    # A command sends log lines to its own standard error, which ends with it.
+    structlog.reset_defaults()
 
 
 def test_a_file_is_watched_under_its_name(tfbisect: CommandLine) -> None:
