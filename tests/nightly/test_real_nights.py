@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -105,13 +106,19 @@ def settings(tmp_path: Path, downloads: Path, index: RelivedIndex, site: Site) -
 
 
 @pytest.fixture(autouse=True)
-def the_image_of_this_upload_goes(settings: Settings) -> Iterator[None]:
-    """Remove the one image that no other test can use."""
+def the_image_of_this_upload_goes() -> Iterator[None]:
+    """Remove the one image that no other test can use, also where an earlier run left it."""
+    _remove_image()
     yield
-    images = DockerImages(connect())
-    for image in images.labelled(f"{LABEL}cutoff={(UPLOAD + timedelta(days=7)).isoformat()}"):
-        for reference in image.references:
-            images.remove(reference)
+    _remove_image()
+
+
+def _remove_image() -> None:
+    with closing(connect()) as client:
+        images = DockerImages(client)
+        for image in images.labelled(f"{LABEL}cutoff={(UPLOAD + timedelta(days=7)).isoformat()}"):
+            for reference in image.references:
+                images.remove(reference)
 
 
 class WatchedHouse(House):
@@ -212,7 +219,7 @@ def _killed_pass(settings: Settings) -> int:
         try:
             while not _observations(settings):
                 assert begun.poll() is None, "the pass ended before it could be killed"
-                time.sleep(0.05)
+                time.sleep(0.2)
         finally:
             os.killpg(begun.pid, signal.SIGKILL)
     return begun.pid
