@@ -38,7 +38,8 @@ def test_an_export_is_imported_without_a_difference(url: str, empty_postgres_url
     there = empty_postgres_url if url.startswith("sqlite") else f"sqlite:///{tmp_path / 'there.sqlite3'}"
     counts = import_lines(there, exported)
     assert counts["bisections"] == counts["observations"] == 1
-    assert set(counts) == set(metadata.tables)
+    # Rendered answers stay behind.
+    assert set(counts) == set(metadata.tables) - {"documents"}
     assert list(export_lines(there)) == exported
 
 
