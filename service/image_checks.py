@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from packaging.version import Version
 
-from service.bisection.outcomes import Answer, Outcome, RunReport, classify
+from service.bisection.outcomes import Answer, Lost, Outcome, RunReport, classify
 from service.catalog.environments import Environment, Environments
 from service.catalog.probes import Probe
-from service.errors import DiskFull, EngineLost, TfbisectError
+from service.errors import TfbisectError, Unavailable
+from service.execution.build_progress import Progress, failed
 from service.execution.image_engine import BuildFailed
-from service.execution.images import Images, Progress, reference_of
+from service.execution.images import Images, reference_of
 from service.execution.runner import Runner, RunRequest, Target
 from service.resources import resource_dir
 from service.storage.ulid import new_ulid
@@ -41,6 +41,19 @@ model = keras.models.Sequential([
 ])
 model.compile(optimizer="sgd", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
 """
+
+
+# Makes the loader write down what it is asked for; see images/check_libraries.py.
+LOADER_NOTES = ("env", "LD_DEBUG=files", "LD_DEBUG_OUTPUT=/tmp/tfbisect-loader")
+
+
+@dataclass(frozen=True)
+class Libraries:
+    """What the CUDA libraries of an image came to."""
+
+    loaded: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,8 +75,12 @@ class Check:
     """What the probe answered, with its controls; "untestable: …" where it did not."""
     libraries: tuple[str, ...] = ()
     """CUDA libraries that were loaded in it."""
+    asked: tuple[str, ...] = ()
+    """Those of them that the release itself opens; () where it does not tell."""
     problem: str = ""
     """What failed; "" where nothing did."""
+    lost: bool = False
+    """The problem lies around us: it says nothing about the image, and is not kept."""
     packages: dict[str, str] = field(default_factory=dict)
 
 
@@ -75,7 +92,9 @@ class Ledger:
         self._lock = threading.Lock()
 
     def append(self, check: Check) -> None:
-        """Add a check."""
+        """Add a check, unless it says nothing about its image."""
+        if check.lost:
+            return
         with self._lock:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("a", encoding="utf-8") as file:
@@ -90,7 +109,7 @@ class Ledger:
             key = (check.package, check.release, check.hardware)
             earlier = found.get(key)
             if check.build_seconds is None and earlier is not None and earlier.image == check.image:
-                check = Check(**{**check.__dict__, "build_seconds": earlier.build_seconds})
+                check = replace(check, build_seconds=earlier.build_seconds)
             found[key] = check
         return list(found.values())
 
@@ -107,60 +126,47 @@ class Checker:
         self._probe = probe
         self._timeout_seconds = timeout_seconds
 
-    def check(self, target: Target, progress: Progress | None = None) -> Check:
-        """Build an image if need be and check it. Never raises for what a release does.
-
-        Raises:
-            DiskFull: too little room to build it.
-            EngineLost: the engine went away.
-        """
+    def check(self, target: Target, progress: Progress) -> Check:
+        """Build an image if need be and check it. Never raises for what a release or its surroundings do."""
         blank = Check(target.package, target.release, target.hardware, datetime.now(UTC).isoformat(timespec="seconds"))
         try:
-            environment = self._environments.resolve(target)
-            return self._examined(environment, blank, progress)
-        except (DiskFull, EngineLost):
-            raise
+            return self._examined(self._environments.resolve(target), blank, progress)
         except TfbisectError as error:
-            return Check(**{**blank.__dict__, "problem": error.message})
+            progress(failed(target))
+            return replace(blank, problem=error.message, lost=isinstance(error, Unavailable))
 
-    def _examined(self, environment: Environment, blank: Check, progress: Progress | None) -> Check:
+    def _examined(self, environment: Environment, blank: Check, progress: Progress) -> Check:
         """Look into the image of an environment."""
-        was_there = self._images.built(environment) is not None
-        started = time.monotonic()
         image = self._images.ensure(environment, progress)
-        build_seconds = None if was_there else round(time.monotonic() - started, 1)
         stored = self._images.engine.find(image.reference)
         report = self._runner.run(self._request(environment.target), threading.Event())
         answer = classify(report, self._probe.judge)
-        loaded, missing = self._libraries(environment)
-        facts = {
-            "python": environment.python,
-            "image": image.reference,
-            "bytes": stored.bytes if stored else 0,
-            "build_seconds": build_seconds,
-            "import_seconds": report.seconds.get("import"),
-            "outcome": said(answer),
-            "libraries": loaded,
-            "problem": missing or problem_of(report, answer, environment.target),
-            "packages": dict(environment.packages),
-        }
-        return Check(**{**blank.__dict__, **facts})
+        libraries = self._libraries(environment)
+        return replace(
+            blank,
+            python=environment.python,
+            image=image.reference,
+            bytes=stored.bytes if stored else 0,
+            build_seconds=image.build_seconds,
+            import_seconds=report.seconds.get("import"),
+            outcome=said(answer),
+            libraries=libraries.loaded,
+            asked=libraries.asked,
+            problem=libraries.problem or problem_of(report, answer, environment.target),
+            lost=isinstance(answer, Lost),
+            packages=dict(environment.packages),
+        )
 
-    def _libraries(self, environment: Environment) -> tuple[tuple[str, ...], str]:
-        """Load every CUDA library that the recipe names, in the image: those that came, and what failed."""
-        names = environment.recipe.libraries
-        if not names:
-            return (), ""
+    def _libraries(self, environment: Environment) -> Libraries:
+        """Load the CUDA libraries that the release opens, and those that the recipe names, in the image."""
+        if environment.target.hardware != "cuda":
+            return Libraries()
         script = (resource_dir("images") / "check_libraries.py").read_text(encoding="utf-8")
+        command = [*LOADER_NOTES, "python", "-c", script, *environment.recipe.libraries]
         try:
-            said_last = self._images.engine.run(reference_of(environment), ["python", "-c", script, *names])
+            return libraries_of(self._images.engine.run(reference_of(environment), command))
         except BuildFailed as error:
-            return (), f"the library check failed: {error.output.strip()[-300:]}"
-        answer = json.loads(next(line for line in reversed(said_last.splitlines()) if line.startswith("{")))
-        missing = "; ".join(f"{name}: {error}" for name, error in answer["errors"].items())
-        if not answer["is_cuda_build"]:
-            missing = missing or "the release was built without CUDA"
-        return tuple(answer["loaded"]), missing
+            return Libraries(problem=f"the library check failed: {error.output.strip()[-300:]}")
 
     def _request(self, target: Target) -> RunRequest:
         """Return a run of the probe on the known model."""
@@ -177,7 +183,11 @@ class Checker:
 
 
 def check_all(
-    checker: Checker, targets: Sequence[Target], workers: int, done: Callable[[Check], None], progress: Progress
+    checker: Checker,
+    targets: Sequence[Target],
+    workers: int,
+    done: Callable[[Check], None],
+    progress: Progress,
 ) -> list[Check]:
     """Check many images, so many at once, and return what was found in the order of the targets."""
 
@@ -188,6 +198,15 @@ def check_all(
 
     with ThreadPoolExecutor(workers, thread_name_prefix="check") as pool:
         return list(pool.map(one, targets))
+
+
+def libraries_of(output: str) -> Libraries:
+    """Read what images/check_libraries.py printed: its answer is the last line that is JSON."""
+    answer = json.loads(next(line for line in reversed(output.splitlines()) if line.startswith("{")))
+    problem = "; ".join(f"{name}: {error}" for name, error in answer["errors"].items())
+    if not answer["is_cuda_build"]:
+        problem = problem or "the release was built without CUDA"
+    return Libraries(tuple(answer["loaded"]), tuple(answer["asked"]), problem)
 
 
 def said(answer: Answer) -> str:
@@ -222,10 +241,17 @@ def _line_of(check: Check) -> str:
     name = check.release if check.package == "tensorflow" else f"{check.package} {check.release}"
     outcome = f"failed: {' '.join(check.problem.split())[:160]}" if check.problem else check.outcome
     if check.libraries and not check.problem:
-        outcome = f"{len(check.libraries)} CUDA libraries load; {outcome}"
+        outcome = f"{_libraries_said(check)}; {outcome}"
     size = f"{check.bytes / 1e6:.0f}" if check.bytes else ""
     cells = [name, check.hardware, check.python, size, _seconds(check.build_seconds), _seconds(check.import_seconds)]
     return f"| {' | '.join([*cells, outcome.replace('|', '/')])} |"
+
+
+def _libraries_said(check: Check) -> str:
+    """Say which CUDA libraries were loaded."""
+    if check.asked:
+        return f"all {len(check.asked)} CUDA libraries that it opens load"
+    return f"{len(check.libraries)} CUDA libraries of its recipe load"
 
 
 def _seconds(value: float | None) -> str:
@@ -235,4 +261,5 @@ def _seconds(value: float | None) -> str:
 
 def _check_of(value: dict[str, Any]) -> Check:
     """Read a line of the ledger."""
-    return Check(**{**value, "libraries": tuple(value.get("libraries", ()))})
+    names = {name: tuple(value.get(name, ())) for name in ("libraries", "asked")}
+    return Check(**{**value, **names})

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service.catalog.environments import Environments
-from service.errors import ReleaseUntestable
-from service.execution.disk import IMAGE_FACTOR
-from service.execution.images import Images, Progress
+from service.errors import ReleaseUntestable, TfbisectError, Unavailable
+from service.execution.build_progress import Progress, failed
+from service.execution.disk import download_bytes, unpacked_bytes
+from service.execution.images import Images
 from service.execution.runner import Target
 from service.settings import Settings
 
@@ -23,10 +24,20 @@ class Estimate:
     """What building will take, from the sizes of the frameworks' wheels."""
 
     total: int
-    missing: int
     download_bytes: int
-    disk_bytes: int
     seconds: float
+    sizes: Mapping[Target, int]
+    """Target -> bytes of its image, for those that have none yet."""
+
+    @property
+    def missing(self) -> int:
+        """How many have to be built."""
+        return len(self.sizes)
+
+    @property
+    def disk_bytes(self) -> int:
+        """What the new images will take."""
+        return sum(self.sizes.values())
 
 
 @dataclass(frozen=True)
@@ -38,31 +49,40 @@ class BuildResult:
     hardware: str
     image: str = ""
     reason: str = ""
+    lost: bool = False
+    """The reason lies around us, not in the release: the same order may do another time."""
 
 
-def estimate(targets: Sequence[Target], environments: Environments, images: Images, parallel: int = 2) -> Estimate:
-    """Say what building targets will take; those whose image is here, or that cannot be built, cost nothing."""
-    wheels = [size for target in targets if (size := _wheel_bytes(target, environments, images)) is not None]
-    seconds = sum(SECONDS_PER_IMAGE + size / WHEEL_BYTES_PER_SECOND for size in wheels) / parallel
-    return Estimate(len(targets), len(wheels), sum(wheels), sum(wheels) * IMAGE_FACTOR, seconds)
+def estimate(targets: Sequence[Target], environments: Environments, images: Images, parallel: int) -> Estimate:
+    """Say what building targets, so many at once, will take; one that is here or cannot be built costs nothing."""
+    found = {target: _wheel_bytes(target, environments, images) for target in targets}
+    wheels = {target: size for target, size in found.items() if size is not None}
+    downloads = [download_bytes(target, size) for target, size in wheels.items()]
+    seconds = sum(SECONDS_PER_IMAGE + size / WHEEL_BYTES_PER_SECOND for size in downloads) / parallel
+    sizes = {target: unpacked_bytes(target, size) for target, size in wheels.items()}
+    return Estimate(len(targets), sum(downloads), seconds, sizes)
+
+
+def shortage(forecast: Estimate, free_bytes: int, reserve_bytes: int, budget_bytes: int) -> int:
+    """Return how many bytes are missing for all that is ordered; 0 where it fits, or where a budget makes room."""
+    kept = min(forecast.disk_bytes, budget_bytes) if budget_bytes else forecast.disk_bytes
+    return max(0, kept - max(0, free_bytes - reserve_bytes))
 
 
 def build_all(
     targets: Sequence[Target], environments: Environments, images: Images, settings: Settings, progress: Progress
 ) -> list[BuildResult]:
-    """Build many images, so many at once as the settings say; a release that cannot be built stops no other.
-
-    Raises:
-        Unavailable: what would stop them all: no engine, no index, no room on the disk.
-    """
+    """Build many images, so many at once as the settings say; one that cannot be built stops no other."""
 
     def one(target: Target) -> BuildResult:
+        result = BuildResult(target.package, target.release, target.hardware)
         try:
             image = images.ensure(environments.resolve(target), progress)
-        except ReleaseUntestable as error:
-            return BuildResult(target.package, target.release, target.hardware, reason=error.message)
-        images.forget_packages()
-        return BuildResult(target.package, target.release, target.hardware, image=image.reference)
+            images.forget_packages()
+        except TfbisectError as error:
+            progress(failed(target))
+            return replace(result, reason=error.message, lost=isinstance(error, Unavailable))
+        return replace(result, image=image.reference)
 
     with ThreadPoolExecutor(settings.parallel_builds, thread_name_prefix="build") as pool:
         return list(pool.map(one, targets))

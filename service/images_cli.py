@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -14,19 +13,18 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from service.bootstrap import House
 from service.catalog.ranges import parse_releases, select
 from service.catalog.releases import package_name
 from service.errors import BadInput, ReleaseUntestable
-from service.execution.disk import in_gb
+from service.execution.disk import free_bytes, in_gb
 from service.execution.image_shelf import ImageRow
-from service.execution.images import BuildProgress
 from service.execution.runner import Hardware, ImageSource, Target
 from service.image_checks import Check, Checker, Ledger, check_all, table_of
-from service.image_orders import Estimate, build_all, estimate
+from service.image_orders import Estimate, build_all, estimate, shortage
+from service.image_progress import BuildBar
 from service.settings import Settings
 
 app = typer.Typer(help="Images of releases.", no_args_is_help=True)
@@ -68,19 +66,24 @@ def build(
     parallel: Parallel = None,
     as_json: AsJson = False,
 ) -> None:
-    """Build the images of releases; what is there already is left as it is, so that a call can be repeated."""
+    """Build the images of releases; what is there already is left as it is, so that a call can be repeated.
+
+    Exit code 3 where something around us kept an image from being built, or none could be.
+    """
     with house(parallel) as opened:
         targets = targets_of(opened, releases, package, hardware, prereleases, image_source)
-        forecast = estimate(targets, opened.environments, opened.images)
+        settings = opened.settings
+        forecast = estimate(targets, opened.environments, opened.images, settings.parallel_builds)
         err.print(told(forecast))
-        with bars(forecast) as on_step:
-            results = build_all(targets, opened.environments, opened.images, opened.settings, on_step)
+        warn_of_shortage(forecast, settings)
+        with BuildBar(err, forecast) as bar:
+            results = build_all(targets, opened.environments, opened.images, settings, bar)
     if as_json:
         out.print_json(json.dumps([asdict(result) for result in results]))
     for result in results if not as_json else ():
-        line = result.image or f"untestable: {result.reason}"
+        line = result.image or f"{'not built' if result.lost else 'untestable'}: {result.reason}"
         out.print(f"{result.release}  {line}", markup=False)
-    if not any(result.image for result in results):
+    if any(result.lost for result in results) or not any(result.image for result in results):
         raise typer.Exit(3)
 
 
@@ -159,20 +162,17 @@ def verify(
 ) -> None:
     """Import each image and run the probe with its controls in it; CUDA images load their libraries too."""
     with house(parallel) as opened:
-        rows = opened.images.shelf.rows()
-        here = {(row.package, row.release, row.hardware) for row in rows}
         if releases:
             targets = targets_of(opened, releases, package, hardware, prereleases)
         else:
-            targets = [target_of(row) for row in rows]
-        if not build_missing:
-            targets = [one for one in targets if (one.package, one.release, one.hardware) in here]
-        kept = here if discard else None
-        checks = verified(opened, targets, kept)
+            targets = list(dict.fromkeys(target_of(row) for row in opened.images.shelf.rows()))
+        checks = verified(opened, targets if build_missing else built_of(opened, targets), discard=discard)
     if as_json:
         print(json.dumps([asdict(check) for check in checks], indent=2))
     else:
         print(table_of(checks), end="")
+    if not checks:
+        err.print("no image to check is here; `tfbisect images build 1.9..1.14` makes some")
     if not checks or any(check.problem for check in checks):
         raise typer.Exit(3)
 
@@ -184,26 +184,27 @@ def report() -> None:
         print(table_of(ledger_of(opened).latest()), end="")
 
 
-def verified(opened: House, targets: Sequence[Target], kept: set[tuple[str, str, str]] | None) -> list[Check]:
-    """Check targets, note each in the ledger, and remove again what was not there before, if asked for."""
+def verified(opened: House, targets: Sequence[Target], *, discard: bool) -> list[Check]:
+    """Check targets, note each in the ledger, and remove again what was built for the check, if asked for."""
+    settings = opened.settings
     checker = Checker(
-        opened.environments, opened.images, opened.runner, opened.probes["dropout"], opened.settings.timeout_seconds
+        opened.environments, opened.images, opened.runner, opened.probes["dropout"], settings.timeout_seconds
     )
     ledger, leaving = ledger_of(opened), Leaving(opened)
 
     def note(check: Check) -> None:
         ledger.append(check)
-        word = check.problem or check.outcome
-        err.print(f"{check.release} {check.hardware}: {word}", markup=False)
-        if kept is not None and (check.package, check.release, check.hardware) not in kept:
+        err.print(f"{check.release} {check.hardware}: {check.problem or check.outcome}", markup=False)
+        if discard and check.build_seconds is not None:
             leaving.add(check.image)
 
-    forecast = estimate(targets, opened.environments, opened.images, opened.settings.parallel_builds)
-    with bars(forecast) as on_step:
-        checks = check_all(checker, targets, opened.settings.parallel_builds, note, on_step)
-    opened.runner.close()
-    leaving.settle()
-    return checks
+    forecast = estimate(targets, opened.environments, opened.images, settings.parallel_builds)
+    try:
+        with BuildBar(err, forecast) as bar:
+            return check_all(checker, targets, settings.parallel_builds, note, bar)
+    finally:
+        opened.runner.close()
+        leaving.settle()
 
 
 class Leaving:
@@ -252,25 +253,29 @@ def target_of(row: ImageRow) -> Target:
     return Target(row.package, row.release, "cuda" if row.hardware == "cuda" else "cpu")
 
 
-@contextmanager
-def bars(forecast: Estimate) -> Iterator[Callable[[BuildProgress], None]]:
-    """Show a bar of MB with the time left on a terminal, and a line per step elsewhere."""
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-    )  # fmt: skip
-    with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
-        task = progress.add_task(f"{forecast.missing} images", total=forecast.disk_bytes or None)
-        started = time.monotonic()
+def built_of(opened: House, targets: Sequence[Target]) -> list[Target]:
+    """Return the targets whose image is here, made by today's recipe."""
+    return [target for target in targets if is_built(opened, target)]
 
-        def on_step(step: BuildProgress) -> None:
-            progress.update(task, description=f"{step.release} {step.step}")
-            if step.step == "done":
-                progress.advance(task, step.packed_bytes)
-            if not err.is_terminal:
-                seconds = time.monotonic() - started
-                err.print(f"{seconds:6.1f} s  {step.release} {step.step}", markup=False)
 
-        yield on_step
+def is_built(opened: House, target: Target) -> bool:
+    """Say whether the image that a run would take is here; one of an earlier recipe is never taken again."""
+    try:
+        return opened.images.built(opened.environments.resolve(target)) is not None
+    except ReleaseUntestable as error:
+        err.print(f"{target.release} {target.hardware}: not checked: {error.message}", markup=False)
+        return False
+
+
+def warn_of_shortage(forecast: Estimate, settings: Settings) -> None:
+    """Say ahead of a build that the disk will not do."""
+    free = free_bytes(settings.data_dir) or 0
+    missing = shortage(forecast, free, settings.disk_reserve_bytes, settings.image_budget_bytes)
+    if missing:
+        err.print(
+            f"that is {in_gb(missing)} more than fits beside the reserve of {in_gb(settings.disk_reserve_bytes)}: the "
+            "build ends where the disk does; with TFBISECT_IMAGE_BUDGET_BYTES the least recently used make room"
+        )
 
 
 def told(forecast: Estimate) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,12 +26,13 @@ from service.catalog.recipes import (
 from service.catalog.releases import Catalog, CatalogRelease
 from service.catalog.uv import Uv
 from service.catalog.wheels import Wheel, Wheels
-from service.errors import NotInstallable, ReleaseUntestable, UnknownName
+from service.errors import NoInterpreter, NotInstallable, ReleaseUntestable, UnknownName
 from service.execution.runner import ImageSource, Target
 from service.resources import resource_dir
 from service.settings import Settings
 
 CACHE_KIND = "environment"
+BUILD_FAILED = "Failed to build"
 OFFICIAL_KIND = "official-image"
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
@@ -155,13 +157,21 @@ class Environments:
             self._cache.put_cached(CACHE_KIND, self._key(recipe), value)
         return Environment(target, recipe, lock, wheels.bytes)
 
-    def install(self, environment: Environment, folder: Path, python: Path | None = None) -> None:
+    def install(
+        self,
+        environment: Environment,
+        folder: Path,
+        python: Path | None = None,
+        *,
+        written: Callable[[int], None] | None = None,
+    ) -> None:
         """Install an environment: into a folder of packages, or into a virtual environment.
 
         Args:
             environment: what to install.
             folder: where the packages go; with `python`, any folder to keep the lock in.
             python: interpreter of a virtual environment; None installs into `folder` for the recipe's Python.
+            written: told now and then how many bytes were written, where the system tells.
 
         Raises:
             NotInstallable: a file is gone from the index, or a source package does not build.
@@ -174,7 +184,10 @@ class Environments:
             lock.write_text(_without(environment.lock, wheel), encoding="utf-8")
             target = () if python else ("--target", str(folder))
             interpreter = python or self._interpreter(environment.python)
-            self.uv.install(environment.recipe, lock, target, interpreter)
+            try:
+                self.uv.install(environment.recipe, lock, target, interpreter, written)
+            except NotInstallable as error:
+                raise explained(environment.target, environment.recipe, interpreter, error, "installed") from error
         if wheel is not None:
             wheel.unpack(_site_packages(python) if python else folder)
 
@@ -239,15 +252,14 @@ class Environments:
         """Resolve, and say of what where that fails."""
         wheel = self._wheel_to_unpack(target, recipe)
         first = wheel.requirements() if wheel else [recipe.requirement]
+        interpreter = self._interpreter(recipe.python)
         with tempfile.TemporaryDirectory(prefix="tfbisect-") as folder:
             try:
-                interpreter = self._interpreter(recipe.python)
                 lock = self.uv.resolve(recipe, interpreter, Path(folder), [*first, *recipe.extras])
                 return lock + (wheel.pin() if wheel else "")
             except NotInstallable as error:
-                raise NotInstallable(
-                    f"{target.package} {target.release} cannot be resolved as of {recipe.cutoff:%Y-%m-%d}: {error}"
-                ) from error
+                step = f"resolved as of {recipe.cutoff:%Y-%m-%d}"
+                raise explained(target, recipe, interpreter, error, step) from error
 
 
 def _no_registry(name: str) -> str:
@@ -267,3 +279,30 @@ def _without(lock: str, wheel: Wheel | None) -> str:
 def _site_packages(python: Path) -> Path:
     """Return where the interpreter of a virtual environment looks for packages."""
     return next((python.parent.parent / "lib").glob("python*/site-packages"))
+
+
+def explained(
+    target: Target, recipe: Recipe, interpreter: Path | None, error: NotInstallable, step: str
+) -> ReleaseUntestable:
+    """Say what uv's failure means: a source package was built by another Python than it is for, or else what uv says.
+
+    Args:
+        target: what was asked for.
+        recipe: how it is installed.
+        interpreter: what built source packages; None: the running one stood in.
+        error: what uv says.
+        step: what failed, such as "installed".
+    """
+    name = f"{target.package} {target.release}"
+    if interpreter is None and BUILD_FAILED in error.message:
+        return NoInterpreter(
+            f"{name} cannot be {step} without Python {recipe.python}, which builds what its dependencies have as "
+            "source only; none was found on PATH, under pyenv or under uv: install one "
+            f"(`pyenv install {recipe.python}`). Python {running_python()} gave: {error.message}"
+        )
+    return NotInstallable(f"{name} cannot be {step}: {error.message}")
+
+
+def running_python() -> str:
+    """Return the minor of the interpreter that this program runs in."""
+    return f"{sys.version_info[0]}.{sys.version_info[1]}"

@@ -6,7 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from service.errors import IndexUnreachable, NotInstallable, Unavailable
 
 RESOLVE_TIMEOUT_SECONDS = 300
 INSTALL_TIMEOUT_SECONDS = 1800  # CUDA wheels are 3 GB; a slow line must be able to bring them
+GLANCE_SECONDS = 0.5  # between two looks at how far it is
 NETWORK_FAILURES = (
     "failed to fetch",
     "error sending request",
@@ -62,7 +64,14 @@ class Uv:
         command += ["--python", str(interpreter or sys.executable), "requirements.in"]
         return self.run(command, folder, RESOLVE_TIMEOUT_SECONDS, interpreter)
 
-    def install(self, recipe: Recipe, lock: Path, target: Sequence[str], interpreter: Path | None) -> None:
+    def install(
+        self,
+        recipe: Recipe,
+        lock: Path,
+        target: Sequence[str],
+        interpreter: Path | None,
+        written: Callable[[int], None] | None = None,
+    ) -> None:
         """Install a lock by its hashes.
 
         Args:
@@ -70,6 +79,7 @@ class Uv:
             lock: the lock's file.
             target: uv's options that say where to: ("--target", folder) or () for the interpreter's own environment.
             interpreter: as in `resolve`, or that of a virtual environment.
+            written: told now and then how many bytes were written, where the system tells.
 
         Raises:
             NotInstallable: a file is gone, or does not build.
@@ -80,16 +90,23 @@ class Uv:
         if interpreter is None:
             command += self._platform(recipe)
         command += ["--python", str(interpreter or sys.executable), *target, "--requirements", str(lock)]
-        self.run(command, lock.parent, INSTALL_TIMEOUT_SECONDS, interpreter)
+        self.run(command, lock.parent, INSTALL_TIMEOUT_SECONDS, interpreter, written)
 
     def forget(self, package: str) -> None:
         """Drop a package's files from the cache: a framework's wheel is of no more use once its image is built."""
         self.run(["cache", "clean", package], self.cache_dir.parent, RESOLVE_TIMEOUT_SECONDS)
 
     def run(
-        self, arguments: Sequence[str], folder: Path, timeout_seconds: float, interpreter: Path | None = None
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        timeout_seconds: float,
+        interpreter: Path | None = None,
+        written: Callable[[int], None] | None = None,
     ) -> str:
         """Run uv, and what it starts an interpreter for, and return what it prints.
+
+        `written` is told now and then how many bytes it has written.
 
         Raises:
             NotInstallable: it failed, for a reason that lies in the packages.
@@ -100,15 +117,8 @@ class Uv:
         if arguments[0] == "pip":
             command += ["--default-index", self.index.url]
         try:
-            done = subprocess.run(
-                command,
-                cwd=folder,
-                env=self._variables() | (loader_variables(interpreter) if interpreter else {}),
-                capture_output=True,
-                text=True,
-                timeout=timeout_seconds,
-                check=False,
-            )
+            variables = self._variables() | (loader_variables(interpreter) if interpreter else {})
+            done = watched(command, folder, variables, timeout_seconds, written)
         except subprocess.TimeoutExpired as error:
             raise IndexUnreachable(
                 f"uv took more than {timeout_seconds} s; the index {self.index.url} is too slow."
@@ -138,6 +148,46 @@ class Uv:
 def _wheels_only(recipe: Recipe) -> list[str]:
     """Return the options that keep code of source packages from being run here."""
     return ["--only-binary", ":all:"] if recipe.only_wheels else []
+
+
+def watched(
+    command: Sequence[str],
+    folder: Path,
+    variables: Mapping[str, str],
+    timeout_seconds: float,
+    written: Callable[[int], None] | None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, and tell now and then how much it has written.
+
+    Raises:
+        subprocess.TimeoutExpired: it took longer than it may; it was killed.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    with subprocess.Popen(
+        command, cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            while True:
+                try:
+                    output, complaint = process.communicate(timeout=GLANCE_SECONDS)
+                    return subprocess.CompletedProcess(command, process.returncode, output, complaint)
+                except subprocess.TimeoutExpired:
+                    if time.monotonic() > deadline:
+                        raise
+                if written is not None and (size := bytes_written(process.pid)) is not None:
+                    written(size)
+        except BaseException:
+            process.kill()
+            raise
+
+
+def bytes_written(pid: int) -> int | None:
+    """Return how many bytes a process has written; None where the system does not tell."""
+    try:
+        lines = Path(f"/proc/{pid}/io").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith("wchar:")), None)
 
 
 def uv_command() -> str:

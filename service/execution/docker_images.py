@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -42,13 +42,13 @@ class DockerImages:
         """Return the images that have a label and a reference."""
         with _answering():
             rows = self._api.images(filters={"label": label})
-            return [_stored(self._api.inspect_image(row["Id"])) for row in rows if _named(row)]
+            return self._inspected(row for row in rows if _named(row))
 
     def remnants(self, label: str) -> list[StoredImage]:
         """Return untagged leaves with a label."""
         with _answering():
             rows = self._api.images(filters={"label": label, "dangling": True})
-            return [_stored(self._api.inspect_image(row["Id"])) for row in rows]
+            return self._inspected(rows)
 
     def pull(self, reference: str) -> StoredImage:
         """Fetch an image from its registry, by tag or by digest."""
@@ -144,6 +144,14 @@ class DockerImages:
         with _answering():
             folder = Path(self._api.info().get("DockerRootDir", "/nowhere"))
         return folder if self._api.base_url.startswith("http+docker://") and folder.exists() else None
+
+    def _inspected(self, rows: Iterable[Mapping[str, Any]]) -> list[StoredImage]:
+        """Describe listed images, but for those that were removed since."""
+        found = []
+        for row in rows:
+            with suppress(docker.errors.NotFound):
+                found.append(_stored(self._api.inspect_image(row["Id"])))
+        return found
 
     def _surely(self, reference: str) -> StoredImage:
         """Return an image that was made a moment ago."""

@@ -54,6 +54,9 @@ class Images(Protocol):
     def ensure(self, environment: Any) -> BuiltImage:
         """Return the image of an environment, built if need be."""
 
+    def used(self, environment: Any) -> None:
+        """Note that the image of an environment is used now."""
+
 
 class Demultiplexer:
     """Takes the engine's stream of frames apart: 8 bytes of header (stream, length), then the words."""
@@ -232,6 +235,7 @@ class DockerRunner(SessionRunner):
         return Place(self._images.ensure(environment).id, environment, target.hardware)
 
     def _start(self, place: Place, name: str, lifetime_seconds: float) -> ContainerSession:
+        self._images.used(place.environment)
         with calling("start a container"):
             session = self._attach(self._create(place, name, lifetime_seconds))
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,10 @@ from service.execution.locks import held_if_free
 LABEL = "org.tfbisect."
 # From the moment an image was asked for until its container exists nothing else shows that it is needed.
 GRACE = timedelta(minutes=2)
+# A layer of a build in another data folder looks like one that a dead build left; no single step takes this long.
+REMNANT_AGE = timedelta(hours=1)
+BUILDS = "builds"
+"""Folder, below the data folder, that builds work in."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +41,15 @@ class ImageRow:
     created: datetime
     last_used: datetime
     cutoff: str
+    """The date that dependencies were taken as of."""
     recipe: str
+    """Digest of the recipe."""
     environment: str
+    """Digest over interpreter, recipe and package list."""
     ground: str
+    """Id of the base image, which is a digest of its content."""
+    lock: str
+    """Digest of the package list with the hashes of all files; "" in images made before it was noted."""
     packages: dict[str, str]
 
     def to_json(self) -> dict[str, Any]:
@@ -54,6 +65,7 @@ class Shelf:
         self.engine = engine
         self.build_lock = data_dir / "locks" / "builds.lock"
         self._marks = data_dir / "images"
+        self._builds = data_dir / BUILDS
 
     def rows(self) -> list[ImageRow]:
         """Return the images of releases, the most recently used first."""
@@ -86,17 +98,23 @@ class Shelf:
         return removed
 
     def sweep(self) -> None:
-        """Remove what builds that died left behind, unless something is being built."""
+        """Remove what builds that died left behind, in the engine and on disk, unless something is being built."""
+        horizon = datetime.now(UTC) - REMNANT_AGE
         with held_if_free(self.build_lock) as free:
-            for remnant in self.engine.remnants(PART) if free else ():
-                self.engine.remove(remnant.id)
+            if not free:
+                return
+            for remnant in self.engine.remnants(PART):
+                if remnant.created is None or remnant.created < horizon:
+                    self.engine.remove(remnant.id)
+            for folder in self._builds.glob("*"):
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _row(self, image: StoredImage, grounds: dict[str, int]) -> ImageRow:
         """Read an image's labels."""
         facts = {name.removeprefix(LABEL): value for name, value in image.labels.items()}
         created = image.created or datetime.now(UTC)
         reference = next((name for name in image.references if name.startswith("tfbisect/")), image.references[0])
-        names = ("package", "release", "hardware", "python", "cutoff", "recipe", "environment", "ground")
+        names = ("package", "release", "hardware", "python", "cutoff", "recipe", "environment", "ground", "lock")
         return ImageRow(
             image=reference,
             id=image.id,

@@ -5,25 +5,25 @@ from __future__ import annotations
 import json
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from service.catalog.environments import Environment, Environments
+from service.catalog.recipes import digest_of
 from service.errors import NotInstallable
 from service.execution.archives import Packed, context_of
 from service.execution.base_image import PART, Grounds, GroundSettings, packed_datasets
-from service.execution.disk import GIB, build_bytes, folder_bytes, require_room
+from service.execution.build_progress import Meter, Progress
+from service.execution.disk import GIB, build_bytes, folder_bytes, require_room, unpacked_bytes
 from service.execution.image_engine import BuildFailed, BuildOrder, ImageEngine, StoredImage
-from service.execution.image_shelf import LABEL, Shelf
+from service.execution.image_shelf import BUILDS, LABEL, Shelf
 from service.execution.locks import held
 from service.execution.official_images import OfficialImages
 from service.resources import resource_dir
 from service.settings import Settings
-
-Step = Literal["installing", "building", "done"]
 
 
 @dataclass(frozen=True)
@@ -32,19 +32,8 @@ class Image:
 
     id: str
     reference: str
-
-
-@dataclass(frozen=True)
-class BuildProgress:
-    """Where a build is. Steps come in the order of `Step`."""
-
-    release: str
-    step: Step
-    packed_bytes: int = 0
-    """Size of the packages, known from `building` on."""
-
-
-Progress = Callable[[BuildProgress], None]
+    build_seconds: float | None = None
+    """How long it took to build just now; None where it was there."""
 
 
 class Images:
@@ -81,7 +70,7 @@ class Images:
 
         Args:
             environment: what the image holds.
-            progress: called with each step, from this thread.
+            progress: told how far it is, from this thread.
 
         Raises:
             NotInstallable: a package cannot be installed, or the release cannot be imported.
@@ -89,17 +78,21 @@ class Images:
             DiskFull: too little room; nothing was begun.
             Unavailable: the engine, the index or a tool is missing.
         """
-        reference = reference_of(environment)
-        found = self._current(environment)
-        if found is None:
+        image = self._here(environment)
+        if image is None:
             with held(self._data_dir / "locks" / f"image-{environment.digest[7:19]}.lock"), self._slots:
-                found = self._current(environment) or self._made(environment, progress or _silent)
-        self.shelf.touch(reference)
-        return Image(found.id, reference)
+                image = self._here(environment) or self._made(environment, progress or _silent)
+        self.used(environment)
+        return image
+
+    def used(self, environment: Environment) -> None:
+        """Note that the image of an environment is used now: what was used last is pruned last."""
+        self.shelf.touch(reference_of(environment))
 
     def built(self, environment: Environment) -> StoredImage | None:
         """Return the image of an environment if it is there, whole and of this very environment."""
-        return self._current(environment)
+        found = self.engine.find(reference_of(environment))
+        return found if found and found.labels.get(LABEL + "environment") == environment.digest else None
 
     def forget_packages(self) -> None:
         """Keep the download cache to its budget: a framework's wheel is used once, what releases share stays."""
@@ -107,57 +100,60 @@ class Images:
             for package in sorted(self._environments.rules.wheels):
                 self._environments.uv.forget(package)
 
-    def _current(self, environment: Environment) -> StoredImage | None:
-        """Return the image if the engine has a whole one of this very environment."""
-        found = self.engine.find(reference_of(environment))
-        return found if found and found.labels.get(LABEL + "environment") == environment.digest else None
+    def _here(self, environment: Environment) -> Image | None:
+        """Return the image if it needs no building."""
+        found = self.built(environment)
+        return Image(found.id, reference_of(environment)) if found else None
 
-    def _made(self, environment: Environment, progress: Progress) -> StoredImage:
+    def _made(self, environment: Environment, progress: Progress) -> Image:
         """Build, then keep to the budget."""
+        self.shelf.sweep()
+        started = time.monotonic()
         with held(self.shelf.build_lock, shared=True):
             built = self._build(environment, progress)
+        seconds = round(time.monotonic() - started, 1)
         if self._budget_bytes:
-            self.shelf.touch(reference_of(environment))
+            self.used(environment)
             self.shelf.prune(self._budget_bytes)
-        return built
+        return Image(built.id, reference_of(environment), seconds)
 
     def _build(self, environment: Environment, progress: Progress) -> StoredImage:
         """Install beside the making of the ground, then lay one over the other."""
         self._require_room(environment)
-        release = environment.target.release
-        parent = self._data_dir / "builds"
+        target = environment.target
+        meter = Meter(target, unpacked_bytes(target, environment.download_bytes), progress)
+        parent = self._data_dir / BUILDS
         parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=parent) as folder, ThreadPoolExecutor(1) as side:
             scratch = Path(folder)
             if environment.recipe.image:
-                return self._take_official(environment, progress)
+                return self._take_official(environment, meter)
             grounding = side.submit(self.grounds.ensure, environment.python)
-            progress(BuildProgress(release, "installing"))
-            self._environments.install(environment, scratch / "packages")
+            meter.unpacked(0)
+            self._environments.install(environment, scratch / "packages", written=meter.unpacked)
             packages = packed_packages(environment, scratch / "packages")
-            ground, packed_bytes = grounding.result(), packages.size_bytes()
-            progress(BuildProgress(release, "building", packed_bytes))
-            built = self._lay(environment, packages, ground)
-            progress(BuildProgress(release, "done", packed_bytes))
+            ground = grounding.result()
+            meter.sized(packages.size_bytes())
+            built = self._lay(environment, packages, ground, meter)
+            meter.done()
             return built
 
-    def _take_official(self, environment: Environment, progress: Progress) -> StoredImage:
+    def _take_official(self, environment: Environment, meter: Meter) -> StoredImage:
         """Lay the data sets and our labels over an official image, and see that it imports the release."""
-        release = environment.target.release
-        progress(BuildProgress(release, "installing"))
+        meter.unpacked(0)
         with self._official.held(environment) as parent:
-            progress(BuildProgress(release, "building", parent.bytes))
+            meter.sized(parent.bytes)
             content: dict[str, bytes | Packed] = {
                 "Dockerfile": (self._recipes_dir / "official.Dockerfile").read_bytes(),
                 "check_release.py": (self._recipes_dir / "check_release.py").read_bytes(),
                 "datasets.tar": packed_datasets(self.grounds.datasets()),
             }
-            arguments = {"IMAGE": parent.id, "MODULE": environment.recipe.module, "RELEASE": release}
-            built = self._built(environment, content, arguments, labels_of(environment, parent))
-        progress(BuildProgress(release, "done", parent.bytes))
+            arguments = {"IMAGE": parent.id, "MODULE": environment.recipe.module, "RELEASE": environment.target.release}
+            built = self._built(environment, content, arguments, labels_of(environment, parent), meter)
+        meter.done()
         return built
 
-    def _lay(self, environment: Environment, packages: Packed, ground: StoredImage) -> StoredImage:
+    def _lay(self, environment: Environment, packages: Packed, ground: StoredImage, meter: Meter) -> StoredImage:
         """Build the release's image on its ground."""
         content: dict[str, bytes | Packed] = {
             "Dockerfile": (self._recipes_dir / f"{environment.target.hardware}.Dockerfile").read_bytes(),
@@ -165,7 +161,7 @@ class Images:
             "packages.tar": packages,
         }
         arguments = {"GROUND": ground.id, "PYTHON": environment.python, "MODULE": environment.recipe.module}
-        return self._built(environment, content, arguments, labels_of(environment, ground))
+        return self._built(environment, content, arguments, labels_of(environment, ground), meter)
 
     def _built(
         self,
@@ -173,9 +169,10 @@ class Images:
         content: Mapping[str, bytes | Packed],
         arguments: Mapping[str, str],
         labels: Mapping[str, str],
+        meter: Meter,
     ) -> StoredImage:
         """Build an image of a context with a Dockerfile."""
-        order = BuildOrder(context_of(content), reference_of(environment), arguments, labels)
+        order = BuildOrder(meter.through(context_of(content)), reference_of(environment), arguments, labels)
         try:
             return self.engine.build(order)
         except BuildFailed as error:
@@ -186,7 +183,8 @@ class Images:
         places = {self._data_dir, self.engine.storage_folder() or self._data_dir}
         for place in places:
             purpose = f"an image of {environment.target.package} {environment.target.release}"
-            require_room(place, build_bytes(environment.download_bytes), self._reserve_bytes, purpose)
+            wanted = build_bytes(environment.target, environment.download_bytes)
+            require_room(place, wanted, self._reserve_bytes, purpose)
 
 
 def images_for(settings: Settings, environments: Environments, engine: ImageEngine) -> Images:
@@ -238,6 +236,7 @@ def labels_of(environment: Environment, ground: StoredImage) -> dict[str, str]:
         "environment": environment.digest,
         "cutoff": environment.cutoff.isoformat(),
         "ground": ground.id,
+        "lock": digest_of(environment.lock),
         "packages": json.dumps(environment.packages, separators=(",", ":")),
     }
     if environment.recipe.image:
@@ -255,5 +254,5 @@ def why_not_importable(environment: Environment, failure: BuildFailed) -> str:
     return f"{target.package} {target.release} is installed but cannot be imported: {words[-1] if words else failure}"
 
 
-def _silent(_: BuildProgress) -> None:
+def _silent(_: object) -> None:
     """Report nothing."""

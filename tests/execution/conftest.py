@@ -74,6 +74,9 @@ class OneImage:
     def ensure(self, environment: Any) -> OneImage:
         return self
 
+    def used(self, environment: Any) -> None:
+        """Note nothing: nobody prunes it."""
+
 
 @dataclass(frozen=True)
 class Stage:

@@ -181,6 +181,26 @@ def test_runs_at_the_same_time_do_not_see_each_other(docker_stage: Stage) -> Non
     assert answers == {number: {"x": number} for number in range(4)}
 
 
+@pytest.mark.containers
+def test_each_run_counts_as_a_use_of_its_image_though_it_is_made_once(engine: Any, python_image: str) -> None:
+    made, used = [], []
+
+    class Counting(OneImage):
+        def ensure(self, environment: object) -> OneImage:
+            made.append(environment)
+            return self
+
+        def used(self, environment: object) -> None:
+            used.append(environment)
+
+    runner = docker_runner(engine, python_image)
+    runner._images = Counting(python_image)
+    answers = [runner.run(REQUEST, NEVER).ending for _ in range(3)]
+    runner.close()
+    assert answers == ["answered"] * 3
+    assert (len(made), len(used)) == (1, 3)
+
+
 def test_no_engine_is_said_with_the_place_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     with pytest.raises(NoRunner, match=r"unix:///nowhere/docker.sock.*start Docker.*--runner local"):

@@ -66,3 +66,11 @@ def test_a_missing_member_is_an_error(tmp_path: Path) -> None:
 def test_an_empty_archive_is_an_archive() -> None:
     with opened(empty_archive()) as archive:
         assert archive.getnames() == []
+
+
+def test_a_folder_with_nothing_to_give_is_an_empty_archive(tmp_path: Path) -> None:
+    nothing = Packed(tmp_path, ())
+    content = b"".join(nothing.chunks())
+    assert len(content) == nothing.size_bytes()
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        assert archive.getnames() == []

@@ -3,12 +3,13 @@ from pathlib import Path
 import pytest
 
 from service.errors import DiskFull
-from service.execution.disk import GIB, build_bytes, free_bytes, require_room
+from service.execution.disk import GIB, build_bytes, download_bytes, free_bytes, require_room, unpacked_bytes
+from service.execution.runner import Target
 
 
 @pytest.mark.parametrize(("wheel_bytes", "least"), [(0, GIB // 2), (1_000, GIB // 2), (600_000_000, 4 * GIB)])
 def test_a_build_is_estimated_from_its_wheel(wheel_bytes: int, least: int) -> None:
-    assert build_bytes(wheel_bytes) >= least
+    assert build_bytes(Target("tensorflow", "2.10.0"), wheel_bytes) >= least
 
 
 def test_free_room_is_told_for_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
@@ -24,3 +25,11 @@ def test_too_little_room_is_refused_with_both_values(tmp_path: Path) -> None:
 
 def test_enough_room_is_no_matter(tmp_path: Path) -> None:
     require_room(tmp_path, 1, 1, "an image")
+
+
+def test_an_image_with_cuda_is_estimated_with_its_libraries() -> None:
+    """2.10.0: a wheel of 578 MB and an image of 4.66 GB, 240 MB of it the ground."""
+    target = Target("tensorflow", "2.10.0", "cuda")
+    assert 4e9 < unpacked_bytes(target, 578_000_000) < 7e9
+    assert download_bytes(target, 578_000_000) > 2e9
+    assert build_bytes(target, 578_000_000) > 3 * 4_420_000_000

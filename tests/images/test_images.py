@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from service.errors import DiskFull, NoInterpreter, NotInstallable
+from service.execution.build_progress import BuildProgress
 from service.execution.docker_images import DockerImages
-from service.execution.images import BuildProgress, reference_of
+from service.execution.images import reference_of
 from tests.images.worlds import Workshop
 
 pytestmark = [pytest.mark.containers, pytest.mark.index]
@@ -53,8 +54,13 @@ def test_callers_at_the_same_time_wait_for_one_build(workshop: Workshop) -> None
 
     with ThreadPoolExecutor(4) as pool:
         made = set(pool.map(lambda _: workshop.images.ensure(environment, note), range(4)))
-    assert len(made) == 1
-    assert [step.step for step in steps] == ["installing", "building", "done"]
+    assert len({image.id for image in made}) == 1
+    assert len([image for image in made if image.build_seconds is not None]) == 1
+    assert list(dict.fromkeys(step.step for step in steps)) == ["installing", "packing", "importing", "done"]
+    assert len([step for step in steps if step.step == "done"]) == 1
+    moved = [step.moved_bytes for step in steps if step.step != "installing"]
+    assert moved == sorted(moved)
+    assert moved[-1] == steps[-1].total_bytes > 0
 
 
 def test_a_release_that_cannot_be_imported_gives_no_image_and_leaves_nothing(workshop: Workshop) -> None:
@@ -79,12 +85,14 @@ def test_a_build_that_was_killed_is_made_again(workshop: Workshop, tmp_path: Pat
         "import sys, os, docker; from pathlib import Path; from tests.images.worlds import Workshop\n"
         "from service.execution.docker_images import DockerImages\n"
         "shop = Workshop(Path(sys.argv[1]), DockerImages(docker.from_env()))\n"
-        "shop.images.ensure(shop.six(), lambda step: step.step == 'building' and os._exit(9))\n"
+        "shop.images.ensure(shop.six(), lambda step: step.step == 'packing' and os._exit(9))\n"
     )
     killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     assert killed.returncode == 9
+    assert list((tmp_path / "data" / "builds").iterdir())  # what it was at
     assert workshop.engine.find(reference_of(workshop.six())) is None
     assert said_by(workshop.images.ensure(workshop.six()).reference, "python", "-c", "import six; print(1)") == "1"
+    assert list((tmp_path / "data" / "builds").iterdir()) == []
 
 
 def test_a_nearly_full_disk_is_refused_before_anything_is_begun(tmp_path: Path, engine: DockerImages) -> None:

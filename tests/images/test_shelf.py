@@ -1,18 +1,26 @@
+import subprocess
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from service.errors import BadInput
+from service.execution.docker_images import DockerImages
 from service.execution.image_shelf import ImageRow, to_prune
 from service.images_cli import ago, bytes_of
 from tests.images.worlds import Workshop
 
+FILES = """
+import pathlib, six
+files = sorted(pathlib.Path(six.__file__).parent.rglob("*"))
+print([(str(file), file.stat().st_size) for file in files if file.is_file() and file.suffix != ".pyc"])
+"""
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
 
 def row(name: str, minutes_ago: float, own_bytes: int = 10) -> ImageRow:
     used = NOW - timedelta(minutes=minutes_ago)
-    words = dict.fromkeys(("hardware", "python", "cutoff", "recipe", "environment", "ground"), "")
+    words = dict.fromkeys(("hardware", "python", "cutoff", "recipe", "environment", "ground", "lock"), "")
     return ImageRow(
         image=name, id=name, package="p", release="1", bytes=own_bytes, own_bytes=own_bytes, created=used,
         last_used=used, packages={}, **words,
@@ -70,11 +78,37 @@ def test_an_image_is_listed_with_its_provenance_and_pruned_when_its_time_comes(w
 
 @pytest.mark.containers
 @pytest.mark.index
-def test_two_builds_of_one_recipe_hold_the_same_packages(workshop: Workshop) -> None:
-    environment = workshop.six()
-    first = workshop.engine.find(workshop.images.ensure(environment).reference)
-    workshop.engine.remove(workshop.images.ensure(environment).reference)
-    second = workshop.engine.find(workshop.images.ensure(environment).reference)
-    assert first is not None
-    assert second is not None
-    assert first.labels == second.labels
+def test_an_image_is_not_pruned_while_its_container_runs(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = workshop.images.ensure(workshop.six())
+    shelf = workshop.images.shelf
+    (ours,) = [found for found in shelf.rows() if found.image == image.reference]
+    # The engine may hold images of others, which are not ours to prune.
+    monkeypatch.setattr(shelf, "rows", lambda: [ours])
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    command = ["docker", "run", "--detach", "--rm", "--network=none", image.reference, "sleep", "100"]
+    container = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        assert shelf.prune(0, now=tomorrow) == []
+        assert not shelf.remove(ours)
+    finally:
+        subprocess.run(["docker", "rm", "--force", container], capture_output=True, check=True)
+    assert shelf.prune(0, now=tomorrow) == [ours]
+    assert workshop.engine.find(image.reference) is None
+
+
+@pytest.mark.containers
+@pytest.mark.index
+def test_two_builds_of_one_recipe_hold_the_same_packages(tmp_path: Path, engine: DockerImages) -> None:
+    listings = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        # Data folders, caches and resolutions of their own; the second build finds no image of the first.
+        workshop = Workshop(tmp_path / name, engine)
+        image = workshop.images.ensure(workshop.six())
+        assert image.build_seconds is not None
+        shown = [["cat", "/opt/tfbisect/requirements.lock"], ["python", "-c", FILES]]
+        stored = engine.find(image.reference)
+        assert stored is not None
+        listings.append(([engine.run(image.reference, command) for command in shown], stored.labels))
+        assert engine.remove(image.reference)
+    assert listings[0] == listings[1]

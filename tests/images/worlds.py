@@ -1,17 +1,24 @@
-"""A small package built for real: the way of a framework in seconds."""
+"""Workshops: a small package built for real, the way of a framework in seconds; and made-up ones built offline."""
 
 from __future__ import annotations
 
+import threading
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from service.bisection.outcomes import RunReport
+from service.bootstrap import House
 from service.catalog.environments import Environment, Environments
 from service.catalog.recipes import load_rules
 from service.catalog.releases import Catalog
 from service.execution.docker_images import DockerImages
+from service.execution.image_engine import ImageEngine
 from service.execution.images import Images, images_for
-from service.execution.runner import Target
+from service.execution.runner import Runner, RunRequest, Target
 from service.settings import Settings
 from tests.catalog.worlds import MemoryCache
+from tests.images.local_index import LocalIndex
 
 RULES = """
 [defaults]
@@ -46,3 +53,81 @@ class Workshop:
 
     def six(self, release: str = "1.16.0") -> Environment:
         return self.environments.resolve(Target("six", release))
+
+
+OFFLINE_RULES = """
+[defaults]
+margin_days = 7
+platform = "x86_64-manylinux_2_28"
+
+[[rule]]
+packages = ["tiny"]
+requirement = "{package}=={release}"
+module = "tiny"
+pythons = ["3.11"]
+"""
+
+
+def tiny_index() -> LocalIndex:
+    """Return an index with three releases of a package and its dependency, which moved on after the first two."""
+    index = LocalIndex()
+    index.wheel("helper", "1.0", "2020-01-01")
+    index.wheel("helper", "2.0", "2020-06-01")
+    for version, uploaded in (("1.0", "2020-02-01"), ("1.1", "2020-03-01"), ("2.0", "2020-07-01")):
+        index.wheel("tiny", version, uploaded, requires="helper>=1")
+    return index
+
+
+class OfflineHouse(House):
+    """A house over a local index and an engine in memory; everything between them is real."""
+
+    def __init__(self, folder: Path, index: LocalIndex, engine: ImageEngine, **settings: Any) -> None:
+        ours = {"data_dir": folder / "data", "cache_dir": None, "index_url": index.url, "base_image": "registry"}
+        super().__init__(Settings(**{**ours, "disk_reserve_bytes": 1, **settings}))
+        # Else the digits would be looked for, in vain, before the first image.
+        (self.settings.data_dir / "datasets" / "mnist").mkdir(parents=True, exist_ok=True)
+        self._rules = folder / "offline.toml"
+        self._rules.write_text(OFFLINE_RULES)
+        self._engine = engine
+        self.answers: dict[str, RunReport] = {}
+        """Release -> what its probe reports."""
+
+    @cached_property
+    def environments(self) -> Environments:
+        made = Environments(self.catalog, self.store, self.settings)
+        made.rules = load_rules(self._rules)
+        return made
+
+    @cached_property
+    def images(self) -> Images:
+        return images_for(self.settings, self.environments, self._engine)
+
+    @cached_property
+    def runner(self) -> Runner:
+        return MadeUpRunner(self.answers)
+
+
+class MadeUpRunner:
+    """Reports what a test says."""
+
+    name = "docker"
+
+    def __init__(self, answers: dict[str, RunReport]) -> None:
+        self._answers = answers
+        self.asked: list[Target] = []
+
+    def prepare(self, target: Target) -> None:
+        """Nothing to make."""
+
+    def warm(self, target: Target, framework: str) -> None:
+        """Nothing to start."""
+
+    def run(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
+        self.asked.append(request.target)
+        return self._answers[request.target.release]
+
+    def missing_protections(self) -> tuple[str, ...]:
+        return ()
+
+    def close(self) -> None:
+        """Nothing to stop."""
