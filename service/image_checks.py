@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -42,6 +42,17 @@ model = keras.models.Sequential([
 model.compile(optimizer="sgd", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
 """
 
+
+KERAS = SNIPPET.replace(
+    'import tensorflow as tf\n\nkeras = tf.keras if hasattr(tf, "keras") else tf.contrib.keras', "import keras"
+)
+TORCH = """\
+import torch
+
+model = torch.nn.Sequential(torch.nn.Linear(784, 64), torch.nn.ReLU(), torch.nn.Dropout(0.5), torch.nn.Linear(64, 10))
+"""
+SNIPPETS = {"tensorflow": SNIPPET, "keras": KERAS, "torch": TORCH}
+"""The known model, by the module that makes it."""
 
 # Makes the loader write down what it is asked for; see images/check_libraries.py.
 LOADER_NOTES = ("env", "LD_DEBUG=files", "LD_DEBUG_OUTPUT=/tmp/tfbisect-loader")
@@ -114,16 +125,40 @@ class Ledger:
         return list(found.values())
 
 
+@dataclass(frozen=True)
+class Question:
+    """What an image is asked."""
+
+    probe: Probe
+    framework: str
+    """The module to import ahead of it; "" for none."""
+    snippet: str
+
+
+def question_about(package: str, probes: Mapping[str, Probe]) -> Question:
+    """Return the dropout probe on the known model where the package has models, and else a script that does nothing."""
+    dropout, script = probes["dropout"], probes["script"]
+    if package in dropout.frameworks:
+        framework = dropout.frameworks[package]
+        return Question(dropout, framework, SNIPPETS[framework])
+    return Question(script, script.framework_for(package), "")
+
+
 class Checker:
     """Checks images one by one; several threads may."""
 
     def __init__(
-        self, environments: Environments, images: Images, runner: Runner, probe: Probe, timeout_seconds: float
+        self,
+        environments: Environments,
+        images: Images,
+        runner: Runner,
+        probes: Mapping[str, Probe],
+        timeout_seconds: float,
     ) -> None:
         self._environments = environments
         self._images = images
         self._runner = runner
-        self._probe = probe
+        self._probes = probes
         self._timeout_seconds = timeout_seconds
 
     def check(self, target: Target, progress: Progress) -> Check:
@@ -139,8 +174,9 @@ class Checker:
         """Look into the image of an environment."""
         image = self._images.ensure(environment, progress)
         stored = self._images.engine.find(image.reference)
-        report = self._runner.run(self._request(environment.target), threading.Event())
-        answer = classify(report, self._probe.judge)
+        question = question_about(environment.target.package, self._probes)
+        report = self._runner.run(self._request(environment.target, question), threading.Event())
+        answer = classify(report, question.probe.judge)
         libraries = self._libraries(environment)
         return replace(
             blank,
@@ -168,16 +204,17 @@ class Checker:
         except BuildFailed as error:
             return Libraries(problem=f"the library check failed: {error.output.strip()[-300:]}")
 
-    def _request(self, target: Target) -> RunRequest:
-        """Return a run of the probe on the known model."""
+    def _request(self, target: Target, question: Question) -> RunRequest:
+        """Return a run of a question."""
+        probe = question.probe
         return RunRequest(
             run_id=new_ulid(),
             target=target,
-            harness_source=self._probe.harness_source,
-            probe_source=self._probe.probe_source,
-            framework=self._probe.framework,
-            snippet=SNIPPET,
-            parameters={name: parameter.default for name, parameter in self._probe.parameters.items()},
+            harness_source=probe.harness_source,
+            probe_source=probe.probe_source,
+            framework=question.framework,
+            snippet=question.snippet,
+            parameters={name: parameter.default for name, parameter in probe.parameters.items()},
             timeout_seconds=self._timeout_seconds,
         )
 

@@ -187,9 +187,7 @@ def report() -> None:
 def verified(opened: House, targets: Sequence[Target], *, discard: bool) -> list[Check]:
     """Check targets, note each in the ledger, and remove again what was built for the check, if asked for."""
     settings = opened.settings
-    checker = Checker(
-        opened.environments, opened.images, opened.runner, opened.probes["dropout"], settings.timeout_seconds
-    )
+    checker = Checker(opened.environments, opened.images, opened.runner, opened.probes, settings.timeout_seconds)
     ledger, leaving = ledger_of(opened), Leaving(opened)
 
     def note(check: Check) -> None:
@@ -250,7 +248,8 @@ def targets_of(
 
 def target_of(row: ImageRow) -> Target:
     """Return what an image was built for."""
-    return Target(row.package, row.release, "cuda" if row.hardware == "cuda" else "cpu")
+    hardware: Hardware = "cuda" if row.hardware == "cuda" else "cpu"
+    return Target(row.package, row.release, hardware, "official" if row.official else "built")
 
 
 def built_of(opened: House, targets: Sequence[Target]) -> list[Target]:

@@ -51,6 +51,8 @@ class ImageRow:
     lock: str
     """Digest of the package list with the hashes of all files; "" in images made before it was noted."""
     packages: dict[str, str]
+    official: str = ""
+    """The project's own image below it, with its digest; "" where all of it was built here."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as `tfbisect images list --json` prints it."""
@@ -114,7 +116,18 @@ class Shelf:
         facts = {name.removeprefix(LABEL): value for name, value in image.labels.items()}
         created = image.created or datetime.now(UTC)
         reference = next((name for name in image.references if name.startswith("tfbisect/")), image.references[0])
-        names = ("package", "release", "hardware", "python", "cutoff", "recipe", "environment", "ground", "lock")
+        names = (
+            "package",
+            "release",
+            "hardware",
+            "python",
+            "cutoff",
+            "recipe",
+            "environment",
+            "ground",
+            "lock",
+            "official",
+        )
         return ImageRow(
             image=reference,
             id=image.id,

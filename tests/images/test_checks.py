@@ -15,10 +15,21 @@ from service.execution import disk
 from service.execution.build_progress import BuildProgress
 from service.execution.image_engine import BuildFailed
 from service.execution.runner import Target
-from service.image_checks import Check, Checker, Ledger, Libraries, check_all, libraries_of, problem_of, table_of
+from service.image_checks import (
+    Check,
+    Checker,
+    Ledger,
+    Libraries,
+    check_all,
+    libraries_of,
+    problem_of,
+    question_about,
+    table_of,
+)
 from tests.images.local_index import LocalIndex, served
 from tests.images.memory_engine import MemoryEngine
 from tests.images.worlds import OfflineHouse, tiny_index
+from tests.probes.protocol import PROBES
 from tests.web.world import losses
 
 CPU, CUDA = Target("tiny", "1.0"), Target("tiny", "1.0", "cuda")
@@ -132,7 +143,26 @@ def house(tmp_path: Path, index: LocalIndex, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def checker_of(house: OfflineHouse) -> Checker:
-    return Checker(house.environments, house.images, house.runner, house.probes["dropout"], 30)
+    # The index of these tests has a package of its own, which is to count as one with models.
+    dropout = replace(house.probes["dropout"], frameworks={"tiny": "tensorflow"})
+    return Checker(house.environments, house.images, house.runner, {**house.probes, "dropout": dropout}, 30)
+
+
+@pytest.mark.parametrize(
+    ("package", "probe", "framework", "said"),
+    [
+        ("tensorflow", "dropout", "tensorflow", "tf.keras"),
+        ("intel-tensorflow", "dropout", "tensorflow", "tf.keras"),
+        ("keras", "dropout", "keras", "import keras\n"),
+        ("torch", "dropout", "torch", "torch.nn.Dropout"),
+        ("six", "script", "", ""),
+    ],
+)
+def test_an_image_is_asked_what_its_package_can_answer(package: str, probe: str, framework: str, said: str) -> None:
+    question = question_about(package, PROBES)
+    assert (question.probe.name, question.framework) == (probe, framework)
+    assert said in question.snippet
+    assert "tf." not in question.snippet or framework == "tensorflow"
 
 
 def quietly(_: BuildProgress) -> None:
