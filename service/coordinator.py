@@ -10,7 +10,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 from typing import Any
@@ -159,19 +160,23 @@ class Coordinator:
     def _recall_track(self, case: Case, progress: Progress) -> bool:
         """Take in what the store knows of one track; say whether that is everything that the planner asks."""
         while isinstance(step := plan(case.tree, progress.answers, case.policy), NextRuns):
-            known = self._recall_first(case, progress, step)
-            if known is None:
+            before = progress.done
+            for measurement in self._laboratory.recall(_questions(case, progress, (*step.runs, *step.then))):
+                progress.add(measurement)
+            if progress.done == before:
                 return False
-            progress.add(known)
         return True
 
     def _parts(self) -> Parts:
         return Parts(self._store, self._laboratory, self._executor, self._workers, self.owner)
 
-    def _recall_first(self, case: Case, progress: Progress, step: NextRuns) -> Measurement | None:
-        """Answer the most valuable question of a step from the store."""
-        release = step.runs[0].release
-        return self._laboratory.recall(Question(case, progress.track, release, progress.next_repeat(release)))
+
+def _questions(case: Case, progress: Progress, runs: Iterable[PlannedRun]) -> Iterator[Question]:
+    """Return what planned runs ask, each of a release for one time more than the one before."""
+    asked: Counter[str] = Counter()
+    for run in runs:
+        yield Question(case, progress.track, run.release, progress.next_repeat(run.release) + asked[run.release])
+        asked[run.release] += 1
 
 
 @dataclass(frozen=True)
