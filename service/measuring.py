@@ -89,7 +89,13 @@ class Laboratory:
 
         What is not known is left out, and so is every later repeat of it: nothing has a second answer but no first.
         """
-        keyed = [(question, key) for question in questions if (key := self._key(question)) is not None]
+        asked = [question for question in questions if not question.case.request.fresh]
+        environments = self._environments.known_of({question.target for question in asked})
+        keyed = [
+            (question, observation_key(question.identity(environments[question.target])))
+            for question in asked
+            if question.target in environments
+        ]
         # One query for all: asked for one by one they took most of the time of a submission.
         found = self._store.observations([key for _, key in keyed])
         stored = {(each.key, each.repeat): each for several in found.values() for each in several}
@@ -102,11 +108,6 @@ class Laboratory:
             else:
                 known.append(_measurement(question, observation, reused=True))
         return known
-
-    def _key(self, question: Question) -> str | None:
-        """Return the key of a question's stored answer; None where there can be none."""
-        environment = None if question.case.request.fresh else self._environments.known(question.target)
-        return None if environment is None else observation_key(question.identity(environment))
 
     def measure(self, question: Question, cancelled: threading.Event) -> Measurement:
         """Answer from the store, else by a run. Never raises for what a release, a snippet or an engine does."""

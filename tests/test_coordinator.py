@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import delete, event, select
 
 from service.bisection.outcomes import RunReport
 from service.conclusion import Finished
@@ -18,6 +19,8 @@ from service.execution.runner import RunRequest, Target
 from service.intake import BisectionRequest
 from service.measuring import Measurement
 from service.progress import Silent
+from service.storage.engine import transaction
+from service.storage.tables import links, observations
 from tests.web.world import TUTORIAL, MadeUpRuns, World, dropout_report
 
 
@@ -66,6 +69,35 @@ def test_submitting_what_is_known_is_answered_at_once(world: World):
     assert world.submission.submit(asked()).status == "queued"
     world.work_off()
     assert world.submission.submit(asked()).status == "done"
+
+
+def test_stored_answers_are_read_many_at_a_time(world: World):
+    world.submission.submit(asked(resolution=1))
+    world.work_off()
+    reads: list[str] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if "FROM observations" in statement:
+            reads.append(statement)
+
+    event.listen(world.store._engine, "before_cursor_execute", note)
+    recalled = world.coordinator.recalled(world.intake.case(asked(resolution=1)))
+    assert recalled is not None
+    assert recalled[0].reused == 13
+    # The mainline, then the newest patch of each branch and what the changes need, not one by one.
+    assert len(reads) <= 4
+
+
+def test_a_later_answer_is_of_no_use_without_the_first(world: World):
+    world.submission.submit(asked())
+    world.work_off()
+    with transaction(world.store._engine, writes=True) as connection:
+        twice = select(observations.c.key).where(observations.c.repeat == 1).limit(1).scalar_subquery()
+        first = select(observations.c.id).where(observations.c.key == twice, observations.c.repeat == 0)
+        chosen = connection.scalar(first)
+        connection.execute(delete(links).where(links.c.observation_id == chosen))
+        connection.execute(delete(observations).where(observations.c.id == chosen))
+    assert world.submission.submit(asked()).status == "queued"
 
 
 def test_no_runner_is_said_before_anything_is_stored(world: World):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -139,6 +140,13 @@ class Environments:
             return None
         lock = self._kept_lock(recipe)
         return None if lock is None else Environment(target, recipe, lock, wheels.bytes)
+
+    def known_of(self, targets: Iterable[Target]) -> dict[Target, Environment]:
+        """Return what `known` does of each target, those that are not known left out; the catalog is read once."""
+        at_once = copy(self)
+        at_once.catalog = self.catalog.still()
+        found = {target: at_once.known(target) for target in targets}
+        return {target: environment for target, environment in found.items() if environment is not None}
 
     def resolve(self, target: Target) -> Environment:
         """Return the environment of a target, from the cache where its recipe was resolved before.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -107,6 +108,13 @@ class Catalog:
         self._cache = cache
         self._max_age = timedelta(seconds=settings.catalog_max_age_seconds)
         self._now = clock
+        self._read: dict[str, Mapping[Version, CatalogRelease]] | None = None
+
+    def still(self) -> Catalog:
+        """Return a copy that looks each package up once: for a question about many releases at one moment."""
+        still = copy(self)
+        still._read = {}
+        return still
 
     def releases(self, package: str) -> tuple[CatalogRelease, ...]:
         """Return the releases of a package in version order, from the cache while it is fresh.
@@ -125,8 +133,16 @@ class Catalog:
 
     def release(self, package: str, version: str) -> CatalogRelease | None:
         """Return one release, or None where the package has no such."""
-        wanted = Version(version)
-        return next((release for release in self.releases(package) if Version(release.version) == wanted), None)
+        return self._by_version(package).get(Version(version))
+
+    def _by_version(self, package: str) -> Mapping[Version, CatalogRelease]:
+        """Return the releases of a package by version."""
+        if self._read is not None and package in self._read:
+            return self._read[package]
+        found = {Version(release.version): release for release in self.releases(package)}
+        if self._read is not None:
+            self._read[package] = found
+        return found
 
     def _refreshed(self, package: str, known: tuple[CatalogRelease, ...]) -> tuple[CatalogRelease, ...]:
         """Ask the index; where it does not answer, what is known must do."""

@@ -25,5 +25,5 @@ class Connected:
     def _writing(self) -> AbstractContextManager[Connection]:
         return transaction(self._engine, writes=True)
 
-    def _insert_unless_there(self, table: Table, values: Any) -> Any:
+    def _insert_unless_there(self, table: Table, values: Any = None) -> Any:
         return insert_unless_there(table, self._engine.dialect.name, values)

@@ -91,10 +91,11 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def insert_unless_there(table: Table, dialect_name: str, values: Any) -> Any:
-    """Return an INSERT that leaves a row with the same unique columns as it is."""
+def insert_unless_there(table: Table, dialect_name: str, values: Any = None) -> Any:
+    """Return an INSERT that leaves a row with the same unique columns as it is; without values, for many rows."""
     insert = postgresql.insert if dialect_name == "postgresql" else sqlite.insert
-    return insert(table).values(values).on_conflict_do_nothing()
+    into = insert(table) if values is None else insert(table).values(values)
+    return into.on_conflict_do_nothing()
 
 
 @contextmanager

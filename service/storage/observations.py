@@ -118,7 +118,7 @@ class Observations(Connected):
             return
         try:
             with self._writing() as connection:
-                connection.execute(self._insert_unless_there(links, rows))
+                connection.execute(self._insert_unless_there(links), rows)
         except IntegrityError as error:
             named = ", ".join(name for name, _, _ in asked[:3])
             raise NotFound(f"no bisection {bisection_id} or no observation {named}; deleted?") from error

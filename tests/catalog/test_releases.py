@@ -118,3 +118,17 @@ def test_one_release_is_found_by_any_spelling_of_its_version() -> None:
         assert found is not None
         assert found.version == "1.9.0"
         assert catalog_of(url).release("demo", "1.8") is None
+
+
+def test_a_still_catalog_stays_as_it_was_when_it_was_first_asked() -> None:
+    cache = MemoryCache()
+    with an_index({"demo": [wheel("demo-1.0-py3-none-any.whl")]}) as url:
+        catalog = catalog_of(url, cache)
+        still = catalog.still()
+        assert still.release("demo", "1.0")
+        cache.values.clear()
+        assert still.release("demo", "1.0.0")
+        assert still.release("demo", "2.0") is None
+        assert not cache.values
+        assert catalog.release("demo", "1.0")
+        assert cache.values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -86,6 +86,9 @@ class MadeUpEnvironments:
         return Environment(target, recipe, f"{target.package}=={target.release}\n")
 
     resolve = known
+
+    def known_of(self, targets: Iterable[Target]) -> dict[Target, Environment]:
+        return {target: self.known(target) for target in targets}
 
 
 @dataclass
