@@ -307,6 +307,7 @@ watch_runs = Table(
     UniqueConstraint("pass_id", "watch_id", "package"),
     Index(None, "watch_id", "package", "id"),
     Index(None, "watch_id", "id"),
+    Index(None, "pass_id", "id"),
     Index(None, "status", "id"),
     Index(None, "bisection_id"),
 )

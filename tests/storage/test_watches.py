@@ -184,6 +184,7 @@ READS: dict[str, Callable[[Store, str], object]] = {
     "how its nights ended": lambda store, one: store.night_statuses(watch_id=one, limit=365),
     "nights by their ids": lambda store, _: store.watch_runs([made_id(5, number) for number in (1, 77, 4000)]),
     "the last pass": lambda store, _: store.last_pass(),
+    "what a pass found": lambda store, _: store.runs_of_pass(made_id(4, 100)),
     "what is due": lambda store, _: store.claim_delivery(60),
     "the newest messages": lambda store, _: store.deliveries(),
     "whose night it was": lambda store, _: store.watch_of_run(made_id(5, 4000)),
