@@ -9,11 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from service.bisection.likeness import close
-from service.bisection.outcomes import Answer, Outcome, Reported, Untestable, Value
+from service.bisection.outcomes import CANNOT_ANSWER, Answer, Outcome, Reported, Untestable, Value
 from service.catalog.normalising import normalised
 from service.catalog.snippets import syntax_tree
 
-CANNOT_ANSWER = 125
 TOLERANCE = 1e-5
 LABEL_CHARACTERS = 100
 DETAIL_CHARACTERS = 2000

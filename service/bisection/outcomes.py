@@ -95,6 +95,8 @@ class Lost:
 
 
 Answer = Outcome | Untestable | Refused | Lost
+CANNOT_ANSWER = 125
+"""The exit code by which a script says so, as for `git bisect run`."""
 Judge = Callable[[Mapping[str, Any]], Answer]
 """A probe's own rule: measurements -> Answer. Pure, total, tolerant of missing keys (measurements are untrusted)."""
 
@@ -124,7 +126,14 @@ def classify(report: RunReport, judge: Judge) -> Answer:
             # A limit is ours, not the release's behaviour: it cannot answer within these limits.
             return Untestable(report.reason or report.ending)
         case _:
-            return Outcome(f"exits:{report.exit_code}", report.reason)
+            return _classify_exit(report)
+
+
+def _classify_exit(report: RunReport) -> Answer:
+    """Say what a process means that ended without a result."""
+    if report.exit_code == CANNOT_ANSWER:
+        return Untestable(f"the process ended with {CANNOT_ANSWER}: it cannot answer here")
+    return Outcome(f"exits:{report.exit_code}", report.reason)
 
 
 def _classify_result(result: Mapping[str, Any], judge: Judge) -> Answer:

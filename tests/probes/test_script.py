@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -56,6 +57,12 @@ def test_a_script_is_judged_as_asked(source: str, parameters: dict[str, Any], la
 
 def test_exit_code_125_cannot_answer() -> None:
     assert isinstance(answer("raise SystemExit(125)"), Untestable)
+
+
+def test_a_process_that_leaves_at_once_with_125_cannot_answer_either() -> None:
+    left = RunReport(ending="exited", exit_code=125, reason="the probe ended with exit code 125")
+    assert isinstance(classify(left, SCRIPT.judge), Untestable)
+    assert classify(replace(left, exit_code=124), SCRIPT.judge) == Outcome("exits:124", left.reason)
 
 
 def test_outputs_that_differ_in_what_says_nothing_share_an_outcome() -> None:
