@@ -9,6 +9,7 @@ from service.bisection.releases import MAINLINE
 from service.bisection.verdict import Change, Changes, Coverage, Flaky, NothingTestable, Unchanged, Unfixed, Verdict
 
 UNLIKELY = 0.5  # Below it the likeliest explanation has no change there.
+LABEL_LETTERS = 60
 LISTED = 6  # Longer lists of releases are cut: a sentence is read, a table is looked up.
 
 
@@ -35,7 +36,14 @@ def paragraph(verdict: Verdict) -> str:
 def change_phrase(change: Change) -> str:
     """Say a change in half a sentence."""
     where = "" if change.line == MAINLINE else f"on branch {change.line} "
-    return f"{where}{change.kind} {_place(change)}: {change.old} became {change.new}"
+    return f"{where}{change.kind} {_place(change)}: {in_short(change.old)} became {in_short(change.new)}"
+
+
+def in_short(outcome: str) -> str:
+    """Return a label that fits a sentence; the whole one is in the segments."""
+    # What was raised tells most, and what it said may be a paragraph.
+    name = outcome.partition(": ")[0] if outcome.startswith("raises:") else outcome
+    return name if len(name) <= LABEL_LETTERS else f"{name[: LABEL_LETTERS - 1]}…"
 
 
 def unfixed_phrase(branch: Unfixed) -> str:

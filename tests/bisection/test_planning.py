@@ -165,3 +165,13 @@ def test_verdicts_differ_when_a_change_does(earlier: str, later: str, count: int
 def test_a_policy_that_promises_nothing_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         policy(**wrong)
+
+
+def test_the_one_line_names_what_was_raised_and_leaves_the_message_to_the_segments() -> None:
+    said = (
+        "raises:ValueError: The first argument to `Layer.call` must always be passed, and so on for a whole paragraph"
+    )
+    table = [{"release": f"1.{at}.0", "outcome": "passes" if at < 3 else said} for at in range(6)]
+    verdict = bisected(table).verdict
+    assert verdict.summary == "Changed in 1.3.0: passes became raises:ValueError."
+    assert verdict.segments[1].outcome == said
