@@ -7,7 +7,8 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from packaging.version import Version
@@ -15,11 +16,26 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from service.bisection.outcomes import RunReport
 from service.execution.runner import RunRequest
+from service.nights import difference, difference_words
+from service.storage.store import Store
+from service.storage.watch_records import NewWatchRun, RunStatus
+from service.watches import watch_from
 from tests.web.browser import open_browser
 from tests.web.conftest import EXAMPLES, Served, served
-from tests.web.world import TUTORIAL, MadeUpRuns, World, dropout_report
+from tests.web.world import TUTORIAL, MadeUpRuns, World, catalog_rows, dropout_report
 
 SIZES = {"desktop": (1360, 900), "phone": (390, 844)}
+WEEKS, CHANGED_AT = 6, 20
+WATCHED = {
+    package: {"name": name, "snippet": TUTORIAL, "packages": [{"package": package}]}
+    for name, package in (("dropout-tutorial", "tensorflow"), ("nightlies", "tf-nightly"))
+}
+NIGHTS: dict[tuple[str, int], RunStatus] = {
+    ("tensorflow", 0): "first",
+    ("tf-nightly", 0): "first",
+    ("tensorflow", CHANGED_AT): "changed",
+    **{("tf-nightly", night): "blind" for night in range(31, 36)},
+}
 NOISE = TUTORIAL.replace("tf.keras.layers.Dropout(0.2)", "tf.keras.layers.GaussianNoise(0.3)")
 
 
@@ -62,6 +78,8 @@ def story() -> Iterator[tuple[Served, dict[str, str]]]:
         paths["result"] = service.bisected(TUTORIAL)["id"]
         paths["failed"] = service.bisected(TUTORIAL.replace("epochs=5", "epocs=5"))["id"]
         paths["variants"] = service.bisected(TUTORIAL, variants=["input-shape"], input_shape=[28, 28])["id"]
+        before = service.bisected(TUTORIAL, releases="1.9..1.12")["id"]
+        live_some_weeks(service.world.store, before, paths["result"])
         runs.gate.clear()
         paths["running"] = service.submit(TUTORIAL.replace("512", "256"), releases="1.9..1.15")["id"]
         worker = threading.Thread(target=service.world.work_off)
@@ -69,6 +87,34 @@ def story() -> Iterator[tuple[Served, dict[str, str]]]:
         with half_way(runs):
             yield service, paths
         worker.join()
+
+
+def live_some_weeks(store: Store, found_before: str, found_now: str) -> None:
+    """Make two watches and their nights: quiet ones, a change, blind ones."""
+    evening = datetime.now(UTC) - timedelta(days=WEEKS * 7)
+    earlier, later = store.bisection(found_before), store.bisection(found_now)
+    assert earlier.verdict
+    assert later.verdict
+    changed = difference(earlier.verdict, later.verdict, [row["version"] for row in catalog_rows()])
+    watches = {
+        package: Store(store._engine, lambda: evening).add_watch(watch_from(spec, origin="cli"))
+        for package, spec in WATCHED.items()
+    }
+    for night in range(WEEKS * 7):
+        that_night = Store(store._engine, lambda night=night: evening + timedelta(days=night))  # type: ignore[misc]
+        one_pass = that_night.open_pass()
+        for package, watch in watches.items():
+            status = NIGHTS.get((package, night), "unchanged")
+            run = NewWatchRun(watch.id, one_pass.id, package, status, {})
+            if status == "blind":
+                run = replace(run, message="2.23.0.dev20261025 gave no answer (no wheel for Linux on x86-64)")
+            else:
+                at = later if night >= CHANGED_AT or package == "tf-nightly" else earlier
+                run = replace(run, bisection_id=at.id, verdict=at.verdict)
+            if status == "changed":
+                run = replace(run, difference=asdict(changed), message=difference_words(changed))
+            that_night.add_watch_run(run)
+        that_night.finish_pass(one_pass.id, {})
 
 
 @contextmanager
@@ -97,6 +143,8 @@ def pages(paths: dict[str, str]) -> dict[str, str]:
         "variants": f"/b/{paths['variants']}",
         "release-of-a-result": f"{result}/r/1.11.0",
         "bisections": "/bisections",
+        "watches": "/watches",
+        "watch": "/w/dropout-tutorial",
         "releases": "/releases",
         "release": "/releases/tensorflow/1.11.0",
         "probes": "/probes",

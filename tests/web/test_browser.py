@@ -242,7 +242,22 @@ def test_the_theme_is_switched_and_remembered(service: Served, page: Page) -> No
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
-@pytest.mark.parametrize("path", ["/", "/b/{id}", "/b/{id}/r/1.11.0", "/bisections", "/releases", "/probes", "/docs"])
+def test_every_way_of_the_navigation_is_in_one_line_on_a_phone(service: Served, browser: Browser) -> None:
+    context = browser.new_context(viewport=PHONE)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto(f"{service.url}/watches")
+    boxes = [link.bounding_box() for link in page.get_by_role("navigation", name="Main").get_by_role("link").all()]
+    boxes += [page.get_by_role("button", name=re.compile("light and dark")).bounding_box()]
+    assert len(boxes) == 7
+    assert all(box and box["x"] >= 0 and box["x"] + box["width"] <= PHONE["width"] for box in boxes)
+    assert len({box["y"] for box in boxes[:-1] if box}) == 1
+    context.close()
+
+
+PAGES = ["/", "/b/{id}", "/b/{id}/r/1.11.0", "/bisections", "/watches", "/releases", "/probes", "/docs"]
+
+
+@pytest.mark.parametrize("path", PAGES)
 def test_nothing_is_wider_than_a_phone(service: Served, browser: Browser, path: str) -> None:
     bisection_id = service.bisected(TUTORIAL)["id"]
     context = browser.new_context(viewport=PHONE)  # type: ignore[arg-type]
