@@ -59,7 +59,10 @@ EXAMPLES = (
     Example("dropout_tutorial_fixed.py", "Its cure"),
     Example("noise_layer.py", "A noise layer"),
     Example("custom_script.py", "A custom script", "script"),
+    Example("dropout_keras.py", "In Keras", package="keras"),
     Example("dropout_torch.py", "In PyTorch", package="torch"),
+    Example("dropout_torch_training.py", "A PyTorch training", package="torch"),
+    Example("legacy_version.py", "Another package", "script", "packaging"),
 )
 
 
