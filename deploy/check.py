@@ -112,7 +112,7 @@ def until(holds, seconds, words):
                 return
         except OSError:
             pass  # nobody listens yet
-        time.sleep(1)
+        time.sleep(1)  # nothing tells when it holds
     raise Failed(f"not within {seconds} s: {words}")
 
 

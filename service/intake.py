@@ -96,6 +96,7 @@ Measured = Callable[[str, Sequence[str], str], Collection[str]]
 """Package, releases, digest of a snippet -> those of the releases of which an observation is stored."""
 
 
+# Takes what every `Measured` is given.
 def _nothing_measured(package: str, releases: Sequence[str], snippet: str) -> Collection[str]:  # noqa: ARG001
     """Know of no observation."""
     return ()

@@ -79,6 +79,7 @@ class SaidText(TypeDecorator[str]):
     impl = Text
     cache_ok = True
 
+    # SQLAlchemy hands every type its dialect.
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         """Replace NUL, which PostgreSQL refuses, and halves of characters, which no encoding writes."""
         return value if value is None else _UNWRITABLE.sub("\ufffd", value)

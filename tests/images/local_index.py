@@ -116,6 +116,7 @@ def served(index: LocalIndex) -> Iterator[LocalIndex]:
         def do_HEAD(self) -> None:
             self.do_GET()
 
+        # Named so by http.server.
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             """Print nothing."""
 

@@ -44,6 +44,7 @@ class Registry:
                 content = stream.read()
                 return {"mediaType": kind, "size": len(content), "digest": self._keep(content)}
 
+            # `docker save` writes it as a plain file, which is what extractfile returns None for anything but.
             listed = json.loads(archive.extractfile("manifest.json").read())[0]  # type: ignore[union-attr]
             manifest = {
                 "schemaVersion": 2,
@@ -96,6 +97,7 @@ def a_registry() -> Iterator[Registry]:
             if body:
                 self.wfile.write(content)
 
+        # Named so by http.server.
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             """Print nothing."""
 
