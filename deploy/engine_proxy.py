@@ -24,6 +24,8 @@ ALLOWED = {
     "own containers": r"GET /containers/json",
     "own container": rf"GET /containers/{CONTAINER}/(json|logs|archive)|POST /containers/{CONTAINER}/(start|wait)",
     "end container": rf"DELETE /containers/{CONTAINER}",
+    "fill": rf"PUT /containers/{CONTAINER}/archive",
+    "commit": r"POST /commit",
     "attach": rf"POST /containers/{CONTAINER}/attach",
     "create": r"POST /containers/create",
     "pull": r"POST /images/create",
@@ -35,17 +37,25 @@ PARAMETERS = {
     "pull": {"fromImage", "tag", "platform"},
     "build": {"t", "buildargs", "labels", "networkmode", "rm", "forcerm", "nocache", "pull", "q", "dockerfile"},
     "remove image": {"noprune"},
+    "fill": {"path"},
+    "commit": {"container", "repo", "tag"},
 }
-BODY_TYPES = {"create": "application/json", "build": "application/x-tar"}
+BODY_TYPES = {
+    "create": "application/json",
+    "build": "application/x-tar",
+    "fill": "application/x-tar",
+    "commit": "application/json",
+}
 # Before 1.24 a start took a description of the container too, after creating it was judged.
 OLDEST_VERSION = (1, 24)
 LONGEST_HEAD = 64 * 1024
-LONGEST_CREATE = 1024 * 1024
+LONGEST_DESCRIPTION = 1024 * 1024
 HEAD_SECONDS = 30
 OFF = {"", "0", "no", "false", "none"}
 
 OWN = "org.tfbisect.engine-proxy"
 """Label of the containers that were created through here; no others are touched or shown."""
+NOT_OWN = "no"
 PART = "org.tfbisect.part"
 """Label of the images that tfbisect makes; no others are removed, and no other's name is taken."""
 
@@ -61,6 +71,8 @@ OUTER = dict.fromkeys(
     anything,
 )
 OUTER["Labels"] = lambda labels: all(name.startswith("org.tfbisect.") for name in labels)
+# What an image that is committed may be described by.
+COMMITTED = {name: OUTER[name] for name in ("Labels", "Env", "User", "Cmd")}
 OUTER["HostConfig"] = anything
 HOST = dict.fromkeys(
     "ReadonlyRootfs Tmpfs CapDrop Init ShmSize Memory MemorySwap NanoCpus PidsLimit Ulimits Runtime".split(), anything
@@ -108,7 +120,7 @@ class Call:
 def read_call(head):
     """Read a head strictly: what two readers might read differently is refused."""
     line, *fields = head.split(b"\r\n")
-    found = re.fullmatch(rb"(GET|HEAD|POST|DELETE) (/[!-~]*) HTTP/1\.1", line)
+    found = re.fullmatch(rb"(GET|HEAD|POST|PUT|DELETE) (/[!-~]*) HTTP/1\.1", line)
     if not found:
         raise Refused(403, f"{line[:200].decode('latin-1')!r} is not among the calls that tfbisect needs")
     headers = {}
@@ -161,8 +173,15 @@ def check_parameters(call):
             del given[name]
     if call.kind == "build" and given.get("networkmode") != "none":
         raise Refused(403, "a build must have networkmode=none")
-    if call.kind == "build" and not re.fullmatch(r"tfbisect/[\w.-]+:[\w.-]+", given.get("t", "")):
-        raise Refused(403, "a build must be named tfbisect/NAME:TAG")
+    if call.kind == "commit" and not re.fullmatch(CONTAINER, given.get("container", "")):
+        raise Refused(403, "a commit must be of a container")
+    if call.kind in ("build", "commit") and not re.fullmatch(r"tfbisect/[\w.-]+:[\w.-]+", made_name(given)):
+        raise Refused(403, f"a {call.kind} must be named tfbisect/NAME:TAG")
+
+
+def made_name(parameters):
+    """Return the name that a build or a commit gives."""
+    return parameters.get("t") or f"{parameters.get('repo', '')}:{parameters.get('tag', '')}"
 
 
 def checked_description(body):
@@ -176,6 +195,24 @@ def checked_description(body):
     if "NetworkMode" not in outer["HostConfig"]:
         raise Refused(403, "a container without HostConfig.NetworkMode, which must be none")
     return json.dumps(outer).encode()
+
+
+def checked_commit(body):
+    """Return the description of a committed image as it is passed on, with labels that say it is tfbisect's."""
+    try:
+        outer = kept(json.loads(body), COMMITTED, "")
+        # The container's own labels come into the image, and from there into containers that others make of it.
+        outer["Labels"] = {**outer["Labels"], OWN: NOT_OWN}
+        if PART not in outer["Labels"]:
+            raise Refused(403, f"a committed image without the label {PART}")
+    except (ValueError, AttributeError, TypeError, LookupError) as error:
+        raise Refused(403, "a committed image whose description cannot be read") from error
+    return json.dumps(outer).encode()
+
+
+def is_own(facts):
+    """Say whether a container was created through here, by its labels."""
+    return (facts.get("Labels") or {}).get(OWN, NOT_OWN) != NOT_OWN
 
 
 def kept(given, rules, where):
@@ -239,9 +276,10 @@ class Handler(socketserver.BaseRequestHandler):
         if call.kind == "own containers":
             return self.say(*self.own_containers(call))
         if call.kind == "create":
-            description = checked_description(self.whole_body(call, rest))
-            return self.forward(call, description, f"Content-Length: {len(description)}")
-        if call.kind == "build":
+            return self.forward_description(call, checked_description(self.whole_body(call, rest)))
+        if call.kind == "commit":
+            return self.forward_description(call, checked_commit(self.whole_body(call, rest)))
+        if call.kind in ("build", "fill"):
             return self.forward(call, rest, self.framing(call), streams=True)
         if call.headers.get("content-length", "0") != "0" or "transfer-encoding" in call.headers:
             raise Refused(403, f"{call.method} {call.path} with a body")
@@ -252,17 +290,30 @@ class Handler(socketserver.BaseRequestHandler):
     def check_owner(self, call):
         """Refuse what belongs to others; say the container by its full id from here on."""
         if name := call.names.get("container"):
-            status, facts = self.ask(f"/containers/{name}/json")
-            if status == 200 and OWN not in (facts["Config"].get("Labels") or {}):
-                raise Refused(403, f"container {name} is not tfbisect's")
-            if status != 200:
-                raise Refused(status, f"container {name}: {facts.get('message')}")
+            facts = self.own_container(name)
             call.path = call.path.replace(f"/{name}", f"/{facts['Id']}", 1)
-        if call.kind in ("remove image", "build"):
-            name = call.names.get("image") or call.parameters["t"]
+        if call.kind == "commit":
+            facts = self.own_container(call.parameters["container"])
+            call.parameters["container"] = facts["Id"]
+            # While it runs, its own processes could change what the engine reads; once it ran, where it writes to.
+            if facts["State"]["Status"] not in ("created", "exited"):
+                raise Refused(403, "a commit of a container that runs")
+        if call.kind == "fill" and facts["State"]["Status"] != "created":
+            raise Refused(403, "copying into a container that was started")
+        if call.kind in ("remove image", "build", "commit"):
+            name = call.names.get("image") or made_name(call.parameters)
             status, facts = self.ask(f"/images/{quote(name, safe='/:@')}/json")
             if status == 200 and PART not in (facts["Config"].get("Labels") or {}):
                 raise Refused(403, f"image {name} is not tfbisect's")
+
+    def own_container(self, name):
+        """Return what the engine says of a container; refuse one of others."""
+        status, facts = self.ask(f"/containers/{name}/json")
+        if status != 200:
+            raise Refused(status, f"container {name}: {facts.get('message')}")
+        if not is_own(facts["Config"]):
+            raise Refused(403, f"container {name} is not tfbisect's")
+        return facts
 
     def ask(self, path):
         """Ask the engine; return its status and what it says."""
@@ -277,7 +328,7 @@ class Handler(socketserver.BaseRequestHandler):
     def own_containers(self, call):
         """List tfbisect's containers only."""
         status, rows = self.ask(call.target)
-        return status, [row for row in rows if OWN in (row.get("Labels") or {})] if status == 200 else rows
+        return status, [row for row in rows if is_own(row)] if status == 200 else rows
 
     def framing(self, call):
         """Return the header that says where a body ends."""
@@ -291,14 +342,18 @@ class Handler(socketserver.BaseRequestHandler):
     def whole_body(self, call, body):
         """Read the whole body of a call."""
         framing, _, length = self.framing(call).partition(": ")
-        if framing != "Content-Length" or int(length) > LONGEST_CREATE:
-            raise Refused(403, "a container must come with a Content-Length, and a short one")
+        if framing != "Content-Length" or int(length) > LONGEST_DESCRIPTION:
+            raise Refused(403, "a description must come with a Content-Length, and a short one")
         while len(body) < int(length):
             chunk = self.request.recv(65536)
             if not chunk:
                 raise Refused(400, "half a description")
             body += chunk
         return body[: int(length)]
+
+    def forward_description(self, call, description):
+        """Hand a call to the engine with a description that was judged."""
+        return self.forward(call, description, f"Content-Length: {len(description)}")
 
     def head_of(self, call, *more):
         """Write the head that the engine gets."""

@@ -24,7 +24,6 @@ from service.catalog.releases import Catalog, package_name
 from service.clock import Clock, utc_now
 from service.coordinator import Coordinator
 from service.errors import NoRunner, ReleaseUntestable, Unavailable
-from service.execution.base_image import PART
 from service.execution.choice import Choice, choose_runner
 from service.execution.datasets import fetch_datasets
 from service.execution.docker_images import DockerImages
@@ -33,6 +32,7 @@ from service.execution.engine import connect
 from service.execution.executors import DaskCluster, RemoteRuns, executor
 from service.execution.ground_interpreters import GroundInterpreters
 from service.execution.hardening import accelerators_of
+from service.execution.image_engine import PART
 from service.execution.image_shelf import LABEL
 from service.execution.images import Images, images_for
 from service.execution.known_images import KnownImages

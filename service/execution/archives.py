@@ -1,7 +1,6 @@
 """Archives for builds, made while they are sent: the same content gives the same bytes, so that layers are known again.
 
-A build's context holds a whole framework. Writing it to disk first, once as packages.tar and once more as the context
-around it, would cost more than the installation.
+A layer holds a whole framework. Writing it to disk first would cost more than the installation.
 """
 
 from __future__ import annotations

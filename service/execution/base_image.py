@@ -20,12 +20,11 @@ from service.catalog.releases import Index
 from service.errors import NoInterpreter, Unavailable
 from service.execution.archives import Packed, context_of, empty_archive
 from service.execution.datasets import fetch_datasets
-from service.execution.image_engine import BuildFailed, BuildOrder, ImageEngine, PullFailed, StoredImage
+from service.execution.image_engine import PART, BuildFailed, BuildOrder, ImageEngine, PullFailed, StoredImage
 from service.execution.locks import held
 
 log = structlog.get_logger()
 
-PART = "org.tfbisect.part"
 PYTHON = "org.tfbisect.python"
 GROUND_RECIPE = "org.tfbisect.ground-recipe"
 """Label of what a ground is made by, whatever machine made it."""
@@ -124,9 +123,10 @@ class Grounds:
             found = self._engine.find(self._reference(python, self._system_reference(), datasets, interpreter))
             if found is not None or can_make_system():
                 return found
-        recipe = self._recipe(datasets)
-        labelled = self._engine.labelled(f"{PYTHON}={python}")
-        return next((image for image in labelled if image.labels.get(GROUND_RECIPE) == recipe), None)
+        # The image of a release has all the labels of the ground below it, but for the part that it is.
+        wanted = {PYTHON: python, GROUND_RECIPE: self._recipe(datasets)}
+        grounds = self._engine.labelled(f"{PART}=ground")
+        return next((ground for ground in grounds if wanted.items() <= ground.labels.items()), None)
 
     def _from_host(self, python: str, datasets: Path) -> StoredImage:
         """Stand on a Debian made here, with an interpreter of this machine."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -15,9 +15,9 @@ import requests
 
 from service.errors import DiskFull, EngineLost
 from service.execution.archives import unpack_into
-from service.execution.image_engine import BuildFailed, BuildOrder, PullFailed, StoredImage
+from service.execution.image_engine import PART, SCRATCH, BuildFailed, BuildOrder, LayerOrder, PullFailed, StoredImage
 
-BUILD_TIMEOUT_SECONDS = 1800  # between two words of the builder; a layer of 5 GB takes minutes
+BUILD_TIMEOUT_SECONDS = 1800  # between two words of the engine; a layer of 5 GB takes minutes
 PULL_TIMEOUT_SECONDS = 1800
 KEPT_LINES = 40
 CONFLICT = 409
@@ -93,28 +93,67 @@ class DockerImages:
             raise
         return self._surely(order.reference)
 
+    def lay(self, order: LayerOrder) -> StoredImage:
+        """Lay files over an image as one layer, without a network.
+
+        The builder would write them three times, as its context, in its container and as the layer, and once more what
+        a later step changes; a container that is filled and committed writes them twice, on any engine.
+        """
+        repository, _, tag = order.reference.rpartition(":")
+        description = {
+            "Labels": dict(order.labels),
+            "Env": [f"{name}={value}" for name, value in order.variables.items()],
+            "User": order.user,
+            "Cmd": list(order.command),
+        }
+        with self._container(order.base, order.finish) as container:
+            for folder, archive in order.archives.items():
+                self._patiently("PUT", f"/containers/{container}/archive", params={"path": folder}, data=archive)
+            self._run(container)
+            named = {"container": container, "repo": repository, "tag": tag}
+            self._patiently("POST", "/commit", params=named, json=description)
+        return self._surely(order.reference)
+
+    def _patiently(self, method: str, path: str, **content: Any) -> requests.Response:
+        """Make a call that takes as long as its bytes do: the client's own verbs wait no longer than for any other."""
+        place = f"{self._api.base_url}/v{self._api.api_version}{path}"
+        answer: requests.Response = self._api.request(method, place, timeout=BUILD_TIMEOUT_SECONDS, **content)
+        if not answer.ok:
+            raise _misfortune(answer.text.strip())
+        return answer
+
     def run(self, reference: str, command: list[str]) -> str:
         """Run a command in a throw-away container, without network, and return what it prints."""
         with self._container(reference, command) as container:
-            self._api.start(container)
-            status = self._api.wait(container)["StatusCode"]
-            output = str(self._api.logs(container).decode(errors="replace"))
+            return self._run(container)
+
+    def _run(self, container: str) -> str:
+        """Let a container's command come to its end, and return what it printed."""
+        self._api.start(container)
+        status = self._api.wait(container, timeout=BUILD_TIMEOUT_SECONDS)["StatusCode"]
+        output = str(self._api.logs(container).decode(errors="replace"))
         if status != 0:
-            raise BuildFailed(f"{' '.join(command)} ended with {status}", output)
+            raise BuildFailed(f"the command returned a non-zero code: {status}", output)
         return output
 
     def copy_out(self, reference: str, path: str, folder: Path) -> None:
         """Copy a file or a folder of an image into a folder."""
-        with self._container(reference, ["true"]) as container:
+        with self._container(reference) as container:
             chunks, _ = self._api.get_archive(container, path)
             unpack_into(folder, chunks)
 
     @contextmanager
-    def _container(self, reference: str, command: list[str]) -> Iterator[str]:
-        """Give a throw-away container without network, not started."""
+    def _container(self, reference: str, command: Sequence[str] = ("true",)) -> Iterator[str]:
+        """Give a throw-away container without network and rights, not started."""
         with _answering():
+            host = self._api.create_host_config(
+                network_mode="none",
+                cap_drop=["ALL"],
+                security_opt=["no-new-privileges:true"],
+                tmpfs={"/tmp": "mode=1777"},  # noqa: S108 - in the container
+            )
             container = self._api.create_container(
-                reference, command, network_disabled=True, host_config=self._api.create_host_config(network_mode="none")
+                reference, list(command), network_disabled=True, labels={PART: SCRATCH}, host_config=host
             )["Id"]
             try:
                 yield container
@@ -133,6 +172,14 @@ class DockerImages:
                     raise
                 return False
         return True
+
+    def remove_scratch(self, before: datetime) -> None:
+        """Remove the containers of verbs that began before a moment."""
+        with _answering():
+            for row in self._api.containers(all=True, filters={"label": f"{PART}={SCRATCH}"}):
+                if row["Created"] < before.timestamp():
+                    with suppress(docker.errors.NotFound):
+                        self._api.remove_container(row["Id"], force=True)
 
     def images_in_use(self) -> frozenset[str]:
         """Return the ids of the images that containers are made of, running or not."""
@@ -186,11 +233,14 @@ class _Steps:
 
     def _failure(self, message: str) -> Exception:
         """Say what an error of the builder means."""
-        if "no space left" in message:
-            return DiskFull(f"the Docker engine ran out of disk while building: {message}")
-        if "non-zero code" not in message:
-            return EngineLost(f"the Docker engine could not build: {message}; try again.")
-        return BuildFailed(message, "\n".join(self._lines))
+        return BuildFailed(message, "\n".join(self._lines)) if "non-zero code" in message else _misfortune(message)
+
+
+def _misfortune(message: str) -> DiskFull | EngineLost:
+    """Say what befell the engine while it built."""
+    if "no space left" in message:
+        return DiskFull(f"the Docker engine ran out of disk while building: {message}")
+    return EngineLost(f"the Docker engine could not build: {message}; try again.")
 
 
 @contextmanager

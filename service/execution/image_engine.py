@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
+
+PART = "org.tfbisect.part"
+"""Label that says what an image is to us, a ground or a release; of a container, SCRATCH."""
+SCRATCH = "scratch"
+"""Part of a container that lasts as long as one verb; one that is older was left by a process that died."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,25 @@ class BuildOrder:
     reference: str
     arguments: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LayerOrder:
+    """What to lay over an image as one layer, and how to name the result."""
+
+    base: str
+    """Id of the image below."""
+    archives: Mapping[str, Iterable[bytes]]
+    """Folder, which the image below has -> an uncompressed tar archive of what comes into it."""
+    finish: Sequence[str]
+    """Command that is run over it as root; what it writes outside of /tmp belongs to the layer."""
+    reference: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    user: str = ""
+    """Who the image's containers run as; "" for root."""
+    command: Sequence[str] = ()
+    """What they run."""
 
 
 class BuildFailed(Exception):
@@ -85,6 +109,14 @@ class ImageEngine(Protocol):
             DiskFull: the engine ran out of room.
         """
 
+    def lay(self, order: LayerOrder) -> StoredImage:
+        """Lay files over an image as one layer, without a network; on failure nothing of it remains.
+
+        Raises:
+            BuildFailed: the command over it failed.
+            DiskFull: the engine ran out of room.
+        """
+
     def run(self, reference: str, command: list[str]) -> str:
         """Run a command in a throw-away container, without network, and return what it prints.
 
@@ -101,6 +133,9 @@ class ImageEngine(Protocol):
 
     def remove(self, reference: str) -> bool:
         """Remove an image; False where something still needs it. One that is gone already is removed."""
+
+    def remove_scratch(self, before: datetime) -> None:
+        """Remove the containers of verbs that began before a moment, aware of its time zone: their callers died."""
 
     def images_in_use(self) -> frozenset[str]:
         """Return the ids of the images that containers are made of, running or not."""

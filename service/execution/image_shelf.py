@@ -10,8 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from service.execution.base_image import PART
-from service.execution.image_engine import ImageEngine, StoredImage
+from service.execution.image_engine import PART, ImageEngine, StoredImage
 from service.execution.locks import held_if_free
 
 LABEL = "org.tfbisect."
@@ -105,6 +104,7 @@ class Shelf:
         with held_if_free(self.build_lock) as free:
             if not free:
                 return
+            self.engine.remove_scratch(horizon)
             for remnant in self.engine.remnants(PART):
                 if remnant.created is None or remnant.created < horizon:
                     self.engine.remove(remnant.id)

@@ -6,8 +6,9 @@ import json
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +16,22 @@ from service.catalog.environments import Environment, Environments
 from service.catalog.recipes import digest_of
 from service.errors import NotInstallable
 from service.execution.archives import Packed, context_of
-from service.execution.base_image import PART, Grounds, GroundSettings, packed_datasets
+from service.execution.base_image import Grounds, GroundSettings, packed_datasets
 from service.execution.build_progress import Meter, Progress
 from service.execution.disk import GIB, build_bytes, folder_bytes, require_room, unpacked_bytes
-from service.execution.image_engine import BuildFailed, BuildOrder, ImageEngine, StoredImage
+from service.execution.image_engine import PART, BuildFailed, BuildOrder, ImageEngine, LayerOrder, StoredImage
 from service.execution.image_shelf import BUILDS, LABEL, Shelf
 from service.execution.locks import held
 from service.execution.official_images import OfficialImages
 from service.resources import resource_dir
 from service.settings import Settings
+
+HOME = "/opt/tfbisect"
+"""What is ours in an image."""
+USER = "probe"
+"""Who runs in an image; images/base/prepare.sh makes it."""
+CUDA_VARIABLES = {"NVIDIA_VISIBLE_DEVICES": "all", "NVIDIA_DRIVER_CAPABILITIES": "compute,utility"}
+"""What NVIDIA's runtime reads in an image."""
 
 
 @dataclass(frozen=True)
@@ -149,34 +157,31 @@ class Images:
                 "datasets.tar": packed_datasets(self.grounds.datasets()),
             }
             arguments = {"IMAGE": parent.id, "MODULE": environment.recipe.module, "RELEASE": environment.target.release}
-            built = self._built(environment, content, arguments, labels_of(environment, parent), meter)
+            context, labels = meter.through(context_of(content)), labels_of(environment, parent)
+            with _importing(environment):
+                built = self.engine.build(BuildOrder(context, reference_of(environment), arguments, labels))
         meter.done()
         return built
 
     def _lay(self, environment: Environment, packages: Packed, ground: StoredImage, meter: Meter) -> StoredImage:
-        """Build the release's image on its ground."""
-        content: dict[str, bytes | Packed] = {
-            "Dockerfile": (self._recipes_dir / f"{environment.target.hardware}.Dockerfile").read_bytes(),
-            "requirements.lock": environment.lock.encode(),
-            "packages.tar": packages,
+        """Lay the packages over the ground, and let the release be imported once."""
+        target, finish = environment.target, (self._recipes_dir / "finish.sh").read_text(encoding="utf-8")
+        archives = {
+            HOME: context_of({"requirements.lock": environment.lock.encode()}),
+            f"{HOME}/environment/lib/python{environment.python}/site-packages": meter.through(packages.chunks()),
         }
-        arguments = {"GROUND": ground.id, "PYTHON": environment.python, "MODULE": environment.recipe.module}
-        return self._built(environment, content, arguments, labels_of(environment, ground), meter)
-
-    def _built(
-        self,
-        environment: Environment,
-        content: Mapping[str, bytes | Packed],
-        arguments: Mapping[str, str],
-        labels: Mapping[str, str],
-        meter: Meter,
-    ) -> StoredImage:
-        """Build an image of a context with a Dockerfile."""
-        order = BuildOrder(meter.through(context_of(content)), reference_of(environment), arguments, labels)
-        try:
-            return self.engine.build(order)
-        except BuildFailed as error:
-            raise NotInstallable(why_not_importable(environment, error)) from error
+        order = LayerOrder(
+            ground.id,
+            archives,
+            ["sh", "-c", finish, "finish.sh", target.hardware, environment.recipe.module],
+            reference_of(environment),
+            labels=labels_of(environment, ground),
+            variables=CUDA_VARIABLES if target.hardware == "cuda" else {},
+            user=USER,
+            command=["python"],
+        )
+        with _importing(environment):
+            return self.engine.lay(order)
 
     def _require_room(self, environment: Environment) -> None:
         """Refuse before anything is written, both where we unpack and where the engine keeps images."""
@@ -242,6 +247,15 @@ def labels_of(environment: Environment, ground: StoredImage) -> dict[str, str]:
     if environment.recipe.image:
         facts["official"] = f"{environment.recipe.requirement}@{environment.recipe.image}"
     return {PART: "release"} | {LABEL + name: value for name, value in facts.items()}
+
+
+@contextmanager
+def _importing(environment: Environment) -> Iterator[None]:
+    """Say of a failed build that the release cannot be imported: nothing else can fail in it."""
+    try:
+        yield
+    except BuildFailed as error:
+        raise NotInstallable(why_not_importable(environment, error)) from error
 
 
 def why_not_importable(environment: Environment, failure: BuildFailed) -> str:

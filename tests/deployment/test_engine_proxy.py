@@ -14,7 +14,7 @@ import pytest
 from service.execution.archives import context_of
 from service.execution.docker_images import DockerImages
 from service.execution.hardening import RUN_LABEL, container_config
-from service.execution.image_engine import BuildOrder
+from service.execution.image_engine import BuildOrder, LayerOrder
 from service.execution.limits import Limits
 from tests.deployment.conftest import Proxy
 
@@ -46,6 +46,8 @@ def verdict(proxy_module: ModuleType, head: str) -> int:
         "GET /v1.41/containers/abc/json",
         "GET /v1.41/containers/abc/logs?stdout=1",
         "GET /v1.41/containers/abc/archive?path=/opt",
+        "PUT /v1.41/containers/abc/archive?path=/opt/tfbisect",
+        "POST /v1.41/commit?container=abc&repo=tfbisect%2Fsix&tag=1",
         "DELETE /v1.41/containers/abc?force=1&v=1",
         f"POST /v1.41/build?{NAMED}&remote=None&buildargs=%7B%7D&rm=1&forcerm=1&q=0",
         "POST /v1.41/images/create?fromImage=python&tag=3.6-slim",
@@ -68,14 +70,19 @@ def test_the_calls_that_tfbisect_makes_pass(proxy_module: ModuleType, line: str)
         "POST /v1.41/containers/abc/rename?name=tfbisect",
         "GET /v1.41/containers/abc/export",
         "GET /v1.41/containers/abc/attach/ws",
-        "PUT /v1.41/containers/abc/archive?path=/",
+        "PUT /v1.41/containers/abc/archive?path=/opt&copyUIDGID=1",
+        "PUT /v1.41/containers/abc/start",
         "POST /v1.41/containers/prune",
         "GET /v1.41/images/get?names=postgres",
         "POST /v1.41/images/tfbisect/six:1/push",
         "POST /v1.41/images/tfbisect/six:1/tag?repo=tfbisect/service",
         "POST /v1.41/images/load",
         "POST /v1.41/images/prune",
+        "POST /v1.41/commit",
         "POST /v1.41/commit?container=abc",
+        "POST /v1.41/commit?container=abc&repo=postgres&tag=16",
+        "POST /v1.41/commit?container=abc&repo=tfbisect/six&tag=1&changes=USER%20root",
+        "POST /v1.41/commit?container=../images&repo=tfbisect/six&tag=1",
         "POST /v1.41/build/prune",
         "POST /v1.41/session",
         "POST /v1.41/grpc",
@@ -201,6 +208,27 @@ def test_a_description_that_reaches_further_or_cannot_be_read_is_refused(proxy_m
         proxy_module.checked_description(body)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"Labels": {"org.tfbisect.part": "packages"}, "Entrypoint": ["/bin/sh"]}',
+        b'{"Labels": {"org.tfbisect.part": "packages"}, "Volumes": {"/x": {}}}',
+        b'{"Labels": {"org.tfbisect.part": "packages", "com.docker.compose.project": "tfbisect"}}',
+        b'{"Labels": {"org.tfbisect.package": "six"}}',
+        b'{"Labels": {}}',
+        b"{}",
+        b"null",
+        b"[]",
+        b"not JSON",
+    ],
+)
+def test_a_committed_image_that_reaches_further_or_is_not_said_to_be_ours_is_refused(
+    proxy_module: ModuleType, body: bytes
+) -> None:
+    with pytest.raises(proxy_module.Refused):
+        proxy_module.checked_commit(body)
+
+
 def test_what_the_runner_asks_for_passes_whole_and_is_marked(proxy_module: ModuleType) -> None:
     asked = container_config("image", ["true"], Limits(), labels={RUN_LABEL: "x"}, runtime="runsc")
     passed = json.loads(proxy_module.checked_description(json.dumps(asked).encode()))
@@ -250,6 +278,8 @@ def own(engine: docker.DockerClient, proxy: Proxy, image: str) -> Iterator[str]:
         "GET /v1.41/containers/{}/archive?path=/run/secrets",
         "POST /v1.41/containers/{}/start",
         "DELETE /v1.41/containers/{}?force=1",
+        "PUT /v1.41/containers/{}/archive?path=/opt",
+        "POST /v1.41/commit?container={}&repo=tfbisect/six&tag=1",
     ],
 )
 def test_a_container_of_others_is_out_of_reach(proxy: Proxy, foreign: str, line: str) -> None:
@@ -257,17 +287,33 @@ def test_a_container_of_others_is_out_of_reach(proxy: Proxy, foreign: str, line:
     assert (status, b"not tfbisect's" in said) == (403, True)
 
 
+def test_a_container_that_runs_is_neither_filled_nor_committed(
+    engine: docker.DockerClient, proxy: Proxy, own: str
+) -> None:
+    engine.api.start(own)
+    fill = f"PUT /v1.41/containers/{own}/archive?path=/opt"
+    assert proxy.call(f"POST /v1.41/commit?container={own}&repo=tfbisect/six&tag=1", b"{}")[0] == 403
+    assert proxy.call(fill, b"")[0] == 403
+    engine.api.kill(own)
+    assert proxy.call(fill, b"")[0] == 403
+
+
 def test_containers_of_others_are_not_listed(proxy: Proxy, foreign: str, own: str) -> None:
     _, said = proxy.call("GET /v1.41/containers/json?all=1")
     assert (own.encode() in said, foreign.encode() in said) == (True, False)
 
 
-def test_an_image_of_others_is_neither_removed_nor_its_name_taken(engine: docker.DockerClient, proxy: Proxy) -> None:
+def test_an_image_of_others_is_neither_removed_nor_its_name_taken(
+    engine: docker.DockerClient, proxy: Proxy, own: str
+) -> None:
     name = f"tfbisect/foreign:{uuid.uuid4().hex[:8]}"
     engine.api.import_image_from_data(b"\0" * 10240, *name.split(":"))
     try:
         assert proxy.call(f"DELETE /v1.41/images/{name}")[0] == 403
         assert proxy.call(f"POST /v1.41/build?t={name}&networkmode=none", b"x")[0] == 403
+        named = name.replace(":", "&tag=")
+        status, said = proxy.call(f"POST /v1.41/commit?container={own}&repo={named}", b'{"Labels": {}}')
+        assert (status, name.encode() in said) == (403, True)
     finally:
         engine.images.remove(name)
 
@@ -314,10 +360,15 @@ def test_images_are_built_run_and_removed_through_it(proxy: Proxy, image: str) -
     client = docker.DockerClient(base_url=proxy.address)
     images = DockerImages(client)
     name = f"tfbisect/proxied:{uuid.uuid4().hex[:8]}"
-    dockerfile = f"FROM {image}\nRUN echo built > /opt/word\n".encode()
-    images.build(BuildOrder(context_of({"Dockerfile": dockerfile}), name, {}, {"org.tfbisect.part": "test"}))
+    dockerfile = f"FROM {image}\nRUN echo built > /opt/first\n".encode()
+    part = {"org.tfbisect.part": "test"}
+    built = images.build(BuildOrder(context_of({"Dockerfile": dockerfile}), name, {}, part))
+    archives = {"/opt": context_of({"second": b"laid\n"})}
+    laid = images.lay(LayerOrder(built.id, archives, ["sh", "-c", "echo run > /opt/third"], f"{name}-laid", part))
     try:
-        assert images.run(name, ["cat", "/opt/word"]) == "built\n"
+        assert images.run(laid.id, ["cat", "/opt/first", "/opt/second", "/opt/third"]) == "built\nlaid\nrun\n"
+        assert laid.labels[OWN] == "no"  # containers that others make of it are theirs
     finally:
+        assert images.remove(f"{name}-laid")
         assert images.remove(name)
         client.close()

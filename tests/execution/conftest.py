@@ -20,10 +20,11 @@ from service.bisection.outcomes import RunReport
 from service.catalog.interpreters import installed_interpreters
 from service.catalog.releases import Catalog
 from service.errors import NoRunner, TfbisectError
-from service.execution.base_image import PART, Grounds, GroundSettings
+from service.execution.base_image import Grounds, GroundSettings
 from service.execution.docker_images import DockerImages
 from service.execution.docker_runner import DockerRunner
 from service.execution.engine import connect
+from service.execution.image_engine import PART
 from service.execution.limits import Limits
 from service.execution.local_runner import LocalRunner
 from service.execution.runner import RunRequest, Target

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import tarfile
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from service.execution.base_image import PART
-from service.execution.image_engine import BuildOrder, StoredImage
+from service.execution.image_engine import BuildOrder, LayerOrder, StoredImage
 
 GROUND_BYTES, OWN_BYTES = 100, 900
 
@@ -21,10 +21,12 @@ class MemoryEngine:
     def __init__(self) -> None:
         self.images: dict[str, StoredImage] = {}
         self.contents: dict[str, dict[str, bytes]] = {}
-        """Reference -> file of the context -> its bytes."""
+        """Reference -> file of the context, or folder that was laid below it -> its bytes."""
         self.used: set[str] = set()
         """Ids of images that containers are made of."""
         self.left_behind: list[StoredImage] = []
+        self.scratch: dict[str, datetime] = {}
+        """Container of a verb -> when it began."""
         self.removed: list[str] = []
         self.said = "{}"
         self._lock = threading.Lock()
@@ -54,10 +56,14 @@ class MemoryEngine:
         with tarfile.open(fileobj=packed) as archive:
             files = {member.name: archive.extractfile(member) for member in archive.getmembers()}
             self.contents[order.reference] = {name: file.read() for name, file in files.items() if file}
-        size = OWN_BYTES + GROUND_BYTES if order.labels.get(PART) == "release" else GROUND_BYTES
-        return self._keep(
-            StoredImage(f"sha256:{order.reference}", (order.reference,), dict(order.labels), size, datetime.now(UTC))
-        )
+        return self._made(order.reference, order.labels, GROUND_BYTES)
+
+    def lay(self, order: LayerOrder) -> StoredImage:
+        self.contents[order.reference] = {folder: b"".join(archive) for folder, archive in order.archives.items()}
+        return self._made(order.reference, order.labels, OWN_BYTES + GROUND_BYTES)
+
+    def remove_scratch(self, before: datetime) -> None:
+        self.scratch = {name: created for name, created in self.scratch.items() if created >= before}
 
     def run(self, reference: str, command: list[str]) -> str:
         return self.said
@@ -82,6 +88,9 @@ class MemoryEngine:
 
     def grow_older(self, reference: str, created: datetime) -> None:
         self.images[reference] = replace(self.images[reference], created=created)
+
+    def _made(self, reference: str, labels: Mapping[str, str], size: int) -> StoredImage:
+        return self._keep(StoredImage(f"sha256:{reference}", (reference,), dict(labels), size, datetime.now(UTC)))
 
     def _keep(self, image: StoredImage) -> StoredImage:
         with self._lock:

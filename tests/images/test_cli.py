@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from service import images_cli
 from service.bisection.outcomes import RunReport
 from service.errors import BadInput, EngineLost
-from service.execution.image_engine import BuildOrder, StoredImage
+from service.execution.image_engine import LayerOrder, StoredImage
 from service.execution.images import reference_of
 from service.execution.runner import Target
 from service.settings import Settings
@@ -103,14 +103,14 @@ def test_build_fails_where_no_release_could_be_built(tfbisect: Shell) -> None:
 def test_build_fails_where_the_engine_was_lost_though_others_were_built(
     tfbisect: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    building = tfbisect.engine.build
+    laying = tfbisect.engine.lay
 
-    def lose_the_second(order: BuildOrder) -> StoredImage:
+    def lose_the_second(order: LayerOrder) -> StoredImage:
         if "tiny:1.1" in order.reference:
             raise EngineLost("the engine went away")
-        return building(order)
+        return laying(order)
 
-    monkeypatch.setattr(tfbisect.engine, "build", lose_the_second)
+    monkeypatch.setattr(tfbisect.engine, "lay", lose_the_second)
     ended = build(tfbisect)
     assert ended.exit_code == 3
     assert ended.stdout.splitlines()[1] == "1.1  not built: the engine went away"

@@ -45,6 +45,13 @@ def test_a_base_that_the_host_prepared_is_taken(inside: Grounds, prepared: str) 
     assert inside.ensure(PYTHON).id == prepared
 
 
+def test_the_image_of_a_release_is_not_taken_for_the_base_that_it_stands_on(
+    workshop: Workshop, inside: Grounds, prepared: str
+) -> None:
+    workshop.images.ensure(workshop.six())  # has all the labels of its base
+    assert inside.ensure(PYTHON).id == prepared
+
+
 def test_a_base_of_another_recipe_is_not_taken(inside: Grounds, tmp_path: Path) -> None:
     for name in ("Dockerfile", "prepare.sh"):
         (tmp_path / name).write_text((inside._folder / name).read_text() + "\n# changed\n")

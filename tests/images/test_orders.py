@@ -14,7 +14,7 @@ import pytest
 
 from service.errors import EngineLost
 from service.execution.build_progress import BuildProgress
-from service.execution.image_engine import BuildFailed, BuildOrder, StoredImage
+from service.execution.image_engine import BuildFailed, LayerOrder, StoredImage
 from service.execution.image_shelf import REMNANT_AGE
 from service.execution.images import reference_of
 from service.execution.runner import Target
@@ -24,6 +24,7 @@ from tests.images.memory_engine import MemoryEngine
 from tests.images.worlds import OfflineHouse, tiny_index
 
 GB = 10**9
+SITE_PACKAGES = "/opt/tfbisect/environment/lib/python3.11/site-packages"
 TARGETS = [Target("tiny", version) for version in ("1.0", "1.1", "2.0")]
 
 
@@ -73,7 +74,7 @@ def test_all_that_is_ordered_is_built_with_its_packages(order: Order) -> None:
     assert [(result.release, result.image, result.reason) for result in results] == [
         (target.release, order.reference(target), "") for target in TARGETS
     ]
-    with tarfile.open(fileobj=BytesIO(order.engine.contents[results[2].image]["packages.tar"])) as packed:
+    with tarfile.open(fileobj=BytesIO(order.engine.contents[results[2].image][SITE_PACKAGES])) as packed:
         assert {"./tiny.py", "./helper.py"} <= set(packed.getnames())
 
 
@@ -96,7 +97,7 @@ def test_two_builds_on_two_machines_have_the_same_package_list_and_digests(tmp_p
         order.build(TARGETS[1])
         index.wheel("helper", "3.0", "2024-01-01")
         rows += [row.to_json() for row in order.house.images.shelf.rows()]
-        packed = order.engine.contents[order.reference(TARGETS[1])]["packages.tar"]
+        packed = order.engine.contents[order.reference(TARGETS[1])][SITE_PACKAGES]
         rows[-1]["packed"] = packed
         order.house.close()
     same = ("lock", "packages", "recipe", "environment", "cutoff", "packed")
@@ -117,14 +118,14 @@ def test_what_cannot_be_built_stops_no_other_and_is_told(order: Order, index: Lo
 def test_an_engine_that_goes_away_once_loses_one_image_and_the_next_call_builds_it(
     order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    building, gone = order.engine.build, iter([True])
+    laying, gone = order.engine.lay, iter([True])
 
-    def build(request: BuildOrder) -> StoredImage:
+    def lay(request: LayerOrder) -> StoredImage:
         if request.reference == order.reference(TARGETS[1]) and next(gone, False):
             raise EngineLost("the engine went away")
-        return building(request)
+        return laying(request)
 
-    monkeypatch.setattr(order.engine, "build", build)
+    monkeypatch.setattr(order.engine, "lay", lay)
     first = order.build()
     assert [(result.lost, result.reason) for result in first] == [
         (False, ""), (True, "the engine went away"), (False, "")
@@ -137,12 +138,10 @@ def test_an_engine_that_goes_away_once_loses_one_image_and_the_next_call_builds_
 def test_a_release_that_cannot_be_imported_has_no_image_and_a_reason(
     order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def build(request: BuildOrder) -> StoredImage:
-        if "ground" in request.reference:
-            return StoredImage("sha256:ground", ("tfbisect/ground:3.11",))
-        raise BuildFailed("returned a non-zero code: 1", "Step 9/9 : RUN python\nImportError: no tiny here")
+    def lay(request: LayerOrder) -> StoredImage:
+        raise BuildFailed("the command returned a non-zero code: 1", "Traceback\nImportError: no tiny here")
 
-    monkeypatch.setattr(order.engine, "build", build)
+    monkeypatch.setattr(order.engine, "lay", lay)
     (result,) = order.build(TARGETS[0])
     assert result.reason == "tiny 1.0 is installed but cannot be imported: ImportError: no tiny here"
     assert not result.lost
@@ -182,10 +181,12 @@ def test_what_dead_builds_left_is_gone_after_the_next_build(order: Order) -> Non
     old = StoredImage("sha256:old", (), {}, 1, now - 2 * REMNANT_AGE)
     fresh = StoredImage("sha256:fresh", (), {}, 1, now - timedelta(minutes=1))
     order.engine.left_behind = [old, fresh]
+    order.engine.scratch = {"old": now - 2 * REMNANT_AGE, "fresh": now - timedelta(minutes=1)}
     scratch = order.house.settings.data_dir / "builds" / "tmpdead" / "packages"
     scratch.mkdir(parents=True)
     order.build(TARGETS[0])
     assert order.engine.left_behind == [fresh]  # it may be another data folder's, in the middle of its work
+    assert list(order.engine.scratch) == ["fresh"]
     assert list((order.house.settings.data_dir / "builds").iterdir()) == []
 
 
