@@ -11,12 +11,14 @@ import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from service.errors import Unavailable
 
 EPOCH = 315532800  # 1980: what zip archives, and so some wheels, take for the beginning of time
 CHUNK_BYTES = 1 << 20
+END = b"\0" * (2 * tarfile.BLOCKSIZE)
+"""What closes a tar archive."""
 # 1 says "changed as we read it": the files are links into the shared cache, and a build beside this one that links them
 # too changes their link count, never their content.
 HARMLESS = (0, 1)
@@ -31,6 +33,8 @@ class Packed:
     """Files and folders below the root; one that is missing is an error."""
     leave_out: tuple[str, ...] = ()
     """Patterns of paths to go without, `*` crosses folders."""
+    place: str = "."
+    """Folder of the archive that takes the place of `.`."""
 
     def size_bytes(self) -> int:
         """Return the archive's size, without reading any file's content.
@@ -73,25 +77,71 @@ class Packed:
         ]
         command += ["--owner=0", "--group=0", "--numeric-owner", f"--mtime=@{EPOCH}", "--mode=u+rw,go+rX,go-w"]
         # Without a name tar takes it for a mistake, but a folder may have nothing to give: data sets, where none came.
+        if self.place != ".":
+            command.append(f"--transform=flags=rSh;s,^\\./,{self.place}/,")  # hard links too, symbolic ones not
         members = ("--", *self.members) if self.members else ("--files-from=/dev/null",)
         return [*command, *(f"--exclude={pattern}" for pattern in self.leave_out), *members]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Files and a packed folder as a tar archive of a root file system, with the folders on the way."""
+
+    files: Mapping[str, bytes]
+    """Path, relative to the root -> content."""
+    packed: Packed
+    """Comes last, at its place."""
+
+    def size_bytes(self) -> int:
+        """Return the archive's size, as `Packed.size_bytes` does."""
+        return len(self._head()) + self.packed.size_bytes()
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the archive, as `Packed.chunks` does."""
+        yield self._head()
+        yield from self.packed.chunks()
+
+    def _head(self) -> bytes:
+        """Return what comes before the packed folder."""
+        paths = [PurePosixPath(path) for path in (*self.files, f"{self.packed.place}/.")]
+        # What has no entry of its own gets a mode from the engine that keeps others out.
+        folders = {folder: None for path in paths for folder in reversed(path.parents) if folder.parts}
+        parts = [_header(str(folder), tarfile.DIRTYPE, 0o755, 0) for folder in folders]
+        parts += [b"".join(entry(path, len(content), iter((content,)))) for path, content in self.files.items()]
+        return b"".join(parts)
+
+
+def entry(name: str, size_bytes: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield a file of a tar archive.
+
+    Raises:
+        Unavailable: its content is not as long as was said.
+    """
+    yield _header(name, tarfile.REGTYPE, 0o644, size_bytes)
+    sent = 0
+    for chunk in chunks:
+        sent += len(chunk)
+        yield chunk
+    if sent != size_bytes:
+        raise Unavailable(f"packing {name} gave {sent} bytes instead of {size_bytes}; try again.")
+    yield b"\0" * (-size_bytes % tarfile.BLOCKSIZE)
+
+
+def _header(name: str, kind: bytes, mode: int, size_bytes: int) -> bytes:
+    """Return what stands before a file or a folder in a tar archive."""
+    header = tarfile.TarInfo(name)
+    header.type, header.mode, header.mtime, header.size = kind, mode, EPOCH, size_bytes
+    return header.tobuf(tarfile.GNU_FORMAT)
 
 
 def context_of(files: Mapping[str, bytes | Packed]) -> Iterator[bytes]:
     """Yield a build's context: a tar archive of files by name, some of them archives themselves."""
     for name, source in files.items():
-        entry = tarfile.TarInfo(name)
-        entry.mtime = EPOCH
-        entry.size = len(source) if isinstance(source, bytes) else source.size_bytes()
-        yield entry.tobuf(tarfile.GNU_FORMAT)
-        sent = 0
-        for chunk in (source,) if isinstance(source, bytes) else source.chunks():
-            sent += len(chunk)
-            yield chunk
-        if sent != entry.size:
-            raise Unavailable(f"packing {name} gave {sent} bytes instead of {entry.size}; try again.")
-        yield b"\0" * (-entry.size % tarfile.BLOCKSIZE)
-    yield b"\0" * (2 * tarfile.BLOCKSIZE)
+        if isinstance(source, bytes):
+            yield from entry(name, len(source), iter((source,)))
+        else:
+            yield from entry(name, source.size_bytes(), source.chunks())
+    yield END
 
 
 def unpack_into(folder: Path, chunks: Iterable[bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -14,13 +15,17 @@ import docker
 import requests
 
 from service.errors import DiskFull, EngineLost
-from service.execution.archives import unpack_into
+from service.execution.archives import CHUNK_BYTES, unpack_into
 from service.execution.image_engine import PART, SCRATCH, BuildFailed, BuildOrder, LayerOrder, PullFailed, StoredImage
+from service.execution.layers import Description, LayerArchive
 
 BUILD_TIMEOUT_SECONDS = 1800  # between two words of the engine; a layer of 5 GB takes minutes
 PULL_TIMEOUT_SECONDS = 1800
 KEPT_LINES = 40
-CONFLICT = 409
+FINISHED = "/finished"
+"""Folder of a container that takes what finishing adds."""
+LARGEST_IN_MEMORY_BYTES = 64 << 20
+BAD_REQUEST, CONFLICT = 400, 409
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -29,6 +34,8 @@ class DockerImages:
 
     def __init__(self, client: docker.DockerClient) -> None:
         self._api = client.api
+        self._layers_alone: bool | None = None
+        """Whether the engine takes a layer without those below it; None: not tried yet."""
 
     def find(self, reference: str) -> StoredImage | None:
         """Return the image of a reference, or None."""
@@ -94,11 +101,75 @@ class DockerImages:
         return self._surely(order.reference)
 
     def lay(self, order: LayerOrder) -> StoredImage:
-        """Lay files over an image as one layer, without a network.
+        """Lay files over an image and finish it, without a network.
 
-        The builder would write them three times, as its context, in its container and as the layer, and once more what
-        a later step changes; a container that is filled and committed writes them twice, on any engine.
+        Where the engine takes a layer without those below it and sees our files, it gets the layer while a container
+        finishes the image with the files themselves. Else a container is filled, finished and committed.
         """
+        with _answering():
+            if self._takes_a_layer(order.base):
+                # The mount may be at fault, as under SELinux: only a container that holds the files says what fails.
+                with suppress(BuildFailed):
+                    if laid := self._laid_beside(order):
+                        return laid
+            return self._committed(order)
+
+    def _takes_a_layer(self, base: str) -> bool:
+        """Say whether the engine loads a layer over others that it has, by trying it once with none."""
+        if self._layers_alone is None:
+            trial = LayerArchive(self._api.inspect_image(base), Description({PART: SCRATCH}))
+            body = b"".join(trial.chunks())
+            try:
+                answer = self._api.post(self._place("/images/load"), params={"quiet": "1"}, data=body)
+            except requests.ConnectionError:
+                return False  # a filter hung up; if it was the engine, the next call says so
+            self._layers_alone = answer.ok and self.find(trial.image_id) is not None
+            if self._layers_alone:
+                self.remove(trial.image_id)
+        return self._layers_alone
+
+    def _laid_beside(self, order: LayerOrder) -> StoredImage | None:
+        """Give the engine the layer while a container finishes the image; None where the engine sees other files."""
+        mount = docker.types.Mount(order.place, str(order.folder), type="bind", read_only=True)
+        try:
+            container = self._created(order.base, [*order.finish, FINISHED], [mount])
+        except docker.errors.APIError as error:
+            if error.status_code == BAD_REQUEST:
+                return None
+            raise
+        with self._removing(container):
+            self._api.start(container)
+            below, archive = self._api.inspect_image(order.base), order.archive()
+            laid = self._loaded(LayerArchive(below, Description({PART: SCRATCH}), archive, order.archive_bytes))
+            try:
+                self._ended(container)
+                return self._finished(container, laid, order)
+            finally:
+                self.remove(laid.id)
+
+    def _finished(self, container: str, laid: StoredImage, order: LayerOrder) -> StoredImage:
+        """Lay what a container added over an image, and name the result."""
+        description = Description(order.labels, order.variables, order.user, order.command, order.reference)
+        below = self._api.inspect_image(laid.id)
+        with tempfile.SpooledTemporaryFile(LARGEST_IN_MEMORY_BYTES, dir=order.folder.parent) as added:
+            with suppress(docker.errors.NotFound):  # nothing was added
+                for chunk in self._api.get_archive(container, f"{FINISHED}/.")[0]:
+                    added.write(chunk)
+            size_bytes = added.tell()
+            added.seek(0)
+            layer = iter(lambda: added.read(CHUNK_BYTES), b"") if size_bytes else None
+            return self._loaded(LayerArchive(below, description, layer, size_bytes))
+
+    def _loaded(self, archive: LayerArchive) -> StoredImage:
+        """Give the engine an image."""
+        answer = self._patiently("POST", "/images/load", params={"quiet": "1"}, data=archive.chunks())
+        found = self.find(archive.image_id)
+        if found is None:
+            raise _misfortune(answer.text.strip() or "it took a layer and has it not")
+        return found
+
+    def _committed(self, order: LayerOrder) -> StoredImage:
+        """Fill a container, finish the image in it, and make it one."""
         repository, _, tag = order.reference.rpartition(":")
         description = {
             "Labels": dict(order.labels),
@@ -106,30 +177,35 @@ class DockerImages:
             "User": order.user,
             "Cmd": list(order.command),
         }
-        with self._container(order.base, order.finish) as container:
-            for folder, archive in order.archives.items():
-                self._patiently("PUT", f"/containers/{container}/archive", params={"path": folder}, data=archive)
-            self._run(container)
+        with self._container(order.base, [*order.finish, ""]) as container:
+            self._patiently("PUT", f"/containers/{container}/archive", params={"path": "/"}, data=order.archive())
+            self._api.start(container)
+            self._ended(container)
             named = {"container": container, "repo": repository, "tag": tag}
             self._patiently("POST", "/commit", params=named, json=description)
         return self._surely(order.reference)
 
     def _patiently(self, method: str, path: str, **content: Any) -> requests.Response:
         """Make a call that takes as long as its bytes do: the client's own verbs wait no longer than for any other."""
-        place = f"{self._api.base_url}/v{self._api.api_version}{path}"
-        answer: requests.Response = self._api.request(method, place, timeout=BUILD_TIMEOUT_SECONDS, **content)
+        answer: requests.Response = self._api.request(
+            method, self._place(path), timeout=BUILD_TIMEOUT_SECONDS, **content
+        )
         if not answer.ok:
             raise _misfortune(answer.text.strip())
         return answer
 
+    def _place(self, path: str) -> str:
+        """Return the address of a call."""
+        return f"{self._api.base_url}/v{self._api.api_version}{path}"
+
     def run(self, reference: str, command: list[str]) -> str:
         """Run a command in a throw-away container, without network, and return what it prints."""
         with self._container(reference, command) as container:
-            return self._run(container)
+            self._api.start(container)
+            return self._ended(container)
 
-    def _run(self, container: str) -> str:
-        """Let a container's command come to its end, and return what it printed."""
-        self._api.start(container)
+    def _ended(self, container: str) -> str:
+        """Wait for the end of a container's command, and return what it printed."""
         status = self._api.wait(container, timeout=BUILD_TIMEOUT_SECONDS)["StatusCode"]
         output = str(self._api.logs(container).decode(errors="replace"))
         if status != 0:
@@ -145,20 +221,31 @@ class DockerImages:
     @contextmanager
     def _container(self, reference: str, command: Sequence[str] = ("true",)) -> Iterator[str]:
         """Give a throw-away container without network and rights, not started."""
-        with _answering():
-            host = self._api.create_host_config(
-                network_mode="none",
-                cap_drop=["ALL"],
-                security_opt=["no-new-privileges:true"],
-                tmpfs={"/tmp": "mode=1777"},  # noqa: S108 - in the container
-            )
-            container = self._api.create_container(
-                reference, list(command), network_disabled=True, labels={PART: SCRATCH}, host_config=host
-            )["Id"]
-            try:
-                yield container
-            finally:
-                self._api.remove_container(container, force=True)
+        with _answering(), self._removing(self._created(reference, command)) as container:
+            yield container
+
+    def _created(self, reference: str, command: Sequence[str], mounts: Sequence[docker.types.Mount] = ()) -> str:
+        """Make a container without network and rights, and return its id."""
+        host = self._api.create_host_config(
+            network_mode="none",
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges:true"],
+            tmpfs={"/tmp": "mode=1777"},  # noqa: S108 - in the container
+            mounts=list(mounts),
+        )
+        labels = {PART: SCRATCH}
+        made = self._api.create_container(
+            reference, list(command), network_disabled=True, labels=labels, host_config=host
+        )
+        return str(made["Id"])
+
+    @contextmanager
+    def _removing(self, container: str) -> Iterator[str]:
+        """Remove a container in the end."""
+        try:
+            yield container
+        finally:
+            self._api.remove_container(container, force=True)
 
     def remove(self, reference: str) -> bool:
         """Remove an image; False where a container or another image still needs it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -41,14 +41,20 @@ class BuildOrder:
 
 @dataclass(frozen=True)
 class LayerOrder:
-    """What to lay over an image as one layer, and how to name the result."""
+    """What to lay over an image, and how to name the result."""
 
     base: str
     """Id of the image below."""
-    archives: Mapping[str, Iterable[bytes]]
-    """Folder, which the image below has -> an uncompressed tar archive of what comes into it."""
+    archive: Callable[[], Iterator[bytes]]
+    """Gives an uncompressed tar archive of what comes over its root."""
+    archive_bytes: int
+    """How long that is."""
+    folder: Path
+    """Where the same lies on this machine, but for what is not needed to finish it."""
+    place: str
+    """Where that folder is in the image."""
     finish: Sequence[str]
-    """Command that is run over it as root; what it writes outside of /tmp belongs to the layer."""
+    """Command that finishes it as root; told as its last word the folder that takes what it adds, "" for the root."""
     reference: str
     labels: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -110,7 +116,7 @@ class ImageEngine(Protocol):
         """
 
     def lay(self, order: LayerOrder) -> StoredImage:
-        """Lay files over an image as one layer, without a network; on failure nothing of it remains.
+        """Lay files over an image and finish it, without a network; on failure nothing of it remains.
 
         Raises:
             BuildFailed: the command over it failed.

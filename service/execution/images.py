@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 from service.catalog.environments import Environment, Environments
 from service.catalog.recipes import digest_of
 from service.errors import NotInstallable
-from service.execution.archives import Packed, context_of
+from service.execution.archives import Packed, Tree, context_of
 from service.execution.base_image import Grounds, GroundSettings, packed_datasets
 from service.execution.build_progress import Meter, Progress
 from service.execution.disk import GIB, build_bytes, folder_bytes, require_room, unpacked_bytes
@@ -26,8 +27,9 @@ from service.execution.official_images import OfficialImages
 from service.resources import resource_dir
 from service.settings import Settings
 
-HOME = "/opt/tfbisect"
-"""What is ours in an image."""
+HOME = "opt/tfbisect"
+"""What is ours in an image, from its root."""
+FINISHING = ("finish.sh", "byte_code.py")
 USER = "probe"
 """Who runs in an image; images/base/prepare.sh makes it."""
 CUDA_VARIABLES = {"NVIDIA_VISIBLE_DEVICES": "all", "NVIDIA_DRIVER_CAPABILITIES": "compute,utility"}
@@ -139,10 +141,9 @@ class Images:
             grounding = side.submit(self.grounds.ensure, environment.python)
             meter.unpacked(0)
             self._environments.install(environment, scratch / "packages", written=meter.unpacked)
-            packages = packed_packages(environment, scratch / "packages")
+            leave_out(scratch / "packages", ("bin", ".lock", *environment.recipe.leave_out))
             ground = grounding.result()
-            meter.sized(packages.size_bytes())
-            built = self._lay(environment, packages, ground, meter)
+            built = self._lay(environment, scratch / "packages", ground, meter)
             meter.done()
             return built
 
@@ -163,17 +164,20 @@ class Images:
         meter.done()
         return built
 
-    def _lay(self, environment: Environment, packages: Packed, ground: StoredImage, meter: Meter) -> StoredImage:
+    def _lay(self, environment: Environment, packages: Path, ground: StoredImage, meter: Meter) -> StoredImage:
         """Lay the packages over the ground, and let the release be imported once."""
-        target, finish = environment.target, (self._recipes_dir / "finish.sh").read_text(encoding="utf-8")
-        archives = {
-            HOME: context_of({"requirements.lock": environment.lock.encode()}),
-            f"{HOME}/environment/lib/python{environment.python}/site-packages": meter.through(packages.chunks()),
-        }
+        target, place = environment.target, f"{HOME}/environment/lib/python{environment.python}/site-packages"
+        finish, byte_code = ((self._recipes_dir / name).read_text(encoding="utf-8") for name in FINISHING)
+        tree = Tree({f"{HOME}/requirements.lock": environment.lock.encode()}, Packed(packages, (".",), place=place))
+        size_bytes = tree.size_bytes()
+        meter.sized(size_bytes)
         order = LayerOrder(
             ground.id,
-            archives,
-            ["sh", "-c", finish, "finish.sh", target.hardware, environment.recipe.module],
+            lambda: meter.through(tree.chunks()),
+            size_bytes,
+            packages,
+            f"/{place}",
+            ["sh", "-c", finish, "finish.sh", target.hardware, environment.recipe.module, byte_code],
             reference_of(environment),
             labels=labels_of(environment, ground),
             variables=CUDA_VARIABLES if target.hardware == "cuda" else {},
@@ -217,9 +221,18 @@ def images_for(settings: Settings, environments: Environments, engine: ImageEngi
     )
 
 
-def packed_packages(environment: Environment, folder: Path) -> Packed:
-    """Return an installed environment as an archive, without what only a shell would use."""
-    return Packed(folder, (".",), tuple(f"./{path}" for path in ("bin/*", ".lock", *environment.recipe.leave_out)))
+def leave_out(folder: Path, patterns: Iterable[str]) -> None:
+    """Remove what an image goes without from a folder of packages, so that it is finished without, too.
+
+    Args:
+        folder: its files may be links into the shared cache, which keeps them.
+        patterns: of paths in the folder; all below a folder that fits goes too.
+    """
+    for path in [path for pattern in patterns for path in folder.glob(pattern)]:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def reference_of(environment: Environment) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -356,15 +357,17 @@ def test_a_form_in_the_body_changes_no_parameter(proxy: Proxy) -> None:
     assert status == 403
 
 
-def test_images_are_built_run_and_removed_through_it(proxy: Proxy, image: str) -> None:
+def test_images_are_built_run_and_removed_through_it(proxy: Proxy, image: str, tmp_path: Path) -> None:
     client = docker.DockerClient(base_url=proxy.address)
     images = DockerImages(client)
     name = f"tfbisect/proxied:{uuid.uuid4().hex[:8]}"
     dockerfile = f"FROM {image}\nRUN echo built > /opt/first\n".encode()
     part = {"org.tfbisect.part": "test"}
     built = images.build(BuildOrder(context_of({"Dockerfile": dockerfile}), name, {}, part))
-    archives = {"/opt": context_of({"second": b"laid\n"})}
-    laid = images.lay(LayerOrder(built.id, archives, ["sh", "-c", "echo run > /opt/third"], f"{name}-laid", part))
+    archive = b"".join(context_of({"opt/second": b"laid\n"}))
+    finish = ["sh", "-c", "echo run > $1/opt/third", "finish"]
+    order = LayerOrder(built.id, lambda: iter((archive,)), len(archive), tmp_path, "/opt", finish, f"{name}-laid", part)
+    laid = images.lay(order)
     try:
         assert images.run(laid.id, ["cat", "/opt/first", "/opt/second", "/opt/third"]) == "built\nlaid\nrun\n"
         assert laid.labels[OWN] == "no"  # containers that others make of it are theirs

@@ -13,6 +13,7 @@ from pathlib import Path
 from service.execution.image_engine import BuildOrder, LayerOrder, StoredImage
 
 GROUND_BYTES, OWN_BYTES = 100, 900
+LAYER = "layer.tar"
 
 
 class MemoryEngine:
@@ -21,7 +22,7 @@ class MemoryEngine:
     def __init__(self) -> None:
         self.images: dict[str, StoredImage] = {}
         self.contents: dict[str, dict[str, bytes]] = {}
-        """Reference -> file of the context, or folder that was laid below it -> its bytes."""
+        """Reference -> file of the context, or LAYER -> its bytes."""
         self.used: set[str] = set()
         """Ids of images that containers are made of."""
         self.left_behind: list[StoredImage] = []
@@ -59,7 +60,8 @@ class MemoryEngine:
         return self._made(order.reference, order.labels, GROUND_BYTES)
 
     def lay(self, order: LayerOrder) -> StoredImage:
-        self.contents[order.reference] = {folder: b"".join(archive) for folder, archive in order.archives.items()}
+        self.contents[order.reference] = {LAYER: b"".join(order.archive())}
+        assert len(self.contents[order.reference][LAYER]) == order.archive_bytes
         return self._made(order.reference, order.labels, OWN_BYTES + GROUND_BYTES)
 
     def remove_scratch(self, before: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ from service.catalog.environments import Environment, Environments
 from service.catalog.recipes import load_rules
 from service.catalog.releases import Catalog
 from service.execution.docker_images import DockerImages
-from service.execution.image_engine import ImageEngine
+from service.execution.image_engine import PART, SCRATCH, ImageEngine
 from service.execution.images import Images, images_for
 from service.execution.runner import Runner, RunRequest, Target
 from service.settings import Settings
@@ -35,7 +36,35 @@ pythons = ["3.10", "3.6"]
 packages = ["six"]
 releases = "==1.15.*"
 module = "no_such_module"
+
+[[rule]]
+packages = ["six"]
+releases = "==1.14.*"
+module = ""
 """
+
+
+HARDENED = ["--rm", "--network=none", "--read-only", "--cap-drop=ALL", "--env=HOME=/tmp", "--tmpfs=/tmp"]
+
+
+def said_by(image: str, *command: str) -> str:
+    """Return what a command prints in a hardened container of an image."""
+    done = subprocess.run(["docker", "run", *HARDENED, image, *command], capture_output=True, text=True, check=False)
+    return (done.stdout + done.stderr).strip()
+
+
+def scratch() -> set[str]:
+    """Return the containers that verbs of the engine are at work in."""
+    command = ["docker", "ps", "--all", "--quiet", "--filter", f"label={PART}={SCRATCH}"]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+
+
+def all_images() -> set[str]:
+    """Return the images that are here, by name and id, but for those of TensorFlow."""
+    listed = subprocess.run(
+        ["docker", "images", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"], capture_output=True, text=True, check=True
+    )
+    return {line for line in listed.stdout.splitlines() if "tfbisect/tensorflow" not in line}
 
 
 class Workshop:
