@@ -151,7 +151,7 @@ class DockerImages:
         """Lay what a container added over an image, and name the result."""
         description = Description(order.labels, order.variables, order.user, order.command, order.reference)
         below = self._api.inspect_image(laid.id)
-        with tempfile.SpooledTemporaryFile(LARGEST_IN_MEMORY_BYTES, dir=order.folder.parent) as added:
+        with tempfile.SpooledTemporaryFile(LARGEST_IN_MEMORY_BYTES, dir=str(order.folder.parent)) as added:
             with suppress(docker.errors.NotFound):  # nothing was added
                 for chunk in self._api.get_archive(container, f"{FINISHED}/.")[0]:
                     added.write(chunk)
