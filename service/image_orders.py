@@ -15,7 +15,7 @@ from service.execution.runner import Target
 from service.settings import Settings
 
 # Measured on two cores: what each image costs at least, and how much of its wheel is dealt with in a second.
-SECONDS_PER_IMAGE = 12
+SECONDS_PER_IMAGE = 5
 WHEEL_BYTES_PER_SECOND = 25_000_000
 
 
