@@ -16,8 +16,17 @@ import requests
 
 from service.errors import DiskFull, EngineLost
 from service.execution.archives import CHUNK_BYTES, unpack_into
-from service.execution.image_engine import PART, SCRATCH, BuildFailed, BuildOrder, LayerOrder, PullFailed, StoredImage
-from service.execution.layers import Description, LayerArchive
+from service.execution.image_engine import (
+    PART,
+    SCRATCH,
+    BuildFailed,
+    BuildOrder,
+    Description,
+    LayerOrder,
+    PullFailed,
+    StoredImage,
+)
+from service.execution.layers import LayerArchive, config_of
 
 BUILD_TIMEOUT_SECONDS = 1800  # between two words of the engine; a layer of 5 GB takes minutes
 PULL_TIMEOUT_SECONDS = 1800
@@ -117,7 +126,7 @@ class DockerImages:
     def _takes_a_layer(self, base: str) -> bool:
         """Say whether the engine loads a layer over others that it has, by trying it once with none."""
         if self._layers_alone is None:
-            trial = LayerArchive(self._api.inspect_image(base), Description({PART: SCRATCH}))
+            trial = LayerArchive(self._api.inspect_image(base), Description("", {PART: SCRATCH}))
             body = b"".join(trial.chunks())
             try:
                 answer = self._api.post(self._place("/images/load"), params={"quiet": "1"}, data=body)
@@ -140,7 +149,7 @@ class DockerImages:
         with self._removing(container):
             self._api.start(container)
             below, archive = self._api.inspect_image(order.base), order.archive()
-            laid = self._loaded(LayerArchive(below, Description({PART: SCRATCH}), archive, order.archive_bytes))
+            laid = self._loaded(LayerArchive(below, Description("", {PART: SCRATCH}), archive, order.archive_bytes))
             try:
                 self._ended(container)
                 return self._finished(container, laid, order)
@@ -149,7 +158,6 @@ class DockerImages:
 
     def _finished(self, container: str, laid: StoredImage, order: LayerOrder) -> StoredImage:
         """Lay what a container added over an image, and name the result."""
-        description = Description(order.labels, order.variables, order.user, order.command, order.reference)
         below = self._api.inspect_image(laid.id)
         with tempfile.SpooledTemporaryFile(LARGEST_IN_MEMORY_BYTES, dir=str(order.folder.parent)) as added:
             with suppress(docker.errors.NotFound):  # nothing was added
@@ -158,7 +166,7 @@ class DockerImages:
             size_bytes = added.tell()
             added.seek(0)
             layer = iter(lambda: added.read(CHUNK_BYTES), b"") if size_bytes else None
-            return self._loaded(LayerArchive(below, description, layer, size_bytes))
+            return self._loaded(LayerArchive(below, order.result, layer, size_bytes))
 
     def _loaded(self, archive: LayerArchive) -> StoredImage:
         """Give the engine an image."""
@@ -170,20 +178,14 @@ class DockerImages:
 
     def _committed(self, order: LayerOrder) -> StoredImage:
         """Fill a container, finish the image in it, and make it one."""
-        repository, _, tag = order.reference.rpartition(":")
-        description = {
-            "Labels": dict(order.labels),
-            "Env": [f"{name}={value}" for name, value in order.variables.items()],
-            "User": order.user,
-            "Cmd": list(order.command),
-        }
+        repository, _, tag = order.result.reference.rpartition(":")
         with self._container(order.base, [*order.finish, ""]) as container:
             self._patiently("PUT", f"/containers/{container}/archive", params={"path": "/"}, data=order.archive())
             self._api.start(container)
             self._ended(container)
             named = {"container": container, "repo": repository, "tag": tag}
-            self._patiently("POST", "/commit", params=named, json=description)
-        return self._surely(order.reference)
+            self._patiently("POST", "/commit", params=named, json=config_of(order.result, {}))
+        return self._surely(order.result.reference)
 
     def _patiently(self, method: str, path: str, **content: Any) -> requests.Response:
         """Make a call that takes as long as its bytes do: the client's own verbs wait no longer than for any other."""

@@ -40,8 +40,22 @@ class BuildOrder:
 
 
 @dataclass(frozen=True)
+class Description:
+    """How an image differs from the one below it, beside its files."""
+
+    reference: str
+    """Its name; "" for none."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    user: str = ""
+    """Who its containers run as; "" as those of the image below."""
+    command: Sequence[str] = ("python",)
+    """What they run."""
+
+
+@dataclass(frozen=True)
 class LayerOrder:
-    """What to lay over an image, and how to name the result."""
+    """What to lay over an image, and what the result is."""
 
     base: str
     """Id of the image below."""
@@ -55,13 +69,7 @@ class LayerOrder:
     """Where that folder is in the image."""
     finish: Sequence[str]
     """Command that finishes it as root; told as its last word the folder that takes what it adds, "" for the root."""
-    reference: str
-    labels: Mapping[str, str] = field(default_factory=dict)
-    variables: Mapping[str, str] = field(default_factory=dict)
-    user: str = ""
-    """Who the image's containers run as; "" for root."""
-    command: Sequence[str] = ()
-    """What they run."""
+    result: Description
 
 
 class BuildFailed(Exception):

@@ -20,7 +20,15 @@ from service.execution.archives import Packed, Tree, context_of
 from service.execution.base_image import Grounds, GroundSettings, packed_datasets
 from service.execution.build_progress import Meter, Progress
 from service.execution.disk import GIB, build_bytes, folder_bytes, require_room, unpacked_bytes
-from service.execution.image_engine import PART, BuildFailed, BuildOrder, ImageEngine, LayerOrder, StoredImage
+from service.execution.image_engine import (
+    PART,
+    BuildFailed,
+    BuildOrder,
+    Description,
+    ImageEngine,
+    LayerOrder,
+    StoredImage,
+)
 from service.execution.image_shelf import BUILDS, LABEL, Shelf
 from service.execution.locks import held
 from service.execution.official_images import OfficialImages
@@ -178,11 +186,12 @@ class Images:
             packages,
             f"/{place}",
             ["sh", "-c", finish, "finish.sh", target.hardware, environment.recipe.module, byte_code],
-            reference_of(environment),
-            labels=labels_of(environment, ground),
-            variables=CUDA_VARIABLES if target.hardware == "cuda" else {},
-            user=USER,
-            command=["python"],
+            Description(
+                reference_of(environment),
+                labels_of(environment, ground),
+                CUDA_VARIABLES if target.hardware == "cuda" else {},
+                USER,
+            ),
         )
         with _importing(environment):
             return self.engine.lay(order)

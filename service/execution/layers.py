@@ -9,34 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from service.execution.archives import END, entry
-
-
-@dataclass(frozen=True)
-class Description:
-    """How an image differs from the one below it, beside its files."""
-
-    labels: Mapping[str, str]
-    variables: Mapping[str, str] = field(default_factory=dict)
-    user: str = ""
-    command: Sequence[str] = ()
-    reference: str = ""
-
-    def over(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the configuration of an image over that of another."""
-        variables = [f"{name}={value}" for name, value in self.variables.items()]
-        return {
-            **config,
-            "Labels": {**(config.get("Labels") or {}), **self.labels},
-            "Env": [*(config.get("Env") or ()), *variables],
-            "User": self.user or config.get("User", ""),
-            "Cmd": list(self.command) or config.get("Cmd"),
-        }
+from service.execution.image_engine import Description
 
 
 class LayerArchive:
@@ -87,10 +65,27 @@ class LayerArchive:
             "architecture": self._below["Architecture"],
             "os": self._below["Os"],
             "created": datetime.now(UTC).isoformat(),
-            "config": self._description.over(self._below["Config"]),
+            "config": config_of(self._description, self._below["Config"]),
             "rootfs": {"type": "layers", "diff_ids": digests},
             "history": [],
         }
+
+
+def config_of(description: Description, below: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration of an image, as the engine writes it.
+
+    Args:
+        description: of the image.
+        below: configuration of the image below; empty for what is different.
+    """
+    variables = [f"{name}={value}" for name, value in description.variables.items()]
+    return {
+        **below,
+        "Labels": {**(below.get("Labels") or {}), **description.labels},
+        "Env": [*(below.get("Env") or ()), *variables],
+        "User": description.user or below.get("User", ""),
+        "Cmd": list(description.command),
+    }
 
 
 def _seen(chunks: Iterator[bytes], digest: Any) -> Iterator[bytes]:

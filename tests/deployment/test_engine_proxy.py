@@ -15,7 +15,7 @@ import pytest
 from service.execution.archives import context_of
 from service.execution.docker_images import DockerImages
 from service.execution.hardening import RUN_LABEL, container_config
-from service.execution.image_engine import BuildOrder, LayerOrder
+from service.execution.image_engine import BuildOrder, Description, LayerOrder
 from service.execution.limits import Limits
 from tests.deployment.conftest import Proxy
 
@@ -366,7 +366,9 @@ def test_images_are_built_run_and_removed_through_it(proxy: Proxy, image: str, t
     built = images.build(BuildOrder(context_of({"Dockerfile": dockerfile}), name, {}, part))
     archive = b"".join(context_of({"opt/second": b"laid\n"}))
     finish = ["sh", "-c", "echo run > $1/opt/third", "finish"]
-    order = LayerOrder(built.id, lambda: iter((archive,)), len(archive), tmp_path, "/opt", finish, f"{name}-laid", part)
+    order = LayerOrder(
+        built.id, lambda: iter((archive,)), len(archive), tmp_path, "/opt", finish, Description(f"{name}-laid", part)
+    )
     laid = images.lay(order)
     try:
         assert images.run(laid.id, ["cat", "/opt/first", "/opt/second", "/opt/third"]) == "built\nlaid\nrun\n"

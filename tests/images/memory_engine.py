@@ -60,9 +60,10 @@ class MemoryEngine:
         return self._made(order.reference, order.labels, GROUND_BYTES)
 
     def lay(self, order: LayerOrder) -> StoredImage:
-        self.contents[order.reference] = {LAYER: b"".join(order.archive())}
-        assert len(self.contents[order.reference][LAYER]) == order.archive_bytes
-        return self._made(order.reference, order.labels, OWN_BYTES + GROUND_BYTES)
+        reference, layer = order.result.reference, b"".join(order.archive())
+        assert len(layer) == order.archive_bytes
+        self.contents[reference] = {LAYER: layer}
+        return self._made(reference, order.result.labels, OWN_BYTES + GROUND_BYTES)
 
     def remove_scratch(self, before: datetime) -> None:
         self.scratch = {name: created for name, created in self.scratch.items() if created >= before}

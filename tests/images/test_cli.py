@@ -106,7 +106,7 @@ def test_build_fails_where_the_engine_was_lost_though_others_were_built(
     laying = tfbisect.engine.lay
 
     def lose_the_second(order: LayerOrder) -> StoredImage:
-        if "tiny:1.1" in order.reference:
+        if "tiny:1.1" in order.result.reference:
             raise EngineLost("the engine went away")
         return laying(order)
 

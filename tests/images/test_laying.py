@@ -14,7 +14,7 @@ import pytest
 from service.errors import EngineLost
 from service.execution.archives import Packed, Tree, empty_archive
 from service.execution.docker_images import DockerImages
-from service.execution.image_engine import PART, BuildFailed, LayerOrder
+from service.execution.image_engine import PART, BuildFailed, Description, LayerOrder
 from tests.images.worlds import Workshop, all_images, said_by, scratch
 
 pytestmark = [pytest.mark.containers, pytest.mark.index]
@@ -45,7 +45,7 @@ def order_of(ground: str, folder: Path, script: str, **rest: Any) -> LayerOrder:
     """Return an order to lay a folder, and to finish it by a script; $1 is where it adds to."""
     tree = Tree({"opt/tfbisect/one": b"1", "opt/a/b/four": b"4"}, Packed(folder, (".",), place=PLACE))
     finish = ["sh", "-c", script, "finish"]
-    return LayerOrder(ground, tree.chunks, tree.size_bytes(), folder, f"/{PLACE}", finish, NAME, **rest)
+    return LayerOrder(ground, tree.chunks, tree.size_bytes(), folder, f"/{PLACE}", finish, Description(NAME, **rest))
 
 
 def described(image: str) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def test_finishing_cannot_change_the_files_that_it_is_shown(laying: DockerImages
 def test_a_broken_archive_leaves_nothing(laying: DockerImages, ground: str, tmp_path: Path) -> None:
     before = all_images(), scratch()
     broken = b"no archive" * 512
-    order = LayerOrder(ground, lambda: iter((broken,)), len(broken), tmp_path, f"/{PLACE}", ["true"], NAME)
+    order = LayerOrder(ground, lambda: iter((broken,)), len(broken), tmp_path, f"/{PLACE}", ["true"], Description(NAME))
     with pytest.raises(EngineLost, match="could not build"):
         laying.lay(order)
     assert (all_images(), scratch()) == before
@@ -117,7 +117,9 @@ def test_files_that_the_engine_does_not_see_are_laid_all_the_same(ground: str, t
 
 def test_an_empty_layer_is_a_layer(laying: DockerImages, ground: str, tmp_path: Path) -> None:
     nothing = empty_archive()
-    order = LayerOrder(ground, lambda: iter((nothing,)), len(nothing), tmp_path, f"/{PLACE}", ["true"], NAME)
+    order = LayerOrder(
+        ground, lambda: iter((nothing,)), len(nothing), tmp_path, f"/{PLACE}", ["true"], Description(NAME)
+    )
     assert said_by(laying.lay(order).id, "echo", "1") == "1"
 
 

@@ -121,7 +121,7 @@ def test_an_engine_that_goes_away_once_loses_one_image_and_the_next_call_builds_
     laying, gone = order.engine.lay, iter([True])
 
     def lay(request: LayerOrder) -> StoredImage:
-        if request.reference == order.reference(TARGETS[1]) and next(gone, False):
+        if request.result.reference == order.reference(TARGETS[1]) and next(gone, False):
             raise EngineLost("the engine went away")
         return laying(request)
 
