@@ -246,8 +246,11 @@ class DockerImages:
         """Remove a container in the end."""
         try:
             yield container
+        except docker.errors.NotFound as error:
+            raise EngineLost(f"{error.explanation}; was it pruned while it was at work? Try again.") from error
         finally:
-            self._api.remove_container(container, force=True)
+            with suppress(docker.errors.NotFound):
+                self._api.remove_container(container, force=True)
 
     def remove(self, reference: str) -> bool:
         """Remove an image; False where a container or another image still needs it."""
