@@ -76,9 +76,9 @@ class Packed:
             "--format=gnu",
         ]
         command += ["--owner=0", "--group=0", "--numeric-owner", f"--mtime=@{EPOCH}", "--mode=u+rw,go+rX,go-w"]
-        # Without a name tar takes it for a mistake, but a folder may have nothing to give: data sets, where none came.
         if self.place != ".":
             command.append(f"--transform=flags=rSh;s,^\\./,{self.place}/,")  # hard links too, symbolic ones not
+        # Without a name tar takes it for a mistake, but a folder may have nothing to give: data sets, where none came.
         members = ("--", *self.members) if self.members else ("--files-from=/dev/null",)
         return [*command, *(f"--exclude={pattern}" for pattern in self.leave_out), *members]
 

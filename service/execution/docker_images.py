@@ -173,7 +173,7 @@ class DockerImages:
         answer = self._patiently("POST", "/images/load", params={"quiet": "1"}, data=archive.chunks())
         found = self.find(archive.image_id)
         if found is None:
-            raise _misfortune(answer.text.strip() or "it took a layer and has it not")
+            raise _misfortune(_said(answer) or "it took a layer and has it not")
         return found
 
     def _committed(self, order: LayerOrder) -> StoredImage:
@@ -193,7 +193,7 @@ class DockerImages:
             method, self._place(path), timeout=BUILD_TIMEOUT_SECONDS, **content
         )
         if not answer.ok:
-            raise _misfortune(answer.text.strip())
+            raise _misfortune(_said(answer))
         return answer
 
     def _place(self, path: str) -> str:
@@ -326,6 +326,15 @@ class _Steps:
     def _failure(self, message: str) -> Exception:
         """Say what an error of the builder means."""
         return BuildFailed(message, "\n".join(self._lines)) if "non-zero code" in message else _misfortune(message)
+
+
+def _said(answer: requests.Response) -> str:
+    """Return the words in an answer of the engine, which are JSON where it has something to say."""
+    try:
+        content = answer.json()
+    except requests.JSONDecodeError:
+        return answer.text.strip()
+    return str(content.get("message") or content.get("error") or content)
 
 
 def _misfortune(message: str) -> DiskFull | EngineLost:
