@@ -147,7 +147,7 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
         f"Seconds; at least {TARGET_RATIO:g} times faster than `docker build` with plain pip is wanted; ours has a",
         "warm cache. Slim: pip is told to install tensorflow-cpu, the wheel without CUDA's kernels that ours takes by",
         "its recipe. All of ours were built first. Where files are slow to make after many were deleted (see the",
-        "module), that slows pip's builds after the first: 1.6.0 is the one that nothing slowed.",
+        "module), that slows pip's builds after the first row.",
         "",
         "| tensorflow | pip | `tfbisect images build` | ratio | holds | pip, slim | ratio |",
         "|---|---:|---:|---:|---|---:|---:|",

@@ -16,7 +16,7 @@ from service.errors import EngineLost
 from service.execution.build_progress import BuildProgress
 from service.execution.image_engine import BuildFailed, LayerOrder, StoredImage
 from service.execution.image_shelf import REMNANT_AGE
-from service.execution.images import reference_of
+from service.execution.images import leave_out, reference_of
 from service.execution.runner import Target
 from service.image_orders import BuildResult, Estimate, build_all, estimate, shortage
 from tests.images.local_index import LocalIndex, served
@@ -76,6 +76,21 @@ def test_all_that_is_ordered_is_built_with_its_packages(order: Order) -> None:
     ]
     with tarfile.open(fileobj=BytesIO(order.engine.contents[results[2].image][LAYER])) as packed:
         assert {f"{SITE_PACKAGES}/{name}.py" for name in ("tiny", "helper")} <= set(packed.getnames())
+
+
+def test_what_an_image_goes_without_stays_in_the_cache_that_it_is_linked_from(tmp_path: Path) -> None:
+    cache, folder = tmp_path / "cache", tmp_path / "packages"
+    names = ("p/include/a.h", "p/include/deep/b.h", "p/lib/c.a", "p/lib/c.so", "bin/run", "kept.py")
+    for name in names:
+        for root in (cache, folder):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (cache / name).write_text(name)
+        (folder / name).hardlink_to(cache / name)
+    leave_out(folder, ("bin", ".lock", "p/include/*", "p/lib/*.a"))
+    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} == {
+        "p/lib/c.so", "kept.py"
+    }  # fmt: skip
+    assert [(cache / name).read_text() for name in names] == list(names)
 
 
 def test_an_image_says_what_its_packages_came_from(order: Order) -> None:
