@@ -36,7 +36,7 @@ bench: setup ## the benchmarks, side by side with their baselines
 screenshots: setup ## pictures of every page into docs/screenshots, and the API reference
 	@echo "screenshots: every page at desktop and phone width by Chromium; docs/api.md from the OpenAPI description"
 	@$(BIN)/python -m tests.web.screenshots docs/screenshots
-	@$(BIN)/python -m service.web.reference > docs/api.md
+	@$(BIN)/python -m service.web.api.reference > docs/api.md
 
 lint: setup ## ruff (check and format) and mypy strict
 	@echo "lint: ruff check, ruff format --check, mypy --strict"

@@ -25,8 +25,8 @@ from typing import Any
 
 from service.bootstrap import House
 from service.catalog.environments import Environment
-from service.execution.images import reference_of
 from service.execution.runner import Target
+from service.images.builder import reference_of
 
 RESULTS = Path(__file__).parent / "results"
 TARGET_RATIO = 3.0

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from service.bootstrap import House
+from service.coordination.intake import BisectionRequest
+from service.coordination.progress import Silent
 from service.execution.channel import BOOT
-from service.intake import BisectionRequest
-from service.progress import Silent
 from service.settings import Settings
 
 HERE = Path(__file__).parent

@@ -25,7 +25,7 @@ from service.bisection.outcomes import Outcome
 from service.bisection.planner import Policy, plan
 from service.bisection.releases import ReleaseTree
 from service.bisection.verdict import changes_of
-from service.replay import run_world
+from service.coordination.replay import run_world
 
 OURS = "tfbisect"
 COUNTS, CHANGES, NOISES, WORKERS = (10, 40, 100, 400), range(7), (0.0, 0.05, 0.2), (1, 2, 4, 8)

@@ -11,7 +11,7 @@ from zlib import crc32
 from service.bisection.outcomes import Outcome
 from service.bisection.planner import PlannedRun
 from service.bisection.releases import ReleaseTree
-from service.replay import World
+from service.coordination.replay import World
 
 LETTERS = "abc"
 

@@ -7,8 +7,8 @@ import sqlite3
 from functools import lru_cache
 from pathlib import Path
 
-from service.intake import BisectionRequest
-from service.web.documents import Document
+from service.coordination.intake import BisectionRequest
+from service.reports.documents import Document
 from tests.web.world import TUTORIAL, World
 
 PREFIX = "01K"

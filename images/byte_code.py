@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 PACKAGES = next(Path("/opt/tfbisect/environment/lib").glob("python*/site-packages"))
-# The date of all files in an image (service/execution/archives.py): byte code made for another date is stale.
+# The date of all files in an image (service/images/archives.py): byte code made for another date is stale.
 EPOCH = 315532800
 
 

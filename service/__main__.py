@@ -1,5 +1,5 @@
 """`python -m service`, the same as the command `tfbisect`."""
 
-from service.cli import main
+from service.cli.app import main
 
 main()

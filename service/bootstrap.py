@@ -22,39 +22,39 @@ from service.catalog.probes import Probe, load_probes
 from service.catalog.ranges import parse_releases, select
 from service.catalog.releases import Catalog, package_name
 from service.clock import Clock, utc_now
-from service.coordinator import Coordinator
+from service.coordination.coordinator import Coordinator
+from service.coordination.intake import Intake
+from service.coordination.laboratory import Laboratory
+from service.coordination.submission import Submission
 from service.errors import NoRunner, ReleaseUntestable, Unavailable
 from service.execution.choice import Choice, choose_runner
-from service.execution.datasets import fetch_datasets
-from service.execution.docker_images import DockerImages
+from service.execution.docker_engine import connect
 from service.execution.docker_runner import DockerRunner
-from service.execution.engine import connect
 from service.execution.executors import DaskCluster, RemoteRuns, executor
-from service.execution.ground_interpreters import GroundInterpreters
 from service.execution.hardening import accelerators_of
-from service.execution.image_engine import PART
-from service.execution.image_shelf import LABEL
-from service.execution.images import Images, images_for
-from service.execution.known_images import KnownImages
 from service.execution.limits import limits_of
 from service.execution.local_runner import LocalRunner
-from service.execution.official_images import OfficialImages
 from service.execution.runner import Hardware, Runner, RunRequest, Target
-from service.intake import Intake
-from service.measuring import Laboratory
-from service.nightly import Budget, Links, Nightly
-from service.nights import Summary
-from service.notifications import Postage, Sender
-from service.repetition import Repetition
+from service.images.builder import Images, images_for
+from service.images.datasets import fetch_datasets
+from service.images.docker_images import DockerImages
+from service.images.engine import PART
+from service.images.interpreters import GroundInterpreters
+from service.images.known import KnownImages
+from service.images.official import OfficialImages
+from service.images.shelf import LABEL
+from service.nightly.nights import Summary
+from service.nightly.notifications import Postage, Sender
+from service.nightly.passes import Budget, Links, Nightly
+from service.nightly.repetition import Repetition
+from service.nightly.watches import read_watches
+from service.reports.markdown import markdown
+from service.reports.readings import Readings
+from service.reports.views import Views
 from service.resources import resource_dir
 from service.settings import Settings
 from service.storage.records import ADMIN
 from service.storage.store import Store
-from service.submission import Submission
-from service.watches import read_watches
-from service.web.readings import Readings
-from service.web.reports import markdown
-from service.web.views import Views
 
 
 class House:

@@ -12,13 +12,13 @@ import pytest
 from sqlalchemy import delete, event, select
 
 from service.bisection.outcomes import RunReport
-from service.conclusion import Finished
-from service.coordinator import POLL_SECONDS
+from service.coordination.conclusion import Finished
+from service.coordination.coordinator import POLL_SECONDS
+from service.coordination.intake import BisectionRequest
+from service.coordination.laboratory import Measurement
+from service.coordination.progress import Silent
 from service.errors import NoRunner
 from service.execution.runner import RunRequest, Target
-from service.intake import BisectionRequest
-from service.measuring import Measurement
-from service.progress import Silent
 from service.storage.engine import transaction
 from service.storage.tables import links, observations
 from tests.web.world import TUTORIAL, MadeUpRuns, World, dropout_report

@@ -10,7 +10,7 @@ import pytest
 import typer.main
 from typer.core import TyperGroup
 
-from service.cli import app
+from service.cli.app import app
 from service.settings import Settings
 
 ROOT = Path(__file__).parents[1]

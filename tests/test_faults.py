@@ -9,8 +9,8 @@ from service.bisection.outcomes import RunReport, classify
 from service.bisection.planner import Policy, current_verdict
 from service.bisection.releases import tree_of
 from service.catalog.probes import load_probes
+from service.coordination.faults import snippet_fault
 from service.errors import SnippetError
-from service.faults import snippet_fault
 from service.resources import resource_dir
 
 SCRIPT = load_probes(resource_dir("probes"))["script"]

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from service.bisection.planner import Policy
+from service.coordination.replay import replay
 from service.errors import ReplayError
-from service.replay import replay
 
 GOOD = {"release": "1.0.0", "outcome": "works"}
 

@@ -10,11 +10,11 @@ import pytest
 import typer
 
 from service.catalog.probes import load_probes
-from service.cli_requests import parse_parameters, parse_variants
-from service.cli_run import report
-from service.conclusion import Ending, Finished
+from service.cli.requests import parse_parameters, parse_variants
+from service.cli.run import report
+from service.coordination.conclusion import Ending, Finished
+from service.coordination.intake import accepted
 from service.errors import BadInput, UnknownName
-from service.intake import accepted
 from service.resources import resource_dir
 
 PROBES = load_probes(resource_dir("probes"))

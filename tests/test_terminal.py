@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from service.bisection.outcomes import RunReport
+from service.cli.terminal import shortened, time_left, verdict_lines
+from service.coordination.intake import BisectionRequest
+from service.coordination.progress import Silent
 from service.execution.runner import RunRequest
-from service.intake import BisectionRequest
-from service.progress import Silent
-from service.terminal import shortened, time_left, verdict_lines
 from tests.web.world import TUTORIAL, MadeUpRuns, World
 
 

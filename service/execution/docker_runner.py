@@ -22,7 +22,7 @@ import docker.errors
 from service.errors import EngineLost, ReleaseUntestable
 from service.execution.channel import BOOT, Transcript
 from service.execution.conversation import Exit, exit_of
-from service.execution.engine import ENGINE_ERRORS, calling, describe
+from service.execution.docker_engine import ENGINE_ERRORS, calling, describe
 from service.execution.hardening import RUN_LABEL, Accelerators, container_config, missing_protections
 from service.execution.limits import Limits
 from service.execution.owners import is_orphan, labels_of_run

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from service.catalog.uv import uv_command
 from service.errors import NoInterpreter
-from service.execution.locks import held
 from service.execution.sessions import Environments, ResolvedEnvironment
+from service.locks import held
 
 MARKER = "complete.json"
 VENV_SECONDS = 120

@@ -15,11 +15,16 @@ from starlette.responses import Response
 
 from service import __version__
 from service.errors import TfbisectError
-from service.web import api, api_catalog, form_pages, list_pages, result_pages, watch_pages
-from service.web.dependencies import Dependencies, Surroundings
+from service.reports.dependencies import Dependencies, Surroundings
+from service.web.api import bisections as api
+from service.web.api import catalog as api_catalog
+from service.web.api.openapi import describe
 from service.web.guard import Guard
 from service.web.metrics import Measured
-from service.web.openapi import describe
+from service.web.pages import form as form_pages
+from service.web.pages import lists as list_pages
+from service.web.pages import results as result_pages
+from service.web.pages import watches as watch_pages
 from service.web.problems import (
     Problem,
     Refusal,

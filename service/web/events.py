@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import structlog
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
-from service.web.documents import json_text
+from service.reports.documents import json_text
 
 TICK_SECONDS = 0.2
 PING_SECONDS = 15.0

@@ -8,9 +8,9 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import StoreError
+from service.reports.documents import API, Document
+from service.reports.readings import Readings
 from service.storage.records import EVERYBODY
-from service.web.documents import API, Document
-from service.web.readings import Readings
 
 PREFIX = f"{API}/bisections/"
 ID_LETTERS = 26

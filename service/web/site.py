@@ -10,16 +10,16 @@ from starlette.requests import Request
 
 from service.catalog.probes import Probe
 from service.errors import NotFound
+from service.reports.dependencies import Dependencies, Surroundings
+from service.reports.estimate import Estimator
+from service.reports.readings import Readings
+from service.reports.views import Views
 from service.storage.records import Bisection
 from service.web.access import Access, Caller
 from service.web.assets import Assets
-from service.web.dependencies import Dependencies, Surroundings
-from service.web.estimate import Estimator
 from service.web.events import Broadcaster
 from service.web.metrics import Metrics
-from service.web.readings import Readings
 from service.web.templating import Pages
-from service.web.views import Views
 
 
 class Site:

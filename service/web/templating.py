@@ -14,9 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service import __version__
+from service.reports.timeline import STATES
 from service.storage.ulid import made_at
 from service.web.assets import Assets
-from service.web.timeline import STATES
 
 TEMPLATES = Path(__file__).parent / "templates"
 SMALLEST_COMPRESSED = 2048

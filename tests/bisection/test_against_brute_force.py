@@ -12,7 +12,7 @@ import pytest
 
 from service.bisection.planner import Policy
 from service.bisection.verdict import Change, changes_of
-from service.replay import ReplayResult, replay
+from service.coordination.replay import ReplayResult, replay
 
 LETTERS = "abc"
 EXPECTED = frozenset("a")

@@ -10,7 +10,7 @@ import pytest
 from service.bisection.confidence import CEILING, NOISE_PRIOR, Sighting, change_confidences
 from service.bisection.planner import Policy
 from service.bisection.verdict import changes_of
-from service.replay import replay
+from service.coordination.replay import replay
 
 ENOUGH = 150
 

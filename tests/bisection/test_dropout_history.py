@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.bisection.planner import Policy
-from service.replay import ReplayResult, replay
+from service.coordination.replay import ReplayResult, replay
 from tests.bisection.worlds import spoken
 
 HISTORY = {

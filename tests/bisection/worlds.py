@@ -7,7 +7,7 @@ from typing import Any
 
 from service.bisection.planner import Policy
 from service.bisection.verdict import Verdict, changes_of
-from service.replay import ReplayResult, replay
+from service.coordination.replay import ReplayResult, replay
 
 LABELS = {"w": "works", "b": "broken", "c": "crashes", "d": "drifts"}
 WORKS = frozenset({"works"})

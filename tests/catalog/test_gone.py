@@ -7,8 +7,8 @@ import pytest
 
 from service.catalog.probes import load_probes
 from service.catalog.releases import Catalog
+from service.coordination.intake import BisectionRequest, Intake
 from service.errors import RangeError, SnippetError, UnknownName
-from service.intake import BisectionRequest, Intake
 from service.resources import resource_dir
 from service.settings import Settings
 from service.storage.json_text import text_digest

@@ -14,7 +14,7 @@ import docker
 import pytest
 
 from service.errors import NoRunner
-from service.execution.engine import LOCAL_SOCKET, connect
+from service.execution.docker_engine import LOCAL_SOCKET, connect
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
 

@@ -12,11 +12,11 @@ from typing import Any
 import docker
 import pytest
 
-from service.execution.archives import context_of
-from service.execution.docker_images import DockerImages
 from service.execution.hardening import RUN_LABEL, container_config
-from service.execution.image_engine import BuildOrder, Description, LayerOrder
 from service.execution.limits import Limits
+from service.images.archives import context_of
+from service.images.docker_images import DockerImages
+from service.images.engine import BuildOrder, Description, LayerOrder
 from tests.deployment.conftest import Proxy
 
 OWN = "org.tfbisect.engine-proxy"

@@ -20,16 +20,16 @@ from service.bisection.outcomes import RunReport
 from service.catalog.interpreters import installed_interpreters
 from service.catalog.releases import Catalog
 from service.errors import NoRunner, TfbisectError
-from service.execution.base_image import Grounds, GroundSettings
-from service.execution.docker_images import DockerImages
+from service.execution.docker_engine import connect
 from service.execution.docker_runner import DockerRunner
-from service.execution.engine import connect
-from service.execution.image_engine import PART
 from service.execution.limits import Limits
 from service.execution.local_runner import LocalRunner
 from service.execution.runner import RunRequest, Target
 from service.execution.sandbox import Sandbox, find_sandbox
 from service.execution.sessions import SessionRunner
+from service.images.docker_images import DockerImages
+from service.images.engine import PART
+from service.images.grounds import Grounds, GroundSettings
 from service.resources import resource_dir
 from service.settings import MIB, Settings
 from tests.catalog.worlds import MemoryCache

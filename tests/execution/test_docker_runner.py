@@ -16,8 +16,8 @@ import pytest
 from service.bisection.outcomes import Lost, Outcome, RunReport, classify
 from service.errors import EngineLost, NoRunner, NotInstallable
 from service.execution.channel import Transcript
+from service.execution.docker_engine import connect
 from service.execution.docker_runner import Demultiplexer, DockerRunner, container_name
-from service.execution.engine import connect
 from service.execution.hardening import EXPIRES_LABEL, OWNER_LABEL, RUN_LABEL
 from service.execution.owners import is_orphan, labels_of_run, owner_of
 from service.execution.runner import RunRequest

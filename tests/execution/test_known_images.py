@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from service.errors import NoRunner
-from service.execution.image_engine import StoredImage
-from service.execution.known_images import REMEMBERED_SECONDS, KnownImages
+from service.images.engine import StoredImage
+from service.images.known import REMEMBERED_SECONDS, KnownImages
 
 
 def image(package: str, release: str, hardware: str = "cpu") -> StoredImage:

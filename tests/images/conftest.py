@@ -4,7 +4,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from service.execution.docker_images import DockerImages
+from service.images.docker_images import DockerImages
 from tests.images.worlds import Workshop
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from service.execution.image_engine import BuildOrder, LayerOrder, StoredImage
+from service.images.engine import BuildOrder, LayerOrder, StoredImage
 
 GROUND_BYTES, OWN_BYTES = 100, 900
 LAYER = "layer.tar"

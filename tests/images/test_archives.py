@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import Unavailable
-from service.execution.archives import Packed, context_of, empty_archive
+from service.images.archives import Packed, context_of, empty_archive
 
 
 def opened(chunks: bytes) -> tarfile.TarFile:

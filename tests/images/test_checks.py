@@ -11,11 +11,9 @@ import pytest
 
 from service.bisection.outcomes import Lost, Outcome, RunReport, Untestable
 from service.errors import EngineLost
-from service.execution import disk
-from service.execution.build_progress import BuildProgress
-from service.execution.image_engine import BuildFailed
 from service.execution.runner import Target
-from service.image_checks import (
+from service.images import disk
+from service.images.checks import (
     Check,
     Checker,
     Ledger,
@@ -26,6 +24,8 @@ from service.image_checks import (
     question_about,
     table_of,
 )
+from service.images.engine import BuildFailed
+from service.images.progress import BuildProgress
 from tests.images.local_index import LocalIndex, served
 from tests.images.memory_engine import MemoryEngine
 from tests.images.worlds import OfflineHouse, tiny_index

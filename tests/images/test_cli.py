@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from service import images_cli
 from service.bisection.outcomes import RunReport
+from service.cli import images as images_cli
 from service.errors import BadInput, EngineLost
-from service.execution.image_engine import LayerOrder, StoredImage
-from service.execution.images import reference_of
 from service.execution.runner import Target
+from service.images.builder import reference_of
+from service.images.engine import LayerOrder, StoredImage
 from service.settings import Settings
 from tests.images.local_index import LocalIndex, served
 from tests.images.memory_engine import MemoryEngine

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.catalog.releases import Index
-from service.execution.datasets import MNIST, DatasetSource, fetch_datasets, unpack
+from service.images.datasets import MNIST, DatasetSource, fetch_datasets, unpack
 
 NOWHERE = Index("http://127.0.0.1:9/simple/")
 

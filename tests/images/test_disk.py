@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from service.errors import DiskFull
-from service.execution.disk import GIB, build_bytes, download_bytes, free_bytes, require_room, unpacked_bytes
 from service.execution.runner import Target
+from service.images.disk import GIB, build_bytes, download_bytes, free_bytes, require_room, unpacked_bytes
 
 
 @pytest.mark.parametrize(("wheel_bytes", "least"), [(0, GIB // 2), (1_000, GIB // 2), (600_000_000, 4 * GIB)])

@@ -9,10 +9,10 @@ import pytest
 
 from service.catalog.interpreters import find_interpreter, loader_variables
 from service.errors import NoInterpreter
-from service.execution import base_image
-from service.execution.base_image import Grounds, GroundSettings
-from service.execution.docker_images import DockerImages
-from service.execution.ground_interpreters import GroundInterpreters
+from service.images import grounds as base_image
+from service.images.docker_images import DockerImages
+from service.images.grounds import Grounds, GroundSettings
+from service.images.interpreters import GroundInterpreters
 from service.resources import resource_dir
 from tests.images.worlds import Workshop
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from service.errors import DiskFull, NoInterpreter, NotInstallable
-from service.execution.build_progress import BuildProgress
-from service.execution.docker_images import DockerImages
-from service.execution.images import reference_of
+from service.images.builder import reference_of
+from service.images.docker_images import DockerImages
+from service.images.progress import BuildProgress
 from tests.images.worlds import Workshop, all_images, said_by, scratch
 
 pytestmark = [pytest.mark.containers, pytest.mark.index]
@@ -88,7 +88,7 @@ def test_a_build_that_was_killed_is_made_again(
     workshop.six()
     code = (
         "import sys, os, docker; from pathlib import Path; from tests.images.worlds import Workshop\n"
-        "from service.execution.docker_images import DockerImages\n"
+        "from service.images.docker_images import DockerImages\n"
         "shop = Workshop(Path(sys.argv[1]), DockerImages(docker.from_env()))\n"
         f"shop.engine._layers_alone = {by_load}\n"
         f"shop.images.ensure(shop.six(), lambda step: {moment} and os._exit(9))\n"

@@ -12,9 +12,9 @@ import docker
 import pytest
 
 from service.errors import EngineLost
-from service.execution.archives import Packed, Tree, empty_archive
-from service.execution.docker_images import DockerImages
-from service.execution.image_engine import PART, BuildFailed, Description, LayerOrder
+from service.images.archives import Packed, Tree, empty_archive
+from service.images.docker_images import DockerImages
+from service.images.engine import PART, BuildFailed, Description, LayerOrder
 from tests.images.worlds import Workshop, all_images, said_by, scratch
 
 pytestmark = [pytest.mark.containers, pytest.mark.index]

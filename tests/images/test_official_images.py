@@ -15,13 +15,13 @@ from service.catalog.environments import Environment, Environments
 from service.catalog.recipes import load_rules, official_recipe, source_of
 from service.catalog.releases import Catalog
 from service.errors import NotInstallable, ReleaseUntestable
-from service.execution.docker_images import DockerImages
 from service.execution.docker_runner import DockerRunner
-from service.execution.images import Image, images_for, reference_of
 from service.execution.limits import limits_of
 from service.execution.local_runner import LocalRunner
-from service.execution.official_images import OfficialImages
 from service.execution.runner import ImageSource, RunRequest, Target
+from service.images.builder import Image, images_for, reference_of
+from service.images.docker_images import DockerImages
+from service.images.official import OfficialImages
 from service.resources import resource_dir
 from service.settings import Settings
 from tests.catalog.worlds import MemoryCache, an_index, release, wheel

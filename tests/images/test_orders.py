@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from service.errors import EngineLost
-from service.execution.build_progress import BuildProgress
-from service.execution.image_engine import BuildFailed, LayerOrder, StoredImage
-from service.execution.image_shelf import REMNANT_AGE
-from service.execution.images import leave_out, reference_of
 from service.execution.runner import Target
-from service.image_orders import BuildResult, Estimate, build_all, estimate, shortage
+from service.images.builder import leave_out, reference_of
+from service.images.engine import BuildFailed, LayerOrder, StoredImage
+from service.images.orders import BuildResult, Estimate, build_all, estimate, shortage
+from service.images.progress import BuildProgress
+from service.images.shelf import REMNANT_AGE
 from tests.images.local_index import LocalIndex, served
 from tests.images.memory_engine import LAYER, MemoryEngine
 from tests.images.worlds import OfflineHouse, tiny_index

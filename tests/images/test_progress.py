@@ -7,10 +7,10 @@ import io
 import pytest
 from rich.console import Console
 
-from service.execution.build_progress import BuildProgress, Meter, Step, failed
+from service.cli.image_bar import BuildBar, in_minutes, seconds_left
 from service.execution.runner import Target
-from service.image_orders import Estimate
-from service.image_progress import BuildBar, in_minutes, seconds_left
+from service.images.orders import Estimate
+from service.images.progress import BuildProgress, Meter, Step, failed
 
 FIRST, SECOND = Target("tensorflow", "1.12.0"), Target("tensorflow", "2.10.0", "cuda")
 FORECAST = Estimate(3, 500, 600.0, {FIRST: 300_000_000, SECOND: 900_000_000})

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from service.cli.images import ago, bytes_of
 from service.errors import BadInput
-from service.execution.docker_images import DockerImages
-from service.execution.image_shelf import ImageRow, to_prune
-from service.images_cli import ago, bytes_of
+from service.images.docker_images import DockerImages
+from service.images.shelf import ImageRow, to_prune
 from tests.images.worlds import Workshop
 
 FILES = """

@@ -13,10 +13,10 @@ from service.bootstrap import House
 from service.catalog.environments import Environment, Environments
 from service.catalog.recipes import load_rules
 from service.catalog.releases import Catalog
-from service.execution.docker_images import DockerImages
-from service.execution.image_engine import PART, SCRATCH, ImageEngine
-from service.execution.images import Images, images_for
 from service.execution.runner import Runner, RunRequest, Target
+from service.images.builder import Images, images_for
+from service.images.docker_images import DockerImages
+from service.images.engine import PART, SCRATCH, ImageEngine
 from service.settings import Settings
 from tests.catalog.worlds import MemoryCache
 from tests.images.local_index import LocalIndex

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from service.errors import NoRunner
-from service.execution.engine import connect
+from service.execution.docker_engine import connect
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

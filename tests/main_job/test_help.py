@@ -8,9 +8,9 @@ import re
 import pytest
 from typer.testing import CliRunner
 
-from service.cli import app
-from service.intake import BisectionRequest
-from service.variants import VARIANTS
+from service.cli.app import app
+from service.coordination.intake import BisectionRequest
+from service.coordination.variants import VARIANTS
 
 WIDE = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
 OPTIONS = [

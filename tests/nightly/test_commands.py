@@ -16,13 +16,13 @@ import pytest
 import structlog
 from typer.testing import CliRunner, Result
 
-from service.cli import app
-from service.intake import BisectionRequest
+from service.cli.app import app
+from service.coordination.intake import BisectionRequest
+from service.nightly.watches import read_watch, request_of
 from service.resources import resource_dir
 from service.settings import Settings
 from service.storage.store import Store
 from service.storage.watch_records import NewWatchRun
-from service.watches import read_watch, request_of
 from tests.nightly.world import Behaviour, NightlyHouse, Site
 from tests.web.world import TUTORIAL, World
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from service import nightly
 from service.clock import utc_now
-from service.nights import Summary
+from service.nightly import passes as nightly
+from service.nightly.nights import Summary
 from service.storage.engine import make_engine, transaction
 from service.storage.tables import observations
 from tests.nightly.world import Behaviour, NightlyHouse, Site

@@ -5,7 +5,7 @@ import hmac
 import json
 import threading
 
-from service.intake import BisectionRequest
+from service.coordination.intake import BisectionRequest
 from tests.nightly.world import SECRET, Behaviour, NightlyHouse, Site
 from tests.web.world import TUTORIAL
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.nights import (
+from service.nightly.nights import (
     Difference,
     News,
     Row,

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from service.notifications import BACKOFF_SECONDS, Postage, Sender, messages_for, slack_payload
+from service.nightly.notifications import BACKOFF_SECONDS, Postage, Sender, messages_for, slack_payload
+from service.nightly.watches import watch_from
 from service.storage.store import Store
 from service.storage.watch_records import Delivery, NewWatchRun
-from service.watches import watch_from
 from tests.nightly.mail_server import certificate_for, mail_server
 from tests.nightly.relived_index import Clock
 from tests.nightly.world import SECRET, Site

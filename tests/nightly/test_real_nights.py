@@ -23,12 +23,12 @@ from service.bisection.outcomes import RunReport
 from service.bootstrap import House
 from service.clock import utc_now
 from service.errors import NoRunner
-from service.execution.docker_images import DockerImages
-from service.execution.engine import connect
+from service.execution.docker_engine import connect
 from service.execution.hardening import OWNER_LABEL
-from service.execution.image_shelf import LABEL
 from service.execution.runner import RunRequest
-from service.nights import Row, Summary
+from service.images.docker_images import DockerImages
+from service.images.shelf import LABEL
+from service.nightly.nights import Row, Summary
 from service.settings import Settings
 from service.storage.engine import make_engine, transaction
 from service.storage.store import Store

@@ -14,8 +14,8 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from service.cli import app
-from service.schedule import trigger_of
+from service.cli.app import app
+from service.nightly.schedule import trigger_of
 from service.settings import Settings
 
 ROOT = Path(__file__).parents[2]

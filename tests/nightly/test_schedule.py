@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from apscheduler.triggers.cron import CronTrigger
 
+from service.cli.serve import scheduled
 from service.errors import BadInput
-from service.schedule import start_scheduler, trigger_of, was_missed, weekdays_of
-from service.serving import scheduled
+from service.nightly.schedule import start_scheduler, trigger_of, was_missed, weekdays_of
 from service.storage.watch_records import WatchPass
 from tests.nightly.relived_index import Clock
 from tests.nightly.world import Behaviour, NightlyHouse, Site

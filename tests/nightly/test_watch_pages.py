@@ -13,12 +13,12 @@ from xml.etree import ElementTree as ET
 import httpx
 import pytest
 
-from service.feeds import Entry, Feed, atom_feed
-from service.nights import told_nights
+from service.nightly.feeds import Entry, Feed, atom_feed
+from service.nightly.nights import told_nights
+from service.nightly.watches import watch_from
 from service.storage.ulid import new_ulid
 from service.storage.watch_records import NewWatchRun, Watch, WatchRun
-from service.watches import watch_from
-from service.web.night_strips import nights
+from service.web.pages.night_strips import nights
 from tests.nightly.relived_index import Clock
 from tests.nightly.world import Behaviour, NightlyHouse, Site, served_site
 from tests.web.conftest import served

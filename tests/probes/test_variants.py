@@ -11,8 +11,8 @@ from service.bisection.planner import Policy, current_verdict
 from service.bisection.releases import tree_of
 from service.bisection.variants import compare, in_words
 from service.bisection.verdict import Verdict
+from service.coordination.variants import VARIANTS, apply, cure_in_words
 from service.errors import SnippetError, UnknownName
-from service.variants import VARIANTS, apply, cure_in_words
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -14,8 +14,8 @@ import httpx
 import pytest
 import uvicorn
 
+from service.reports.dependencies import Surroundings
 from service.web.app import create_app
-from service.web.dependencies import Surroundings
 from tests.web.world import MadeUpRuns, World
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

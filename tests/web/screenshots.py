@@ -16,10 +16,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from service.bisection.outcomes import RunReport
 from service.execution.runner import RunRequest
-from service.nights import difference, difference_words
+from service.nightly.nights import difference, difference_words
+from service.nightly.watches import watch_from
 from service.storage.store import Store
 from service.storage.watch_records import NewWatchRun, RunStatus
-from service.watches import watch_from
 from tests.web.browser import open_browser
 from tests.web.conftest import EXAMPLES, Served, served
 from tests.web.world import TUTORIAL, MadeUpRuns, World, catalog_rows, dropout_report

@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from service.errors import NoRunner
-from service.execution.engine import connect
+from service.execution.docker_engine import connect
 from tests.web.browser import chromium, open_browser
 
 pytestmark = [

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.catalog.probes import Parameter
-from service.web.parameter_fields import ParameterField, read, written
+from service.web.pages.parameter_fields import ParameterField, read, written
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ from dataclasses import replace
 import pytest
 
 from service.bisection.outcomes import RunReport
-from service.cli_requests import parse_parameters
-from service.web.badges import badge, badge_words
-from service.web.differences import Difference, between
-from service.web.links import compare_url, notes_url, reproduce_command
-from service.web.plots import draw, numbers_in
-from service.web.reports import fenced, harmless, plain
+from service.cli.requests import parse_parameters
+from service.reports.differences import Difference, between
+from service.reports.links import compare_url, notes_url, reproduce_command
+from service.reports.markdown import fenced, harmless, plain
+from service.reports.plots import draw, numbers_in
+from service.web.pages.badges import badge, badge_words
 from tests.web.conftest import Served
 from tests.web.world import TUTORIAL, MadeUpRuns, dropout_report
 

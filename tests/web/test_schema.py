@@ -11,8 +11,8 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from service.web.examples import ULID
-from service.web.reference import as_markdown, calls, description
+from service.web.api.examples import ULID
+from service.web.api.reference import as_markdown, calls, description
 from tests.catalog.worlds import an_index
 from tests.web.conftest import Served, served
 from tests.web.world import TUTORIAL, MadeUpRuns, World

@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import delete
 
 from service.errors import StoreError
+from service.reports.documents import Document, bisection_json
+from service.reports.readings import Readings
 from service.storage.records import ADMIN, StoredDocument
 from service.storage.tables import documents
-from service.web.documents import Document, bisection_json
-from service.web.readings import Readings
 from tests.web.conftest import Served
 from tests.web.world import TUTORIAL
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from service.bisection.releases import tree_of
-from service.web.timeline import Knowledge, Timeline, timeline_of
-from service.web.tones import tones_of
+from service.reports.timeline import Knowledge, Timeline, timeline_of
+from service.reports.tones import tones_of
 
 BROKEN = "never-drops"
 

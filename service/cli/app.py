@@ -1,0 +1,253 @@
+"""The command line: `tfbisect`, also `python -m service`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from service.bisection.policy import Branches, Policy
+from service.bootstrap import set_up_logging
+from service.cli import run as cli_run
+from service.cli import tokens as token_commands
+from service.cli.console import INTERRUPTED, NO_VERDICT, complain, err, house, out
+from service.cli.doctor import examine, setting_rows
+from service.cli.images import app as images_app
+from service.cli.requests import read_snippet
+from service.cli.terminal import verdict_lines
+from service.cli.watches import watch_app
+from service.coordination.answers import answer_text
+from service.coordination.replay import SHAPE, read_table, run_world, usual_expectation
+from service.errors import ReplayError, TfbisectError
+from service.execution.executors import serve_worker
+from service.execution.runner import Hardware
+from service.settings import Role, Settings
+from service.storage.exchange import export_lines, import_lines
+from service.storage.schema import upgrade
+
+app = typer.Typer(
+    name="tfbisect",
+    help="In which releases does my model behave differently: since when, until when, and why?",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+db_app = typer.Typer(help="The database.", no_args_is_help=True)
+app.add_typer(db_app, name="db")
+app.add_typer(watch_app, name="watch")
+app.add_typer(images_app, name="images")
+app.add_typer(token_commands.app, name="tokens")
+
+app.command("run", epilog=cli_run.RUN_EXAMPLES)(cli_run.run)
+app.command("show")(cli_run.show)
+app.command("probes")(cli_run.probes)
+
+
+@app.command()
+def replay(
+    file: Annotated[str, typer.Argument(help="JSON table of outcomes, oldest release first; - reads standard input")],
+    resolution: Annotated[int | None, typer.Option(min=1, help="as for run")] = None,
+    branches: Annotated[Branches, typer.Option(help="none, tips or all")] = "tips",
+    workers: Annotated[int, typer.Option(min=1, max=256, help="runs at once in a round")] = 1,
+    seed: Annotated[int, typer.Option(help="for rows with probabilities")] = 0,
+    expected: Annotated[
+        list[str] | None, typer.Option(help="an outcome that is right; repeatable; default: drops, or good")
+    ] = None,
+    complete: Annotated[bool, typer.Option("--complete", help="measure also what could be inferred")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the verdict, runs and rounds as JSON")] = False,
+) -> None:
+    """Plan against a table of outcomes instead of containers, and print each round.
+
+    A row is `{"release": "1.12.0", "outcome": "drops"}`, `{"release": …, "outcomes": {"drops": 0.9, "flips": 0.1}}`
+    or `{"release": …, "untestable": "no wheel"}`.
+    """
+    world = read_table(_table_in(file))
+    right = frozenset(expected) if expected else usual_expectation(world)
+    policy = Policy(expected=right, resolution=resolution, branches=branches, workers=workers, complete=complete)
+    result = run_world(world, policy, seed)
+    if as_json:
+        print(json.dumps(result.to_json(), indent=2))
+        return
+    for step in result.rounds:
+        runs = ", ".join(f"{run.release} {run.purpose}: {answer_text(answer)}" for run, answer in step.runs)
+        out.print(f"round {step.number}  {runs}", markup=False)
+    out.print()
+    for line in verdict_lines(result.to_json()["verdict"], right):
+        out.print(line)
+
+
+def _table_in(file: str) -> object:
+    """Return the JSON in a file.
+
+    Raises:
+        ReplayError: it is no JSON; the message names the line.
+    """
+    try:
+        return json.loads(read_snippet(file))
+    except ValueError as error:
+        raise ReplayError(f"{file} is no JSON: {error}; write {SHAPE}.") from None
+
+
+@app.command()
+def releases(
+    package: Annotated[str, typer.Option(help="package whose releases are listed")] = "tensorflow",
+    hardware: Annotated[Hardware, typer.Option(help="cpu or cuda")] = "cpu",
+    only: Annotated[str, typer.Option("--releases", help="a range, such as 1.9..1.14")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="rows as JSON")] = False,
+) -> None:
+    """Print the catalog: release, upload date, Python, hardware, image state, why untestable."""
+    with house() as opened:
+        rows = opened.release_rows(package, hardware, only)
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("release", "line", "uploaded", "python", "hardware", "image", "untestable"):
+        table.add_column(heading, overflow="fold", no_wrap=heading == "release")
+    for row in rows:
+        table.add_row(
+            *(
+                str(row[name] or "")
+                for name in ("release", "line", "uploaded", "python", "hardware", "image", "untestable")
+            )
+        )
+    out.print(table)
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="address to listen on; outside loopback, require tokens")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    scheduler: Annotated[str | None, typer.Option(help="address of a Dask scheduler, for several machines")] = None,
+    role: Annotated[
+        Role, typer.Option(help="all; web: no coordinator here, so no engine; coordinator: no web")
+    ] = "all",
+) -> None:
+    """Serve the API and the web pages, with coordinator and scheduler in this process."""
+    from service.cli.serve import serve_until_stopped  # noqa: PLC0415 - the web stack costs every other command 0.3 s
+
+    set_up_logging()
+    with house(scheduler=scheduler) as opened:
+        serve_until_stopped(opened, host, port, role)
+
+
+@app.command()
+def worker(
+    scheduler: Annotated[str, typer.Argument(help="address of a Dask scheduler, such as tcp://host:8786")],
+) -> None:
+    """Offer this machine to a scheduler: it runs the probes of a service elsewhere."""
+    set_up_logging()
+    with house() as opened:
+        opened.runner  # noqa: B018 - chosen now: a machine without one says so at once
+        asyncio.run(serve_worker(scheduler, opened.execute, opened.settings))
+
+
+@app.command()
+def doctor(
+    settings: Annotated[bool, typer.Option("--settings", help="list every setting with its value and origin")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+) -> None:
+    """Say what works on this machine, and what to do about what does not."""
+    with house() as opened:
+        if settings:
+            _print_settings(setting_rows(opened.settings), as_json=as_json)
+            return
+        findings = examine(opened)
+    if as_json:
+        print(json.dumps([finding.__dict__ for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            mark = {"ok": "[green]ok[/]  ", "warning": "[yellow]note[/]", "failure": "[red]no[/]  "}[finding.state]
+            out.print(f"{mark} {finding.subject}: ", end="")
+            out.print(finding.message, markup=False)
+    if any(finding.state == "failure" for finding in findings):
+        raise typer.Exit(NO_VERDICT)
+
+
+def _print_settings(rows: list[dict[str, Any]], *, as_json: bool) -> None:
+    """Print every setting."""
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("setting", "value", "what it does"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(row["name"], row["value"], row["description"])
+    out.print(table)
+
+
+@db_app.command("upgrade")
+def db_upgrade() -> None:
+    """Bring the database to this version's schema."""
+    settings = Settings()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    upgrade(settings.store_url)
+    err.print("The database is up to date.")
+
+
+@db_app.command("export")
+def db_export() -> None:
+    """Write everything in the database to standard output, as JSON Lines."""
+    for line in export_lines(Settings().store_url):
+        sys.stdout.write(line + "\n")
+
+
+@db_app.command("import")
+def db_import() -> None:
+    """Fill a new database with what `db export` wrote, from standard input; all or nothing."""
+    counts = import_lines(Settings().store_url, sys.stdin)
+    err.print("Imported: " + ", ".join(f"{number} {name}" for name, number in counts.items()) + ".")
+
+
+@app.command()
+def nightly(
+    as_json: Annotated[bool, typer.Option("--json", help="the summary as JSON")] = False,
+    watches: Annotated[Path | None, typer.Option(help="folder of watch files; default: TFBISECT_WATCHES_DIR")] = None,
+) -> None:
+    """Make one pass over all watches: run what is new, compare, tell.
+
+    Exit codes: 0 nothing changed, 10 a verdict changed, 3 a watch failed, 130 interrupted.
+    """
+    set_up_logging()
+    with house(watches_dir=watches) as opened, stopped_by_signals() as stop:
+        summary = opened.make_pass(stop)
+    if as_json:
+        print(json.dumps(summary.as_json(), indent=2))
+    else:
+        for line in summary.lines():
+            out.print(line, markup=False)
+    raise typer.Exit(summary.exit_code)
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[threading.Event]:
+    """Give an event that is set when the process is told to end, so that what it does can be left in order."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one clear line, never a traceback."""
+    try:
+        app(standalone_mode=True)
+    except TfbisectError as error:
+        complain(error.title, error.message, error.traceback)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        err.print("Interrupted; what was measured is kept, and the same command goes on from there.")
+        sys.exit(INTERRUPTED)

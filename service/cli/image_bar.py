@@ -1,0 +1,92 @@
+"""How the building of images looks: a bar of MB on a terminal, a line for each step elsewhere."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+from service.execution.runner import Target
+from service.images.orders import Estimate
+from service.images.progress import BuildProgress, Step
+
+
+class BuildBar:
+    """Shows how far all builds of an order are; takes what each tells, from any thread."""
+
+    def __init__(self, console: Console, forecast: Estimate) -> None:
+        self._console = console
+        self._forecast = forecast
+        self._sizes = dict(forecast.sizes)
+        self._moved: dict[Target, int] = {}
+        self._steps: dict[Target, Step] = {}
+        self._lock = threading.Lock()
+        self._started = time.monotonic()
+        columns = ("{task.description}", BarColumn(), DownloadColumn(), "{task.fields[count]}", "{task.fields[left]}")
+        shown = [TextColumn(column, markup=False) if isinstance(column, str) else column for column in columns]
+        self._progress = Progress(*shown, console=console, disable=not console.is_terminal or not forecast.missing)
+        self._task = self._progress.add_task("images", total=forecast.disk_bytes or None, count="", left="")
+
+    def __enter__(self) -> BuildBar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, step: BuildProgress) -> None:
+        """Show a step."""
+        with self._lock:
+            changed = self._steps.get(step.target) != step.step
+            self._steps[step.target] = step.step
+            self._sizes[step.target], self._moved[step.target] = step.total_bytes, step.moved_bytes
+            self._show(step)
+            if changed and not self._console.is_terminal:
+                self._console.print(self._line(step), markup=False)
+
+    def _show(self, step: BuildProgress) -> None:
+        """Move the bar."""
+        self._progress.update(
+            self._task,
+            description=f"{step.target.release} {step.step}",
+            completed=sum(self._moved.values()),
+            total=sum(self._sizes.values()),
+            count=self._count(),
+            left=self._left(),
+        )
+
+    def _line(self, step: BuildProgress) -> str:
+        """Write a step as a line."""
+        size = f" {step.total_bytes / 1e6:.0f} MB" if step.total_bytes else ""
+        what = f"{step.target.release} {step.target.hardware} {step.step}{size}"
+        return f"{time.monotonic() - self._started:7.1f} s  {self._count()}  {what}  ({self._left()})"
+
+    def _count(self) -> str:
+        """Say how many images are finished, of how many."""
+        ended = sum(step in {"done", "failed"} for step in self._steps.values())
+        return f"{ended}/{len(self._sizes)} images"
+
+    def _left(self) -> str:
+        """Say how long it will still take."""
+        elapsed = time.monotonic() - self._started
+        moved, total = sum(self._moved.values()), sum(self._sizes.values())
+        return in_minutes(seconds_left(elapsed, moved, total, self._forecast.seconds))
+
+
+def seconds_left(elapsed: float, moved_bytes: int, total_bytes: int, forecast_seconds: float) -> float:
+    """Estimate how long the rest takes: by the pace so far, and as long as that says little by the forecast."""
+    share = moved_bytes / total_bytes if total_bytes else 1.0
+    # The weight of the pace grows with what it was seen on: all of it from a tenth on.
+    weight = min(1.0, share * 10)
+    by_pace = elapsed * (1 - share) / share if share else 0.0
+    return weight * by_pace + (1 - weight) * max(0.0, forecast_seconds - elapsed)
+
+
+def in_minutes(seconds: float) -> str:
+    """Write the time left, no finer than it is known."""
+    if seconds < 60:
+        return "less than a minute left"
+    minutes = round(seconds / 60)
+    return f"{minutes} min left" if minutes < 100 else f"{minutes / 60:.1f} h left"

@@ -1,0 +1,310 @@
+"""`tfbisect images`: build, list, prune and verify the images of releases."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from service.bootstrap import House
+from service.catalog.ranges import parse_releases, select
+from service.catalog.releases import package_name
+from service.cli.image_bar import BuildBar
+from service.errors import BadInput, ReleaseUntestable
+from service.execution.runner import Hardware, ImageSource, Target
+from service.images.checks import Check, Checker, Ledger, check_all, table_of
+from service.images.disk import free_bytes, in_gb
+from service.images.orders import Estimate, build_all, estimate, shortage
+from service.images.shelf import ImageRow
+from service.settings import Settings
+
+app = typer.Typer(help="Images of releases.", no_args_is_help=True)
+out = Console(soft_wrap=True, highlight=False)
+wide = None if out.is_terminal else 240  # a file or a pipe has no edge to fold a reference at
+err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
+
+Releases = Annotated[str, typer.Argument(help="releases or ranges, such as 1.9..1.14 or 1.10.1,2.3")]
+Package = Annotated[str, typer.Option(help="package whose releases these are")]
+HardwareOption = Annotated[Hardware, typer.Option(help="cpu or cuda")]
+ImageSourceOption = Annotated[
+    ImageSource | None, typer.Option(help="built from the index, or official: the project's own images")
+]
+Prereleases = Annotated[bool, typer.Option("--prereleases", help="candidates and nightlies too")]
+Parallel = Annotated[int | None, typer.Option(min=1, max=16, help="images at once")]
+AsJson = Annotated[bool, typer.Option("--json", help="as JSON")]
+
+
+@contextmanager
+def house(parallel: int | None = None) -> Iterator[House]:
+    """Open the house, and close it whatever happens."""
+    settings = Settings() if parallel is None else Settings(parallel_builds=parallel)
+    opened = House(settings)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+@app.command()
+def build(
+    releases: Releases,
+    package: Package = "tensorflow",
+    hardware: HardwareOption = "cpu",
+    image_source: ImageSourceOption = None,
+    prereleases: Prereleases = False,
+    parallel: Parallel = None,
+    as_json: AsJson = False,
+) -> None:
+    """Build the images of releases; what is there already is left as it is, so that a call can be repeated.
+
+    Exit code 3 where something around us kept an image from being built, or none could be.
+    """
+    with house(parallel) as opened:
+        targets = targets_of(opened, releases, package, hardware, prereleases, image_source)
+        settings = opened.settings
+        forecast = estimate(targets, opened.environments, opened.images, settings.parallel_builds)
+        err.print(told(forecast))
+        warn_of_shortage(forecast, settings)
+        with BuildBar(err, forecast) as bar:
+            results = build_all(targets, opened.environments, opened.images, settings, bar)
+    if as_json:
+        out.print_json(json.dumps([asdict(result) for result in results]))
+    for result in results if not as_json else ():
+        line = result.image or f"{'not built' if result.lost else 'untestable'}: {result.reason}"
+        out.print(f"{result.release}  {line}", markup=False)
+    if any(result.lost for result in results) or not any(result.image for result in results):
+        raise typer.Exit(3)
+
+
+@app.command()
+def bases(
+    releases: Releases,
+    package: Package = "tensorflow",
+    hardware: HardwareOption = "cpu",
+    prereleases: Prereleases = False,
+) -> None:
+    """Make the bases that images of releases stand on, for a coordinator in a container that cannot make its own."""
+    with house() as opened:
+        targets = targets_of(opened, releases, package, hardware, prereleases)
+        for python in pythons_of(opened, targets):
+            base = opened.images.grounds.ensure(python)
+            out.print(f"{python}  {base.references[0] if base.references else base.id}", markup=False)
+
+
+def pythons_of(opened: House, targets: Sequence[Target]) -> list[str]:
+    """Return the interpreters that targets need, oldest first; what cannot be run needs none."""
+    found = set()
+    for target in targets:
+        with suppress(ReleaseUntestable):
+            found.add(opened.environments.recipe(target).python)
+    return sorted(found, key=lambda python: tuple(map(int, python.split("."))))
+
+
+@app.command("list")
+def list_images(as_json: AsJson = False) -> None:
+    """List the images that are here, the most recently used first."""
+    with house() as opened:
+        rows = opened.images.shelf.rows()
+    if as_json:
+        print(json.dumps([row.to_json() for row in rows], indent=2))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("release", "package", "hardware", "python", "size", "age", "last used", "image"):
+        table.add_column(heading, overflow="fold", justify="right" if heading == "size" else "left")
+    now = datetime.now(UTC)
+    for row in rows:
+        times = (ago(now - row.created), ago(now - row.last_used))
+        table.add_row(row.release, row.package, row.hardware, row.python, in_gb(row.bytes), *times, row.image)
+    out.print(table, width=wide)
+    err.print(f"{len(rows)} images, {in_gb(sum(row.own_bytes for row in rows))} beside what they share")
+
+
+@app.command()
+def prune(
+    budget: Annotated[str, typer.Option(help="disk that images may keep, such as 20GB; 0 removes all")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Remove the least recently used images until the rest fits a budget; never one that a container uses."""
+    with house() as opened:
+        budget_bytes = bytes_of(budget) if budget else opened.settings.image_budget_bytes
+        if not budget and not budget_bytes:
+            raise BadInput("no budget is set; say --budget 20GB, or set TFBISECT_IMAGE_BUDGET_BYTES.", field="budget")
+        removed = opened.images.shelf.prune(budget_bytes)
+    if as_json:
+        print(json.dumps([row.to_json() for row in removed], indent=2))
+        return
+    for row in removed:
+        out.print(f"removed {row.image}", markup=False)
+    err.print(f"{len(removed)} images removed, {in_gb(sum(row.own_bytes for row in removed))} freed")
+
+
+@app.command()
+def verify(
+    releases: Annotated[str, typer.Argument(help="releases or ranges; without, every image that is here")] = "",
+    package: Package = "tensorflow",
+    hardware: HardwareOption = "cpu",
+    prereleases: Prereleases = False,
+    build_missing: Annotated[bool, typer.Option("--build", help="build those that are not here")] = False,
+    discard: Annotated[bool, typer.Option("--discard", help="remove again what was built for the check")] = False,
+    parallel: Parallel = None,
+    as_json: AsJson = False,
+) -> None:
+    """Import each image and run the probe with its controls in it; CUDA images load their libraries too."""
+    with house(parallel) as opened:
+        if releases:
+            targets = targets_of(opened, releases, package, hardware, prereleases)
+        else:
+            targets = list(dict.fromkeys(target_of(row) for row in opened.images.shelf.rows()))
+        checks = verified(opened, targets if build_missing else built_of(opened, targets), discard=discard)
+    if as_json:
+        print(json.dumps([asdict(check) for check in checks], indent=2))
+    else:
+        print(table_of(checks), end="")
+    if not checks:
+        err.print("no image to check is here; `tfbisect images build 1.9..1.14` makes some")
+    if not checks or any(check.problem for check in checks):
+        raise typer.Exit(3)
+
+
+@app.command()
+def report() -> None:
+    """Print the last check of every image as a table in Markdown; docs/images.md is made of it."""
+    with house() as opened:
+        print(table_of(ledger_of(opened).latest()), end="")
+
+
+def verified(opened: House, targets: Sequence[Target], *, discard: bool) -> list[Check]:
+    """Check targets, note each in the ledger, and remove again what was built for the check, if asked for."""
+    settings = opened.settings
+    checker = Checker(opened.environments, opened.images, opened.runner, opened.probes, settings.timeout_seconds)
+    ledger, leaving = ledger_of(opened), Leaving(opened)
+
+    def note(check: Check) -> None:
+        ledger.append(check)
+        err.print(f"{check.release} {check.hardware}: {check.problem or check.outcome}", markup=False)
+        if discard and check.build_seconds is not None:
+            leaving.add(check.image)
+
+    forecast = estimate(targets, opened.environments, opened.images, settings.parallel_builds)
+    try:
+        with BuildBar(err, forecast) as bar:
+            return check_all(checker, targets, settings.parallel_builds, note, bar)
+    finally:
+        opened.runner.close()
+        leaving.settle()
+
+
+class Leaving:
+    """Images to remove; the last container of one may still be on its way out, then it waits for the next turn."""
+
+    def __init__(self, opened: House) -> None:
+        self._opened = opened
+        self._lock = threading.Lock()
+        self._images: list[str] = []
+
+    def add(self, image: str) -> None:
+        """Remove an image now or later; none where there is no image."""
+        with self._lock:
+            self._images += [image] if image else []
+        self.settle()
+
+    def settle(self) -> None:
+        """Remove all that can be removed now."""
+        with self._lock:
+            self._images = [image for image in self._images if not self._opened.images.engine.remove(image)]
+        self._opened.images.forget_packages()
+
+
+def ledger_of(opened: House) -> Ledger:
+    """Return the ledger of checks."""
+    return Ledger(opened.settings.data_dir / "images" / "checks.jsonl")
+
+
+def targets_of(
+    opened: House,
+    releases: str,
+    package: str,
+    hardware: Hardware,
+    prereleases: bool,
+    source: ImageSource | None = None,
+) -> list[Target]:
+    """Return the targets that a range names, oldest first."""
+    package = package_name(package)
+    known = opened.catalog.releases(package)
+    versions = select(parse_releases(releases), known, prereleases=prereleases)
+    return [Target(package, version, hardware, source) for version in versions]
+
+
+def target_of(row: ImageRow) -> Target:
+    """Return what an image was built for."""
+    hardware: Hardware = "cuda" if row.hardware == "cuda" else "cpu"
+    return Target(row.package, row.release, hardware, "official" if row.official else "built")
+
+
+def built_of(opened: House, targets: Sequence[Target]) -> list[Target]:
+    """Return the targets whose image is here, made by today's recipe."""
+    return [target for target in targets if is_built(opened, target)]
+
+
+def is_built(opened: House, target: Target) -> bool:
+    """Say whether the image that a run would take is here; one of an earlier recipe is never taken again."""
+    try:
+        return opened.images.built(opened.environments.resolve(target)) is not None
+    except ReleaseUntestable as error:
+        err.print(f"{target.release} {target.hardware}: not checked: {error.message}", markup=False)
+        return False
+
+
+def warn_of_shortage(forecast: Estimate, settings: Settings) -> None:
+    """Say ahead of a build that the disk will not do."""
+    free = free_bytes(settings.data_dir) or 0
+    missing = shortage(forecast, free, settings.disk_reserve_bytes, settings.image_budget_bytes)
+    if missing:
+        err.print(
+            f"that is {in_gb(missing)} more than fits beside the reserve of {in_gb(settings.disk_reserve_bytes)}: the "
+            "build ends where the disk does; with TFBISECT_IMAGE_BUDGET_BYTES the least recently used make room"
+        )
+
+
+def told(forecast: Estimate) -> str:
+    """Write an estimate."""
+    if not forecast.missing:
+        return f"all {forecast.total} images are here"
+    return (
+        f"{forecast.missing} of {forecast.total} images to build: about {in_gb(forecast.download_bytes)} to download, "
+        f"{in_gb(forecast.disk_bytes)} of disk, {forecast.seconds / 60:.0f} minutes"
+    )
+
+
+def bytes_of(text: str) -> int:
+    """Read a size such as 20GB or 512MiB.
+
+    Raises:
+        BadInput: it is no size.
+    """
+    match = SIZE.fullmatch(text.strip())
+    if match is None:
+        raise BadInput(f"{text!r} is no size; write it as 20GB.", field="budget")
+    number, prefix, binary = match.groups()
+    step = 1024 if binary else 1000
+    return int(float(number) * step ** " KMGT".index(prefix.upper() or " "))
+
+
+def ago(age: timedelta) -> str:
+    """Write an age in its largest unit."""
+    seconds = int(age.total_seconds())
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"

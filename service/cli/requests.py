@@ -1,0 +1,104 @@
+"""What is typed on the command line, made into a request."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from service.coordination.intake import BisectionRequest
+from service.errors import BadInput
+
+
+def read_snippet(path: str) -> str:
+    """Return the source in a file, or standard input for "-".
+
+    Raises:
+        BadInput: the file is not there, is a folder, or is no UTF-8 text.
+    """
+    try:
+        raw = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is no UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8.") from None
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}; name a Python file, or - for standard input.") from None
+
+
+def parse_shape(text: str | None) -> tuple[int, ...] | None:
+    """Return the numbers of "28,28".
+
+    Raises:
+        BadInput: something in it is no whole number.
+    """
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise BadInput(f"--input-shape {text!r} is no list of whole numbers; write it as 28,28.") from None
+
+
+def parse_pairs(option: str, pairs: Iterable[str]) -> dict[str, Any]:
+    """Return values by name from NAME=VALUE; a value is JSON where it can be read as such, else text.
+
+    Raises:
+        BadInput: a pair without a name or an equals sign.
+    """
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise BadInput(f"{option} {pair!r} is no pair; write it as NAME=VALUE.")
+        try:
+            values[name] = json.loads(value)
+        except (ValueError, RecursionError):
+            values[name] = value
+    return values
+
+
+def parse_parameters(pairs: Iterable[str], expected: Iterable[str], **named: Any) -> dict[str, Any]:
+    """Return the probe's parameters.
+
+    Args:
+        pairs: those of --set.
+        expected: those of --expect, which together are the parameter `expect`.
+        named: parameters with an option of their own; None where it was not given.
+
+    Raises:
+        BadInput: a pair without a name or an equals sign.
+    """
+    values = parse_pairs("--expect", expected)
+    given = {name: value for name, value in named.items() if value is not None}
+    return {**parse_pairs("--set", pairs), **given, **({"expect": values} if values else {})}
+
+
+def parse_variants(names: Iterable[str]) -> dict[str, Any]:
+    """Sort variants into named ones and sources of one's own, as the request has them.
+
+    Raises:
+        BadInput: a file cannot be read.
+    """
+    own = {name for name in names if name.endswith(".py")}
+    return {
+        "variants": tuple(name for name in names if name not in own),
+        "variant_snippets": {Path(name).stem: read_snippet(name) for name in sorted(own)},
+    }
+
+
+def build_request(**fields: Any) -> BisectionRequest:
+    """Return a request.
+
+    Raises:
+        BadInput: a field is out of its bounds; the message names it.
+    """
+    try:
+        return BisectionRequest(**{name: value for name, value in fields.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BadInput(f"{where}: {first['msg']} (got {first['input']!r}).", field=where) from None

@@ -1,0 +1,314 @@
+"""`tfbisect run`, `show` and `probes`: what is asked, what came of it, and what can be asked."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from service.bisection.policy import Branches
+from service.bootstrap import House, set_up_logging
+from service.catalog.probes import Probe
+from service.cli.console import INTERRUPTED, complain, err, house, out
+from service.cli.requests import build_request, parse_parameters, parse_shape, parse_variants, read_snippet
+from service.cli.terminal import LiveProgress, PlainProgress, verdict_lines
+from service.coordination.conclusion import DONE, Finished
+from service.coordination.progress import Listener, Silent
+from service.coordination.variants import VARIANTS
+from service.errors import BadInput, NotFound, UnknownName
+from service.execution.runner import Hardware, ImageSource
+
+RELEASES, PROBE, SEARCH, MACHINE, OUTPUT = (
+    "Which releases",
+    "What is asked",
+    "How it searches",
+    "Where it runs",
+    "Output",
+)
+VARIANT_HELP = "; ".join(f"{name}: {what}" for name, what in VARIANTS.items())
+RUN_EXAMPLES = """
+**Examples**
+
+`tfbisect run examples/dropout_tutorial.py --releases 1.9..1.14` : does Dropout drop, since when, until when?
+
+`tfbisect run my_model.py --releases 1.9..1.14 --variant input-shape` : the same, with a cure tried beside it
+
+`tfbisect run my_script.py --probe script --pattern "deprecated"` : since when does my script warn?
+
+`tfbisect run my_script.py --probe script --expect loss=0.25 --tolerance 0.01` : where is another loss reported?
+
+`tfbisect run my_script.py --probe script --judge-by output --json` : where does the output change? For programs
+
+`tfbisect probes script` : what a probe asks, its outcomes and its parameters
+
+**Exit codes**: 0 a verdict was reached, whatever it says; 2 bad input, or the snippet fails in every release; 3 no
+verdict; 130 interrupted.
+"""
+
+Words = list[str] | None
+
+
+def run(
+    file: Annotated[
+        str, typer.Argument(help="Python source: a model or a whole training script; - reads standard input")
+    ],
+    package: Annotated[
+        str, typer.Option(help="package whose releases are compared", rich_help_panel=RELEASES)
+    ] = "tensorflow",
+    releases: Annotated[
+        str,
+        typer.Option(
+            help="1.9..1.14 (both ends; 1.14 means every 1.14.z), 1.9.., ..2.3, or 1.10.1,1.11.0; "
+            "default: all that the probe fits",
+            rich_help_panel=RELEASES,
+        ),
+    ] = "",
+    prereleases: Annotated[
+        bool, typer.Option("--prereleases", help="candidates and nightlies too", rich_help_panel=RELEASES)
+    ] = False,
+    probe: Annotated[
+        str,
+        typer.Option(help="what is asked of each release; `tfbisect probes` lists them", rich_help_panel=PROBE),
+    ] = "dropout",
+    input_shape: Annotated[
+        str | None, typer.Option(help="shape of one input, such as 28,28", rich_help_panel=PROBE)
+    ] = None,
+    variant: Annotated[
+        Words,
+        typer.Option(
+            help=f"run this beside the snippet and compare; repeatable. {VARIANT_HELP}; or a .py file of your own",
+            rich_help_panel=PROBE,
+        ),
+    ] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(help="probe script: regular expression that is right to be found", rich_help_panel=PROBE),
+    ] = None,
+    expect: Annotated[
+        Words,
+        typer.Option(
+            help="probe script: NAME=VALUE, the right value of tfbisect_report(name, value); repeatable",
+            rich_help_panel=PROBE,
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="probe script: relative tolerance of numbers, 0.00001 by default", rich_help_panel=PROBE),
+    ] = None,
+    judge_by: Annotated[
+        str | None,
+        typer.Option(help="probe script: output, to compare what is printed", rich_help_panel=PROBE),
+    ] = None,
+    set_: Annotated[
+        Words,
+        typer.Option("--set", help="any other probe parameter, NAME=VALUE; repeatable", rich_help_panel=PROBE),
+    ] = None,
+    resolution: Annotated[
+        int | None,
+        typer.Option(
+            help="find every behaviour that lasts N mainline releases; 1 measures all; default: what 25 runs allow",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
+    branches: Annotated[
+        Branches,
+        typer.Option(
+            help="patch releases: none, all, or tips: the newest one of each minor beside a change or with a fault",
+            rich_help_panel=SEARCH,
+        ),
+    ] = "tips",
+    repeats: Annotated[
+        int | None,
+        typer.Option(help="answers that every release needs; default 1, and 2 beside a change", rich_help_panel=SEARCH),
+    ] = None,
+    complete: Annotated[
+        bool, typer.Option("--complete", help="measure also what could be inferred", rich_help_panel=SEARCH)
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="run everything again, whatever is stored", rich_help_panel=SEARCH)
+    ] = False,
+    hardware: Annotated[Hardware, typer.Option(help="cpu or cuda", rich_help_panel=MACHINE)] = "cpu",
+    image_source: Annotated[
+        ImageSource | None,
+        typer.Option(help="built from the index, or official: the project's own images", rich_help_panel=MACHINE),
+    ] = None,
+    runner: Annotated[
+        str | None,
+        typer.Option(help="docker: containers; local: virtual environments here; auto", rich_help_panel=MACHINE),
+    ] = None,
+    parallel: Annotated[
+        int | None, typer.Option(help="runs at once; default: one per core", rich_help_panel=MACHINE)
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="wall clock of one run, in seconds", rich_help_panel=MACHINE)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the verdict as JSON", rich_help_panel=OUTPUT)] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress", rich_help_panel=OUTPUT)] = False,
+) -> None:
+    """Bisect a snippet over releases and print the timeline and the verdict.
+
+    The snippet is a model in a variable `model`, a function `build_model()`, a whole training script, or with the probe
+    `script` anything at all. What was observed once is kept, and not run again.
+    """
+    set_up_logging(quiet=quiet)
+    request = build_request(
+        snippet=read_snippet(file),
+        package=package,
+        releases=releases,
+        prereleases=prereleases,
+        hardware=hardware,
+        image_source=image_source,
+        probe=probe,
+        input_shape=parse_shape(input_shape),
+        resolution=resolution,
+        branches=branches,
+        repeats=repeats,
+        parameters=parse_parameters(set_ or (), expect or (), pattern=pattern, tolerance=tolerance, judge_by=judge_by),
+        timeout_seconds=timeout,
+        fresh=fresh,
+        complete=complete,
+        **parse_variants(variant or ()),
+    )
+    with house(runner=runner, parallel=parallel) as opened:
+        expected = opened.intake.probe(request.probe).expected
+        with progress(quiet=quiet) as listener:
+            finished = opened.submission.run(request, listener, ready=lambda: say_runner(opened, quiet=quiet))
+        report(finished, expected, as_json=as_json)
+
+
+def say_runner(opened: House, *, quiet: bool) -> None:
+    """Choose the runner before anything is started, and say which one it is and why."""
+    choice = opened.runner_choice
+    missing = choice.runner.missing_protections()
+    if not quiet:
+        err.print(f"runner: {choice.runner.name}, {choice.why}", markup=False, soft_wrap=True)
+        if missing:
+            err.print(f"protections missing here: {', '.join(missing)}", markup=False, soft_wrap=True)
+
+
+@contextmanager
+def progress(*, quiet: bool) -> Iterator[Listener]:
+    """Show progress on standard error: live on a terminal, plain lines elsewhere."""
+    if quiet:
+        yield Silent()
+    elif err.is_terminal:
+        with LiveProgress(err) as live:
+            yield live
+    else:
+        with PlainProgress(sys.stderr) as plain:
+            yield plain
+
+
+def report(finished: Finished, expected: frozenset[str], *, as_json: bool) -> None:
+    """Print how a bisection ended, and exit by the contract."""
+    verdict, error = finished.verdict, finished.error
+    at_fault = error is not None and int(error["exit_code"]) == BadInput.exit_code
+    if as_json and verdict is not None:
+        print(json.dumps(verdict if error is None else {**verdict, "error": error}, indent=2))
+    elif verdict is not None and not at_fault:
+        # A snippet that is itself at fault says nothing about releases: there is no result to print.
+        _print_lines(verdict, expected)
+    if error is not None:
+        complain(str(error["title"]), str(error["detail"]), str(error.get("traceback", "")))
+        for variant in (verdict or {}).get("variants", ()) if at_fault else ():
+            err.print(variant["words"], markup=False)
+        raise typer.Exit(int(error["exit_code"]))
+    if finished.status != DONE:
+        err.print(f"{finished.status}; what was measured is kept, and the same command goes on from there.")
+        raise typer.Exit(INTERRUPTED)
+
+
+def _print_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> None:
+    """Print the timeline and the verdict."""
+    for line in verdict_lines(verdict, expected):
+        out.print(line)
+
+
+def show(
+    bisection_id: Annotated[str, typer.Argument(metavar="ID", help="as `run` and the API give it")],
+    as_json: Annotated[bool, typer.Option("--json", help="the verdict as JSON")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="a report to paste into an issue")] = False,
+) -> None:
+    """Print a stored bisection."""
+    with house() as opened:
+        row = opened.store.bisection(bisection_id)
+        if row.verdict is None:
+            raise NotFound(f"bisection {bisection_id} has no verdict yet: it is {row.status}.")
+        if as_json:
+            print(json.dumps(row.verdict, indent=2))
+        elif markdown:
+            print(opened.markdown(bisection_id))
+        else:
+            _print_lines(row.verdict, opened.intake.probe(row.request["probe"]).expected)
+
+
+def probes(
+    name: Annotated[str | None, typer.Argument(help="say everything about this one")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+) -> None:
+    """List what can be asked of a release: the probes, their outcomes and parameters."""
+    with house() as opened:
+        known = opened.probes
+    if name is not None and name not in known:
+        raise UnknownName(f"no probe is called {name!r}; there are: {', '.join(known)}.", field="probe")
+    chosen = [known[name]] if name is not None else list(known.values())
+    if as_json:
+        print(json.dumps([probe_row(probe) for probe in chosen], indent=2))
+    elif name is not None:
+        _print_probe(chosen[0])
+    else:
+        _print_table(("probe", "question", "right"), ((p.name, p.question, _right(p)) for p in chosen))
+        out.print("\nEverything about one: tfbisect probes NAME", style="dim", markup=False)
+
+
+def probe_row(probe: Probe) -> dict[str, Any]:
+    """Return what can be said of a probe, for printing."""
+    return {
+        "name": probe.name,
+        "title": probe.title,
+        "question": probe.question,
+        "outcomes": dict(probe.outcomes),
+        "expected": sorted(probe.expected),
+        "parameters": {
+            name: {"type": each.type, "default": each.default, "help": each.help, "choices": list(each.choices)}
+            for name, each in probe.parameters.items()
+        },
+        "releases": probe.releases,
+        "packages": sorted(probe.frameworks),
+        "any_package": probe.accepts_any_package,
+    }
+
+
+def _print_probe(probe: Probe) -> None:
+    """Print everything about one probe."""
+    out.print(f"{probe.name}: {probe.question}", style="bold", markup=False)
+    packages = "any package" if probe.accepts_any_package else ", ".join(sorted(probe.frameworks))
+    releases = "all releases" if probe.releases == ".." else f"releases {probe.releases}"
+    out.print(f"Fits {packages}, {releases}.\n", markup=False)
+    rows = ((label, meaning, "right" if label in probe.expected else "") for label, meaning in probe.outcomes.items())
+    _print_table(("outcome", "means", ""), rows)
+    if probe.parameters:
+        out.print()
+        named = ((f"--set {name}=", each.help, json.dumps(each.default)) for name, each in probe.parameters.items())
+        _print_table(("parameter", "what it does", "default"), named)
+
+
+def _right(probe: Probe) -> str:
+    """Name the outcomes that are right."""
+    return ", ".join(label for label in probe.outcomes if label in probe.expected)
+
+
+def _print_table(headings: Iterable[str], rows: Iterable[tuple[str, ...]]) -> None:
+    """Print rows below their headings."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    out.print(table)

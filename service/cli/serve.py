@@ -1,0 +1,83 @@
+"""`tfbisect serve`: the web service and the coordinator in one process."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from service.nightly.schedule import start_scheduler, trigger_of, was_missed
+from service.reports.dependencies import Surroundings, no_problem, none_known
+from service.resources import resource_dir
+from service.settings import Role
+from service.web.app import create_app
+
+if TYPE_CHECKING:
+    from service.bootstrap import House
+
+
+GRACE_SECONDS = 3
+
+
+def serve_until_stopped(house: House, host: str, port: int, role: Role = "all") -> None:
+    """Serve until interrupted; runs in flight are stopped and go on at the next start.
+
+    Args:
+        house: everything put together.
+        host: address to listen on.
+        port: to listen on.
+        role: all; web: nothing here touches an engine; coordinator: nothing here listens.
+    """
+    stop = threading.Event()
+    with scheduled(house, role):
+        if role == "coordinator":
+            _coordinate(house, stop)
+            return
+        coordinator = threading.Thread(target=house.coordinator.serve, args=(stop,), name="coordinator")
+        if role == "all":
+            coordinator.start()
+        try:
+            _listen(house, host, port, role)
+        finally:
+            stop.set()
+            if role == "all":
+                coordinator.join(timeout=30)
+
+
+def _coordinate(house: House, stop: threading.Event) -> None:
+    """Work bisections off until the process is told to end."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    house.coordinator.serve(stop)
+
+
+def _listen(house: House, host: str, port: int, role: Role) -> None:
+    problem = house.engine_problem if role == "all" else no_problem
+    known = house.known_images if role == "all" else none_known
+    app = create_app(house, Surroundings(resource_dir("examples"), problem, known))
+    # An open event stream must not keep the service from stopping; its reader comes back to the next one.
+    config = uvicorn.Config(
+        app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS
+    )
+    uvicorn.Server(config).run()
+
+
+@contextmanager
+def scheduled(house: House, role: Role) -> Iterator[None]:
+    """Make nightly passes meanwhile, where a cron expression says when."""
+    if role == "web" or not house.settings.nightly_cron:
+        yield
+        return
+    trigger = trigger_of(house.settings.nightly_cron, house.settings.nightly_timezone)
+    missed = was_missed(trigger, house.store.last_pass(), house.clock())
+    stop = threading.Event()
+    scheduler = start_scheduler(trigger, lambda: house.make_pass(stop), house.sender.deliver, at_once=missed)
+    try:
+        yield
+    finally:
+        stop.set()
+        scheduler.shutdown()

@@ -1,0 +1,249 @@
+"""How bisections look on a terminal: progress while they run, the timeline and the verdict when they end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, TextIO
+
+from packaging.version import Version
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from service.bisection.outcomes import Answer, Outcome
+from service.bisection.releases import MAINLINE
+from service.coordination.answers import answer_text
+from service.coordination.intake import Case
+from service.coordination.laboratory import Measurement
+
+DETAIL_LINES = 12
+OUTCOME_CHARACTERS = 48
+STYLES = {"introduced": "bold red", "fixed": "bold green", "changed": "bold yellow"}
+
+
+def answer_style(answer: Answer | str, expected: frozenset[str]) -> str:
+    """Return the colour of an answer; words and marks say the same without colour."""
+    label = answer.label if isinstance(answer, Outcome) else answer
+    if not isinstance(label, str):
+        return "dim"
+    return "green" if label in expected else "red"
+
+
+def release_order(release: str) -> Version:
+    """Sort key of a release."""
+    return Version(release)
+
+
+class PlainProgress:
+    """One line for each answer, for logs and pipes."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._started = time.monotonic()
+
+    def __enter__(self) -> PlainProgress:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Nothing to undo."""
+
+    def started(self, case: Case) -> None:
+        """Say what is going to be bisected."""
+        self._say(headline(case))
+
+    def running(self, track: str, release: str) -> None:
+        """Say nothing: an answer says it all."""
+
+    def measured(self, measurement: Measurement, done: int, planned_at_least: int) -> None:
+        """Say one answer."""
+        name = f"{measurement.release} [{measurement.track}]" if measurement.track else measurement.release
+        self._say(f"[{done}/{planned_at_least}] {name:<12} {answer_text(measurement.answer)}  ({origin(measurement)})")
+
+    def _say(self, line: str) -> None:
+        print(line, file=self._stream, flush=True)
+
+
+class LiveProgress:
+    """A row per release that fills in, what runs now, and the time left."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._lock = threading.Lock()
+        self._rows: dict[tuple[str, str], list[Measurement]] = {}
+        self._running: dict[tuple[str, str], float] = {}
+        self._expected: frozenset[str] = frozenset()
+        self._done = 0
+        self._planned = 1
+        self._executed_seconds: list[float] = []
+        self._title = ""
+        self._began = time.monotonic()
+        self._live = Live(console=console, get_renderable=self._render, refresh_per_second=8, transient=True)
+
+    def __enter__(self) -> LiveProgress:
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._live.__exit__(None, None, None)
+
+    def started(self, case: Case) -> None:
+        """Show what is going to be bisected."""
+        with self._lock:
+            self._title = headline(case)
+            self._expected = case.probe.expected
+
+    def running(self, track: str, release: str) -> None:
+        """Show that a release is being measured."""
+        with self._lock:
+            self._running[track, release] = time.monotonic()
+
+    def measured(self, measurement: Measurement, done: int, planned_at_least: int) -> None:
+        """Show an answer."""
+        key = (measurement.track, measurement.release)
+        with self._lock:
+            self._running.pop(key, None)
+            self._rows.setdefault(key, []).append(measurement)
+            self._done, self._planned = done, max(planned_at_least, 1)
+
+    def _render(self) -> RenderableType:
+        with self._lock:
+            return Group(Text(self._title, style="bold"), self._table(), self._footer())
+
+    def _table(self) -> Table:
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2))
+        for key in sorted({*self._rows, *self._running}, key=lambda key: (key[0], release_order(key[1]))):
+            table.add_row(*self._row(key))
+        return table
+
+    def _row(self, key: tuple[str, str]) -> tuple[Text, Text, Text]:
+        name = Text(f"{key[1]} {key[0]}".rstrip())
+        answers = self._rows.get(key, [])
+        since = self._running.get(key)
+        note = f"running {time.monotonic() - since:.0f} s" if since is not None else ""
+        if not answers:
+            return name, Text("…", style="dim"), Text(note, style="dim")
+        last = answers[-1]
+        shown = Text(answer_text(last.answer), style=answer_style(last.answer, self._expected))
+        return (
+            name,
+            shown,
+            Text(note or origin(last) + (f", run {len(answers)}" if len(answers) > 1 else ""), style="dim"),
+        )
+
+    def _footer(self) -> Table:
+        footer = Table.grid(padding=(0, 1))
+        left = time_left(self._done, self._planned, time.monotonic() - self._began)
+        footer.add_row(ProgressBar(self._planned, self._done, width=30), f"{self._done}/{self._planned}", left)
+        return footer
+
+
+def time_left(done: int, planned: int, elapsed_seconds: float) -> str:
+    """Estimate the time left from the pace so far."""
+    if not done:
+        return "estimating"
+    seconds = (planned - done) * elapsed_seconds / done
+    return f"about {seconds:.0f} s left" if seconds < 90 else f"about {seconds / 60:.0f} min left"
+
+
+def headline(case: Case) -> str:
+    """Say in one line what is bisected."""
+    releases = case.tree.all()
+    ends = f"{releases[0]} to {releases[-1]}" if releases else "no release"
+    request = case.request
+    return f"{request.package} {ends} on {request.hardware}: probe {case.probe.name}, {len(releases)} releases"
+
+
+def origin(measurement: Measurement) -> str:
+    """Say where an answer comes from."""
+    if measurement.reused:
+        return "stored"
+    seconds = measurement.report.seconds.get("total")
+    return f"{seconds:.1f} s" if seconds else (measurement.report.runner or "not run")
+
+
+def verdict_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> Iterable[Text]:
+    """Draw the timeline and say the verdict, from the contract's JSON."""
+    yield from timeline_lines(verdict, expected)
+    yield Text()
+    yield Text(str(verdict["summary"]), style="bold")
+    yield from detail_lines(verdict)
+    for variant in verdict.get("variants", ()):
+        yield Text(variant["words"], style="bold green" if variant["effect"] == "cures" else "")
+    yield Text(f"Coverage: {verdict['coverage']['statement']}", style="dim")
+    yield from untestable_lines(verdict)
+    runs = verdict["runs"]
+    yield Text(
+        f"Runs: {runs['executed']} executed, {runs['reused']} answered from the store, {runs['lost']} lost"
+        f" (runner: {verdict['runner']}). Again: tfbisect show {verdict['id']}",
+        style="dim",
+    )
+
+
+def detail_lines(verdict: Mapping[str, Any]) -> Iterable[Text]:
+    """Show what is behind outcomes whose label alone does not tell."""
+    for entry in verdict.get("details", ()):
+        yield Text(f"{entry['outcome']}, as in {entry['release']}:")
+        lines = str(entry["detail"]).splitlines()
+        yield from (Text(f"    {line}", style="dim") for line in lines[:DETAIL_LINES])
+        if len(lines) > DETAIL_LINES:
+            yield Text(f"    … and {len(lines) - DETAIL_LINES} more lines", style="dim")
+
+
+def untestable_lines(verdict: Mapping[str, Any]) -> Iterable[Text]:
+    """Say which releases could not answer, and why."""
+    for gap in verdict["untestable"]:
+        yield Text(f"{gap['release']}: {gap['reason']}", style="dim")
+
+
+def timeline_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> Iterable[Text]:
+    """Draw one row per release, line by line, with a mark before each change."""
+    marks = {(change["line"], change["after"]): change for change in verdict["changes"]}
+    on_mainline = {
+        release
+        for segment in verdict["segments"]
+        if segment["line"] == MAINLINE
+        for release, _ in segment_releases(segment)
+    }
+    shown_line = ""
+    for segment in verdict["segments"]:
+        line = segment["line"]
+        for release, how in segment_releases(segment):
+            if line != MAINLINE and release in on_mainline:
+                continue  # a branch starts at a mainline release, which stands above already
+            row = Text(f"  {line if line != shown_line else '':<10}")
+            shown_line = line
+            change = marks.get((line, release))
+            row.append("▶ " if change else "  ", style=STYLES[change["kind"]] if change else "")
+            yield row + _release_text(release, segment["outcome"], how, expected) + _change_text(change)
+
+
+def segment_releases(segment: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the releases of a segment, oldest first, each with how it is known."""
+    known = [(release, how) for how in ("measured", "inferred", "untestable") for release in segment[how]]
+    return sorted(known, key=lambda item: release_order(item[0]))
+
+
+def _release_text(release: str, outcome: str, how: str, expected: frozenset[str]) -> Text:
+    """Say what is known of one release, and how."""
+    row = Text(f"{release:<12}")
+    word = shortened(outcome) if how != "untestable" else "untestable"
+    row.append(f"{word:<16}  ", style=answer_style(outcome, expected) if how == "measured" else "dim")
+    row.append("inferred  " if how == "inferred" else "", style="dim")
+    return row
+
+
+def shortened(outcome: str) -> str:
+    """Return an outcome that fits a row; its end stays, since long ones end in a digest."""
+    return outcome if len(outcome) <= OUTCOME_CHARACTERS else f"{outcome[: OUTCOME_CHARACTERS - 8]}… {outcome[-6:]}"
+
+
+def _change_text(change: Mapping[str, Any] | None) -> Text:
+    """Say what changes at a release."""
+    if change is None:
+        return Text()
+    gap = f" at the latest: {', '.join(change['between'])} could not be measured" if change["between"] else ""
+    return Text(f"{change['kind']} in {change['after']}{gap}", style=STYLES[change["kind"]])

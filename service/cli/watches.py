@@ -1,0 +1,101 @@
+"""`tfbisect watch`: what the nightly repeats."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from service.errors import BadInput
+from service.nightly.watches import read_watch, watch_from
+from service.settings import Settings
+from service.storage.store import Store
+from service.storage.watch_records import NewWatch, Watch
+
+watch_app = typer.Typer(help="What the nightly repeats.", no_args_is_help=True)
+
+
+def _store() -> Store:
+    return Store.open(Settings().store_url)
+
+
+@watch_app.command("add")
+def add(
+    source: Annotated[str, typer.Argument(help="a Python file, a watch file (.toml), or the id of a bisection")],
+    name: Annotated[str | None, typer.Option(help="name of the watch; default: the file's")] = None,
+    package: Annotated[list[str] | None, typer.Option(help="package to watch; repeatable")] = None,
+    releases: Annotated[str, typer.Option(help="range, such as 2.0..; default: all that the probe fits")] = "",
+    probe: Annotated[str, typer.Option(help="what is asked of each release")] = "dropout",
+    webhook: Annotated[list[str] | None, typer.Option(help="address that gets signed JSON; repeatable")] = None,
+    slack: Annotated[list[str] | None, typer.Option(help="address of a Slack-compatible webhook; repeatable")] = None,
+    mail: Annotated[list[str] | None, typer.Option(help="mail address; repeatable")] = None,
+    blind_after: Annotated[int, typer.Option(min=1, help="nights without an answer until somebody is told")] = 3,
+) -> None:
+    """Watch a snippet, or a bisection that was made before."""
+    notify = [
+        {"channel": channel, "target": target}
+        for channel, targets in (("webhook", webhook), ("slack", slack), ("mail", mail))
+        for target in targets or ()
+    ]
+    asked: dict[str, Any] = {"name": name, "notify": notify, "blind_after": blind_after}
+    asked |= {"packages": [{"package": one} for one in package or ["tensorflow"]]}
+    asked |= {"request": {"releases": releases, "probe": probe}}
+    with _store() as store:
+        added = store.add_watch(_new(store, source, asked))
+    print(f"{added.id}  {added.name}")
+
+
+def _new(store: Store, source: str, asked: Mapping[str, Any]) -> NewWatch:
+    """Return the watch that the command line describes."""
+    path = Path(source)
+    if path.suffix == ".toml":
+        return read_watch(path)
+    if path.exists():
+        spec = {**asked, "name": asked["name"] or path.stem, "snippet": _source(path)}
+        return watch_from(spec, origin="cli")
+    bisection = store.bisection(source)
+    request = {name: value for name, value in bisection.request.items() if name not in {"package", "fresh", "watch"}}
+    spec = {
+        **asked,
+        "name": asked["name"] or f"bisection-{source}",
+        "snippet": store.snippet(bisection.snippet_digest),
+        "request": request,
+        "packages": [{"package": bisection.package}],
+    }
+    return watch_from(spec, origin="cli", public=bisection.public, owner=bisection.owner)
+
+
+def _source(path: Path) -> str:
+    try:
+        return path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"cannot read {path}: {error}") from error
+
+
+@watch_app.command("list")
+def list_watches(as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False) -> None:
+    """List watches with their last night."""
+    with _store() as store:
+        rows = [_row(store, watch) for watch in store.watches()]
+    if as_json:
+        print(json.dumps(rows, indent=2, default=str))
+        return
+    for row in rows:
+        print(f"{row['id']}  {row['name']:<24} {', '.join(row['watched']):<24} {row['last']}")
+
+
+def _row(store: Store, watch: Watch) -> dict[str, Any]:
+    nights = store.history(watch.id, limit=1).rows
+    last = f"{nights[0].finished_at:%Y-%m-%d} {nights[0].status}: {nights[0].message}" if nights else "no night yet"
+    return {**asdict(watch), "watched": [str(package["package"]) for package in watch.packages], "last": last}
+
+
+@watch_app.command("remove")
+def remove(id_or_name: Annotated[str, typer.Argument(help="id or name")]) -> None:
+    """End a watch; its history stays. One that a file describes comes back with the next pass."""
+    with _store() as store:
+        print(f"{store.remove_watch(id_or_name).name} is not watched any more")

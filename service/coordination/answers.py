@@ -1,0 +1,49 @@
+"""How an answer is said: in a word or two for people, in JSON for programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service.bisection.outcomes import Answer, Lost, Outcome, Refused, Untestable
+from service.coordination.laboratory import Measurement
+
+
+def answer_text(answer: Answer) -> str:
+    """Say an answer in a word or two."""
+    match answer:
+        case Outcome(label=label):
+            return label
+        case Untestable(reason=reason):
+            return f"untestable: {reason}"
+        case Refused(message=message):
+            return f"refused: {message}"
+        case Lost(reason=reason):
+            return f"lost, tried again: {reason}"
+
+
+def answer_json(answer: Answer) -> dict[str, Any]:
+    """Say what a run means in JSON: its kind, and the outcome or the reason."""
+    match answer:
+        case Outcome(label=label, detail=detail):
+            return {"answer": "outcome", "outcome": label, "reason": detail}
+        case Untestable(reason=reason):
+            return {"answer": "untestable", "outcome": None, "reason": reason}
+        case Refused(message=message):
+            return {"answer": "refused", "outcome": None, "reason": message}
+        case Lost(reason=reason):
+            return {"answer": "lost", "outcome": None, "reason": reason}
+
+
+def observation_event(measurement: Measurement) -> dict[str, Any]:
+    """Say an answer in JSON, as the event stream and the API carry it."""
+    report = measurement.report
+    return {
+        "release": measurement.release,
+        "variant": measurement.track,
+        **answer_json(measurement.answer),
+        "reused": measurement.reused,
+        "observation": measurement.observation_id,
+        "ending": report.ending,
+        "runner": report.runner,
+        "seconds": dict(report.seconds),
+    }

@@ -1,0 +1,144 @@
+"""How a bisection ends: the verdict of what is known, in the contract's JSON, or why there is none."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from service.bisection import words
+from service.bisection.comparison import differences
+from service.bisection.likeness import read_together
+from service.bisection.outcomes import Outcome
+from service.bisection.planner import current_verdict
+from service.bisection.variants import compare, in_words
+from service.bisection.verdict import NothingTestable, Verdict, VerdictFacts, to_json
+from service.coordination.faults import snippet_fault
+from service.coordination.intake import SUBJECT, Case
+from service.coordination.progress import Progress
+from service.coordination.variants import VARIANTS, cure_in_words
+from service.errors import NoAnswer, TfbisectError
+from service.storage.json_text import text_digest
+
+DONE: Literal["done"] = "done"
+Ending = Literal["done", "failed", "cancelled", "interrupted", "taken-over"]
+INTERRUPTED: Literal["interrupted"] = "interrupted"
+"""This process stops; the bisection goes back to the queue."""
+TAKEN_OVER: Literal["taken-over"] = "taken-over"
+"""Another coordinator holds the bisection, since this one was away for longer than its lease."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a bisection ended."""
+
+    status: Ending
+    verdict: Mapping[str, Any] | None
+    error: Mapping[str, Any] | None = None
+
+
+def conclude(case: Case, bisection_id: str, tracks: Sequence[Progress], status: Ending) -> Finished:
+    """State the verdict of what is known."""
+    subject = next(progress for progress in tracks if progress.track.name == SUBJECT)
+    verdict = current_verdict(case.tree, subject.answers, case.policy)
+    fault = no_verdict(verdict, subject) if status == DONE else None
+    ending: Ending = "failed" if fault else status
+    said = _verdict_json(case, bisection_id, subject, verdict, ending)
+    others = [progress for progress in tracks if progress is not subject]
+    if others:
+        said["variants"] = [_variant_json(case, bisection_id, verdict, progress, ending) for progress in others]
+        said["runs"] = {name: sum(getattr(progress, name) for progress in tracks) for name in said["runs"]}
+    if subject.before_filling is not None:
+        before = _verdict_json(case, bisection_id, subject, subject.before_filling, ending)
+        said["filling_changed"] = list(differences(before, said))
+    return Finished(ending, said, problem(fault) if fault else None)
+
+
+def _variant_json(
+    case: Case, bisection_id: str, subject: Verdict, progress: Progress, status: Ending
+) -> dict[str, Any]:
+    """Say in JSON what a variant shows: its own verdict, and how it compares."""
+    name = progress.track.name
+    verdict = current_verdict(case.tree, progress.answers, case.policy)
+    comparison = compare(name, subject, verdict)
+    advice = cure_in_words(name) if name in VARIANTS else ""
+    return {
+        "name": name,
+        "effect": comparison.effect,
+        "wrong": list(comparison.wrong),
+        "words": in_words(comparison, verdict, advice),
+        "verdict": _verdict_json(case, bisection_id, progress, verdict, status),
+    }
+
+
+def no_verdict(verdict: Verdict, progress: Progress) -> TfbisectError | None:
+    """Say why what is known is no verdict, or None where it is one."""
+    if fault := snippet_fault(verdict, progress.reports):
+        return fault
+    if isinstance(verdict, NothingTestable):
+        return NoAnswer(words.one_line(verdict) + _reasons(verdict))
+    return None
+
+
+def _reasons(verdict: NothingTestable) -> str:
+    """Name each reason once, with how many releases gave it."""
+    counted = Counter(gap.reason for gap in verdict.gaps)
+    return "".join(f" {number} of {len(verdict.gaps)}: {reason}" for reason, number in counted.most_common(3))
+
+
+def _verdict_json(
+    case: Case, bisection_id: str, progress: Progress, verdict: Verdict, status: Ending
+) -> dict[str, Any]:
+    """Say a verdict in the contract's JSON."""
+    facts = VerdictFacts(
+        id=bisection_id,
+        status=status,
+        package=case.request.package,
+        hardware=case.request.hardware,
+        runner="+".join(sorted(progress.runners)) or "none",
+        probe=case.probe.name,
+        probe_digest=case.probe.digest,
+        snippet_digest=text_digest(progress.track.snippet),
+        executed=progress.executed,
+        reused=progress.reused,
+        lost=progress.lost,
+        options=_options(case),
+        absent=case.absent,
+    )
+    return {**to_json(verdict, facts), "details": _details(case, progress, verdict)}
+
+
+def _details(case: Case, progress: Progress, verdict: Verdict) -> list[dict[str, str]]:
+    """Say what is behind each outcome whose label alone does not tell, such as a digest: by the oldest release."""
+    stated = {segment.outcome for segment in verdict.segments} - case.probe.outcomes.keys()
+    together = read_together(progress.answers)
+    found: dict[str, dict[str, str]] = {}
+    for release in case.tree.all():
+        for answer in together.get(release, ()):
+            if isinstance(answer, Outcome) and answer.label in stated and answer.detail:
+                found.setdefault(answer.label, {"release": release, "detail": answer.detail})
+    return [{"outcome": label, **said} for label, said in found.items()]
+
+
+def _options(case: Case) -> tuple[str, ...]:
+    """Return the command-line options that ask the same question again."""
+    shape = case.request.input_shape
+    given = [f"--set={name}={json.dumps(value)}" for name, value in sorted(case.request.parameters.items())]
+    source = case.request.image_source
+    named = ("--image-source", source) if source else ()
+    return (*(("--input-shape", ",".join(map(str, shape))) if shape else ()), *named, *given)
+
+
+def problem(error: TfbisectError) -> dict[str, Any]:
+    """Say an error in JSON, as the store keeps it."""
+    return {
+        "type": type(error).__name__,
+        "title": error.title,
+        "detail": error.message,
+        "field": error.field,
+        "line": error.line,
+        "traceback": error.traceback,
+        "exit_code": error.exit_code,
+    }

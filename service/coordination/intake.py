@@ -1,0 +1,323 @@
+"""The one door: REST, form, cron and command line all build a bisection here."""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.bisection.planner import Policy
+from service.bisection.releases import ReleaseTree, tree_of
+from service.catalog.probes import Parameter, Probe
+from service.catalog.ranges import absent, parse_releases, select
+from service.catalog.releases import Catalog, CatalogRelease, package_name
+from service.catalog.snippets import require_keras_package
+from service.coordination.variants import apply
+from service.errors import BadInput, SnippetError, UnknownName
+from service.storage.json_text import text_digest
+
+SNIPPET_BYTES = 64 * 1024
+SUBJECT = ""
+"""The name of the track that runs the snippet itself, beside its variants."""
+
+Dimension = Annotated[int, Field(ge=1, le=100_000)]
+
+
+class BisectionRequest(BaseModel):
+    """What a user asks for; only the snippet is required."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    snippet: str = Field(description="Python source: a model definition or a whole training script, at most 64 KiB")
+    probe: str = Field("dropout", max_length=64, description="what is asked of each release")
+    package: str = Field("tensorflow", max_length=128, description="the package whose releases are compared")
+    releases: str = Field(
+        "", max_length=2000, description="1.9..1.14 (both ends), 1.9.., ..2.3, or a list; empty: all the probe fits"
+    )
+    hardware: Literal["cpu", "cuda"] = "cpu"
+    image_source: Literal["built", "official"] | None = Field(
+        None, description="built from the index, or the project's own images; by default as the service is set up"
+    )
+    input_shape: tuple[Dimension, ...] | None = Field(
+        None, max_length=8, description="shape of one input without the batch, where the snippet does not tell"
+    )
+    resolution: int | None = Field(
+        None, ge=1, le=1000, description="every behaviour that lasts at least this many mainline releases is found"
+    )
+    branches: Literal["none", "tips", "all"] = "tips"
+    repeats: int | None = Field(
+        None,
+        ge=1,
+        le=50,
+        description="answers that every release needs, for a behaviour that wavers; default 1, and 2 beside a change",
+    )
+    variants: tuple[str, ...] = Field((), max_length=8, description="named variants that run beside the snippet")
+    variant_snippets: dict[Annotated[str, Field(min_length=1, max_length=64)], str] = Field(
+        default_factory=dict, max_length=4, description="variants of your own: name -> Python source"
+    )
+    parameters: dict[str, Any] = Field(default_factory=dict, max_length=32, description="the probe's own parameters")
+    timeout_seconds: float | None = Field(None, gt=0, le=3600, description="wall clock of one run")
+    prereleases: bool = Field(False, description="candidates and nightlies too")
+    fresh: bool = Field(False, description="ignore stored observations")
+    complete: bool = Field(False, description="measure also what could be inferred, afterwards")
+    watch: bool = Field(False, description="let the nightly repeat this bisection")
+
+
+@dataclass(frozen=True)
+class Track:
+    """One source that is run over the releases: the snippet itself, or a variant of it."""
+
+    name: str
+    snippet: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request made ready: checked, with the releases it is about and the policy of its planner."""
+
+    request: BisectionRequest
+    probe: Probe
+    tree: ReleaseTree
+    policy: Policy
+    tracks: tuple[Track, ...]
+    framework: str
+    """The module that is imported ahead of the probe."""
+    absent: tuple[str, ...]
+    """Numbers in the range that were never on the index."""
+
+
+Measured = Callable[[str, Sequence[str], str], Collection[str]]
+"""Package, releases, digest of a snippet -> those of the releases of which an observation is stored."""
+
+
+# Takes what every `Measured` is given.
+def _nothing_measured(package: str, releases: Sequence[str], snippet: str) -> Collection[str]:  # noqa: ARG001
+    """Know of no observation."""
+    return ()
+
+
+def check_source(source: str) -> None:
+    """Refuse what is no Python source of a fair size.
+
+    Raises:
+        SnippetError: empty, oversized, binary, or a syntax error (with its line).
+    """
+    if not source.strip():
+        raise SnippetError("the snippet is empty; paste a model definition or a training script.", field="snippet")
+    size_bytes = len(source.encode("utf-8", "surrogatepass"))
+    if size_bytes > SNIPPET_BYTES:
+        raise SnippetError(
+            f"the snippet has {size_bytes:,} bytes and at most {SNIPPET_BYTES:,} fit; "
+            "leave out data and comments, the model and its training are enough.",
+            field="snippet",
+        )
+    try:
+        source.encode("utf-8")
+        ast.parse(source)
+    except SyntaxError as error:
+        raise _syntax_error(source, error) from None
+    except (UnicodeEncodeError, ValueError) as error:
+        raise SnippetError(f"the snippet is no text ({error}); save it as UTF-8.", field="snippet") from None
+    except (RecursionError, MemoryError):
+        raise SnippetError("the snippet nests too deeply to be read; flatten it.", field="snippet") from None
+
+
+def _syntax_error(source: str, error: SyntaxError) -> SnippetError:
+    """Say where Python gave up, and show the line."""
+    number = error.lineno or 1
+    lines = source.splitlines()
+    shown = lines[number - 1].strip()[:160] if 0 < number <= len(lines) else ""
+    hint = " Python 2 syntax is not taken; the probe runs the same file on all releases." if "print" in shown else ""
+    return SnippetError(
+        f"line {number}: {error.msg}: `{shown}`. Mend the line and submit again.{hint}", field="snippet", line=number
+    )
+
+
+class Intake:
+    """Checks requests and makes them ready."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        probes: Mapping[str, Probe],
+        workers: int = 1,
+        rates: Mapping[str, float] | None = None,
+        measured: Measured | None = None,
+    ) -> None:
+        """Make a door.
+
+        Args:
+            catalog: knows the releases.
+            probes: by name.
+            workers: runs at once, for the planner.
+            rates: `false_alarm_rate` and `miss_rate`; by default the policy's own.
+            measured: knows what was measured of releases that the index has dropped; by default nothing.
+        """
+        self._catalog = catalog
+        self._probes = probes
+        self._workers = workers
+        self._rates = dict(rates or {})
+        self._measured = measured or _nothing_measured
+
+    def case(self, request: BisectionRequest) -> Case:
+        """Check a request and make it ready.
+
+        Raises:
+            BadInput: the snippet, the probe, the package or the range cannot be used; nothing was started.
+            IndexUnreachable: the releases are not known and cannot be asked for.
+        """
+        probe = self.probe(request.probe)
+        request = request.model_copy(update={"package": package_name(request.package)})
+        check_source(request.snippet)
+        probe.check(request.snippet)
+        framework = probe.framework_for(request.package)
+        if framework == "keras":
+            require_keras_package(request.snippet)
+        parameters = accepted(probe, _parameters(request))
+        selection = parse_releases(request.releases or _all_that_fit(probe, framework))
+        known = self._still_of_use(request)
+        return Case(
+            request=request,
+            probe=probe,
+            framework=framework,
+            tree=tree_of(select(selection, known, prereleases=request.prereleases, keep_gone=True)),
+            policy=self._policy(request, probe),
+            tracks=_tracks(request, probe, parameters),
+            absent=absent(selection, known),
+        )
+
+    def _still_of_use(self, request: BisectionRequest) -> Sequence[CatalogRelease]:
+        """Return the releases of the catalog, without those that are gone and of which nothing was measured."""
+        known = self._catalog.releases(request.package)
+        gone = [release.version for release in known if release.gone]
+        kept = self._measured(request.package, gone, text_digest(request.snippet)) if gone else ()
+        return [release for release in known if not release.gone or release.version in kept]
+
+    def probe(self, name: str) -> Probe:
+        """Return a probe by name.
+
+        Raises:
+            UnknownName: there is none of that name; the message lists those there are.
+        """
+        if name not in self._probes:
+            raise UnknownName(
+                f"no probe is called {name!r}; there are: {', '.join(sorted(self._probes))}.", field="probe"
+            )
+        return self._probes[name]
+
+    def _policy(self, request: BisectionRequest, probe: Probe) -> Policy:
+        """Return the planner's policy for a request."""
+        chosen: dict[str, Any] = dict(self._rates)
+        if request.repeats is not None:
+            chosen["repeats"] = request.repeats
+        return Policy(
+            expected=probe.expected,
+            resolution=request.resolution,
+            branches=request.branches,
+            workers=self._workers,
+            complete=request.complete,
+            **chosen,
+        )
+
+
+def _tracks(request: BisectionRequest, probe: Probe, parameters: Mapping[str, Any]) -> tuple[Track, ...]:
+    """Return the snippet itself and its variants, each once.
+
+    Raises:
+        BadInput: a variant is unknown, or has nothing to change in this snippet.
+    """
+    tracks = {SUBJECT: Track(SUBJECT, request.snippet, parameters)}
+    for name in request.variants:
+        tracks[name] = Track(name, *apply(name, request.snippet, parameters))
+    for name, source in request.variant_snippets.items():
+        check_source(source)
+        probe.check(source)
+        tracks[name] = Track(name, source, parameters)
+    return tuple(tracks.values())
+
+
+def _all_that_fit(probe: Probe, framework: str) -> str:
+    """Return the releases that a probe fits: its own range for its own framework, all of any other package."""
+    return probe.releases if framework == probe.framework else ".."
+
+
+def accepted(probe: Probe, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the probe's parameters, defaults filled in.
+
+    Raises:
+        UnknownName: the probe has no such parameter; the message lists those it has.
+        BadInput: a value is of another type than the parameter.
+    """
+    if unknown := sorted(given.keys() - probe.parameters.keys()):
+        has = ", ".join(sorted(probe.parameters)) or "none"
+        raise UnknownName(
+            f"the probe {probe.name} has no parameter {unknown[0]!r}; it has: {has}.", field=f"parameters.{unknown[0]}"
+        )
+    for name, value in given.items():
+        _check_value(name, value, probe.parameters[name])
+    return {name: given.get(name, parameter.default) for name, parameter in probe.parameters.items()}
+
+
+def _check_value(name: str, value: Any, parameter: Parameter) -> None:
+    """Refuse a value of another type, or outside of the choices."""
+    fits = PARAMETER_CHECKS[parameter.type](value)
+    if not fits:
+        words = PARAMETER_WORDS[parameter.type]
+        raise BadInput(f"parameter {name} is {value!r} and must be {words}.", field=f"parameters.{name}")
+    if parameter.choices and value not in parameter.choices:
+        raise BadInput(
+            f"parameter {name} is {value!r} and must be one of {', '.join(filter(None, parameter.choices))}.",
+            field=f"parameters.{name}",
+        )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_whole(value: Any) -> bool:
+    return _is_number(value) and float(value).is_integer()
+
+
+def _is_pattern(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and len(value) <= PATTERN_CHARACTERS and bool(re.compile(value))
+    except (re.error, RecursionError, OverflowError):
+        return False
+
+
+PATTERN_CHARACTERS = 1000
+PARAMETER_WORDS: Mapping[str, str] = {
+    "shape": "a list of whole numbers, such as [28, 28]",
+    "integer": "a whole number",
+    "number": "a number that is not negative",
+    "text": "a text",
+    "flag": "true or false",
+    "values": 'an object of names and values, such as {"loss": 0.5}',
+    "pattern": f"a regular expression of at most {PATTERN_CHARACTERS} characters",
+}
+PARAMETER_CHECKS: Mapping[str, Callable[[Any], bool]] = {
+    "shape": lambda value: (
+        isinstance(value, list) and all(_is_number(part) and float(part).is_integer() for part in value)
+    ),
+    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "number": lambda value: _is_number(value) and 0 <= value < math.inf,
+    "text": lambda value: isinstance(value, str),
+    "flag": lambda value: isinstance(value, bool),
+    "values": lambda value: isinstance(value, dict) and len(value) <= 100,
+    "pattern": _is_pattern,
+}
+
+
+def _parameters(request: BisectionRequest) -> dict[str, Any]:
+    """Return the probe's parameters, the request's own fields included."""
+    given = dict(request.parameters)
+    if request.input_shape is not None:
+        given["input_shape"] = list(request.input_shape)
+    return given

@@ -1,0 +1,86 @@
+"""What a bisection knows while it runs, and who watches it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from service.bisection.outcomes import Answer, Lost, RunReport
+from service.bisection.verdict import Verdict
+from service.coordination.intake import Case, Track
+from service.coordination.laboratory import Measurement
+
+
+class Listener(Protocol):
+    """Who watches a bisection in this process: a terminal, or nobody. The store's events serve everybody else."""
+
+    def started(self, case: Case) -> None:
+        """The request is ready and planning begins."""
+
+    def running(self, track: str, release: str) -> None:
+        """A question was handed on."""
+
+    def measured(self, measurement: Measurement, done: int, planned_at_least: int) -> None:
+        """An answer came in."""
+
+
+class Silent:
+    """A listener that does not listen."""
+
+    def started(self, case: Case) -> None:
+        """Do nothing."""
+
+    def running(self, track: str, release: str) -> None:
+        """Do nothing."""
+
+    def measured(self, measurement: Measurement, done: int, planned_at_least: int) -> None:
+        """Do nothing."""
+
+
+@dataclass
+class Progress:
+    """What one track knows so far."""
+
+    track: Track
+    answers: dict[str, list[Answer]] = field(default_factory=dict)
+    taken: list[Measurement] = field(default_factory=list)
+    """Every measurement, in the order in which it came."""
+    kept: dict[str, int] = field(default_factory=dict)
+    """How many answers of a release are stored observations."""
+    running: dict[str, int] = field(default_factory=dict)
+    executed: int = 0
+    reused: int = 0
+    lost: int = 0
+    runners: set[str] = field(default_factory=set)
+    before_filling: Verdict | None = None
+    """The verdict before inferred releases were measured too; None where nothing was filled in."""
+
+    def add(self, measurement: Measurement) -> None:
+        """Take an answer in."""
+        release = measurement.release
+        self.answers.setdefault(release, []).append(measurement.answer)
+        self.taken.append(measurement)
+        self.kept[release] = self.kept.get(release, 0) + (measurement.observation_id is not None)
+        self.lost += isinstance(measurement.answer, Lost)
+        self.reused += measurement.reused
+        self.executed += not measurement.reused
+        if measurement.report.runner:
+            self.runners.add(measurement.report.runner)
+
+    def next_repeat(self, release: str) -> int:
+        """Return which stored observation of a release answers the next question about it."""
+        return self.kept.get(release, 0) + self.running.get(release, 0)
+
+    def asked(self, release: str) -> int:
+        """Return how many answers of a release are here or on their way."""
+        return len(self.answers.get(release, ())) + self.running.get(release, 0)
+
+    @property
+    def reports(self) -> dict[str, RunReport]:
+        """Return the last run of each release."""
+        return {measurement.release: measurement.report for measurement in self.taken}
+
+    @property
+    def done(self) -> int:
+        """Return how many answers came in."""
+        return sum(len(answers) for answers in self.answers.values())

@@ -1,0 +1,111 @@
+"""Hand a bisection in: answered at once where every observation it needs is stored, queued where not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from service.coordination.conclusion import Finished
+from service.coordination.coordinator import Coordinator
+from service.coordination.intake import BisectionRequest, Case, Intake
+from service.coordination.progress import Listener
+from service.nightly.watches import watch_from
+from service.storage.records import Created
+from service.storage.store import Store
+from service.storage.watch_records import NewWatch
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A bisection that was handed in."""
+
+    id: str
+    status: str
+    """queued, or how it ended where stored observations answered it at once."""
+    is_new: bool
+    """False where an Idempotency-Key found an earlier submission."""
+
+
+class Submission:
+    """The way in for REST, form, cron and command line."""
+
+    def __init__(self, store: Store, intake: Intake, coordinator: Coordinator) -> None:
+        self._store = store
+        self._intake = intake
+        self._coordinator = coordinator
+
+    def submit(
+        self,
+        request: BisectionRequest,
+        *,
+        public: bool = True,
+        owner: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Submitted:
+        """Check a request, and store it finished or queued.
+
+        Args:
+            request: what is asked.
+            public: whether everybody may read it.
+            owner: id of the token that asks.
+            idempotency_key: of this owner; the same key with the same request gives the same bisection.
+
+        Raises:
+            BadInput: nothing was stored.
+            IndexUnreachable: the releases are not known and cannot be asked for.
+        """
+        case = self._intake.case(request)
+        recalled = self._coordinator.recalled(case)
+        claimed = recalled is not None
+        created = self._create(case, public=public, owner=owner, idempotency_key=idempotency_key, claimed=claimed)
+        if request.watch and created.is_new:
+            self._store.add_watch(_watch_of(request, created.bisection.id, public=public, owner=owner))
+        if recalled is None or not created.is_new:
+            return Submitted(created.bisection.id, created.bisection.status, is_new=created.is_new)
+        finished = self._coordinator.answer(created.bisection.id, case, recalled)
+        return Submitted(created.bisection.id, finished.status, is_new=True)
+
+    def run(self, request: BisectionRequest, listener: Listener, ready: Callable[[], object]) -> Finished:
+        """Run a bisection in this process.
+
+        Args:
+            request: what is asked.
+            listener: who watches.
+            ready: called before anything is started, where stored observations are not enough; raises NoRunner where
+                nothing here can run a probe.
+        """
+        case = self._intake.case(request)
+        if not self._coordinator.recallable(case):
+            ready()
+        return self._coordinator.run(self._create(case, claimed=True).bisection.id, listener)
+
+    def _create(
+        self,
+        case: Case,
+        *,
+        claimed: bool,
+        public: bool = True,
+        owner: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Created:
+        """Store a bisection: queued for any coordinator, or held by this one."""
+        return self._store.create_bisection(
+            case.request.model_dump(mode="json", exclude={"snippet"}),
+            case.request.snippet,
+            public=public,
+            owner=owner,
+            idempotency_key=idempotency_key,
+            claimed_by=self._coordinator.owner if claimed else None,
+        )
+
+
+def _watch_of(request: BisectionRequest, bisection_id: str, *, public: bool, owner: str | None) -> NewWatch:
+    """Return a watch that repeats a bisection every night."""
+    asked = request.model_dump(mode="json", exclude={"snippet", "package", "watch", "fresh"})
+    spec = {
+        "name": f"bisection-{bisection_id}",
+        "snippet": request.snippet,
+        "request": asked,
+        "packages": [{"package": request.package}],
+    }
+    return watch_from(spec, origin="api", public=public, owner=owner)

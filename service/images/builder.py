@@ -1,0 +1,294 @@
+"""Images of releases: built once, by content, across threads and processes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.catalog.environments import Environment, Environments
+from service.catalog.recipes import digest_of
+from service.errors import NotInstallable
+from service.images.archives import Packed, Tree, context_of
+from service.images.disk import GIB, build_bytes, folder_bytes, require_room, unpacked_bytes
+from service.images.engine import (
+    PART,
+    BuildFailed,
+    BuildOrder,
+    Description,
+    ImageEngine,
+    LayerOrder,
+    StoredImage,
+)
+from service.images.grounds import Grounds, GroundSettings, packed_datasets
+from service.images.official import OfficialImages
+from service.images.progress import Meter, Progress
+from service.images.shelf import BUILDS, LABEL, Shelf
+from service.locks import held
+from service.resources import resource_dir
+from service.settings import Settings
+
+HOME = "opt/tfbisect"
+"""What is ours in an image, from its root."""
+FINISHING = ("finish.sh", "byte_code.py")
+USER = "probe"
+"""Who runs in an image; images/base/prepare.sh makes it."""
+CUDA_VARIABLES = {"NVIDIA_VISIBLE_DEVICES": "all", "NVIDIA_DRIVER_CAPABILITIES": "compute,utility"}
+"""What NVIDIA's runtime reads in an image."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image that a container can be made of."""
+
+    id: str
+    reference: str
+    build_seconds: float | None = None
+    """How long it took to build just now; None where it was there."""
+
+
+class Images:
+    """Makes the image of an environment be there."""
+
+    def __init__(
+        self,
+        engine: ImageEngine,
+        environments: Environments,
+        *,
+        grounds: Grounds,
+        official: OfficialImages,
+        recipes_dir: Path,
+        data_dir: Path,
+        reserve_bytes: int,
+        parallel: int = 2,
+        budget_bytes: int = 0,
+        package_budget_bytes: int = 20 * GIB,
+    ) -> None:
+        self.engine = engine
+        self.shelf = Shelf(engine, data_dir)
+        self._environments = environments
+        self.grounds = grounds
+        self._official = official
+        self._recipes_dir = recipes_dir
+        self._data_dir = data_dir
+        self._reserve_bytes = reserve_bytes
+        self._slots = threading.BoundedSemaphore(parallel)
+        self._budget_bytes = budget_bytes
+        self._package_budget_bytes = package_budget_bytes
+
+    def ensure(self, environment: Environment, progress: Progress | None = None) -> Image:
+        """Return the image of an environment, built now if it is not there; callers who come meanwhile wait.
+
+        Args:
+            environment: what the image holds.
+            progress: told how far it is, from this thread.
+
+        Raises:
+            NotInstallable: a package cannot be installed, or the release cannot be imported.
+            NoInterpreter: nothing gives the Python that it needs.
+            DiskFull: too little room; nothing was begun.
+            Unavailable: the engine, the index or a tool is missing.
+        """
+        image = self._here(environment)
+        if image is None:
+            with held(self._data_dir / "locks" / f"image-{environment.digest[7:19]}.lock"), self._slots:
+                image = self._here(environment) or self._made(environment, progress or _silent)
+        self.used(environment)
+        return image
+
+    def used(self, environment: Environment) -> None:
+        """Note that the image of an environment is used now: what was used last is pruned last."""
+        self.shelf.touch(reference_of(environment))
+
+    def built(self, environment: Environment) -> StoredImage | None:
+        """Return the image of an environment if it is there, whole and of this very environment."""
+        found = self.engine.find(reference_of(environment))
+        return found if found and found.labels.get(LABEL + "environment") == environment.digest else None
+
+    def forget_packages(self) -> None:
+        """Keep the download cache to its budget: a framework's wheel is used once, what releases share stays."""
+        if folder_bytes(self._environments.uv.cache_dir) > self._package_budget_bytes:
+            for package in sorted(self._environments.rules.wheels):
+                self._environments.uv.forget(package)
+
+    def _here(self, environment: Environment) -> Image | None:
+        """Return the image if it needs no building."""
+        found = self.built(environment)
+        return Image(found.id, reference_of(environment)) if found else None
+
+    def _made(self, environment: Environment, progress: Progress) -> Image:
+        """Build, then keep to the budget."""
+        self.shelf.sweep()
+        started = time.monotonic()
+        with held(self.shelf.build_lock, shared=True):
+            built = self._build(environment, progress)
+        seconds = round(time.monotonic() - started, 1)
+        if self._budget_bytes:
+            self.used(environment)
+            self.shelf.prune(self._budget_bytes)
+        return Image(built.id, reference_of(environment), seconds)
+
+    def _build(self, environment: Environment, progress: Progress) -> StoredImage:
+        """Install beside the making of the ground, then lay one over the other."""
+        self._require_room(environment)
+        target = environment.target
+        meter = Meter(target, unpacked_bytes(target, environment.download_bytes), progress)
+        parent = self._data_dir / BUILDS
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=parent) as folder, ThreadPoolExecutor(1) as side:
+            scratch = Path(folder)
+            if environment.recipe.image:
+                return self._take_official(environment, meter)
+            grounding = side.submit(self.grounds.ensure, environment.python)
+            meter.unpacked(0)
+            self._environments.install(environment, scratch / "packages", written=meter.unpacked)
+            leave_out(scratch / "packages", ("bin", ".lock", *environment.recipe.leave_out))
+            ground = grounding.result()
+            built = self._lay(environment, scratch / "packages", ground, meter)
+            meter.done()
+            return built
+
+    def _take_official(self, environment: Environment, meter: Meter) -> StoredImage:
+        """Lay the data sets and our labels over an official image, and see that it imports the release."""
+        meter.unpacked(0)
+        with self._official.held(environment) as parent:
+            meter.sized(parent.bytes)
+            content: dict[str, bytes | Packed] = {
+                "Dockerfile": (self._recipes_dir / "official.Dockerfile").read_bytes(),
+                "check_release.py": (self._recipes_dir / "check_release.py").read_bytes(),
+                "datasets.tar": packed_datasets(self.grounds.datasets()),
+            }
+            arguments = {"IMAGE": parent.id, "MODULE": environment.recipe.module, "RELEASE": environment.target.release}
+            context, labels = meter.through(context_of(content)), labels_of(environment, parent)
+            with _importing(environment):
+                built = self.engine.build(BuildOrder(context, reference_of(environment), arguments, labels))
+        meter.done()
+        return built
+
+    def _lay(self, environment: Environment, packages: Path, ground: StoredImage, meter: Meter) -> StoredImage:
+        """Lay the packages over the ground, and let the release be imported once."""
+        target, place = environment.target, f"{HOME}/environment/lib/python{environment.python}/site-packages"
+        finish, byte_code = ((self._recipes_dir / name).read_text(encoding="utf-8") for name in FINISHING)
+        tree = Tree({f"{HOME}/requirements.lock": environment.lock.encode()}, Packed(packages, (".",), place=place))
+        size_bytes = tree.size_bytes()
+        meter.sized(size_bytes)
+        order = LayerOrder(
+            ground.id,
+            lambda: meter.through(tree.chunks()),
+            size_bytes,
+            packages,
+            f"/{place}",
+            ["sh", "-c", finish, "finish.sh", target.hardware, environment.recipe.module, byte_code],
+            Description(
+                reference_of(environment),
+                labels_of(environment, ground),
+                CUDA_VARIABLES if target.hardware == "cuda" else {},
+                USER,
+            ),
+        )
+        with _importing(environment):
+            return self.engine.lay(order)
+
+    def _require_room(self, environment: Environment) -> None:
+        """Refuse before anything is written, both where we unpack and where the engine keeps images."""
+        places = {self._data_dir, self.engine.storage_folder() or self._data_dir}
+        for place in places:
+            purpose = f"an image of {environment.target.package} {environment.target.release}"
+            wanted = build_bytes(environment.target, environment.download_bytes)
+            require_room(place, wanted, self._reserve_bytes, purpose)
+
+
+def images_for(settings: Settings, environments: Environments, engine: ImageEngine) -> Images:
+    """Put together what makes images, by the settings."""
+    folder = resource_dir("images")
+    ground_settings = GroundSettings(settings.base_image, settings.python_image, settings.debian_mirror)
+    grounds = Grounds(
+        engine,
+        folder=folder / "base",
+        data_dir=settings.data_dir,
+        index=environments.catalog.index,
+        settings=ground_settings,
+    )
+    return Images(
+        engine,
+        environments,
+        grounds=grounds,
+        official=OfficialImages(engine, settings.registry),
+        recipes_dir=folder,
+        data_dir=settings.data_dir,
+        reserve_bytes=settings.disk_reserve_bytes,
+        parallel=settings.parallel_builds,
+        budget_bytes=settings.image_budget_bytes,
+        package_budget_bytes=settings.package_budget_bytes,
+    )
+
+
+def leave_out(folder: Path, patterns: Iterable[str]) -> None:
+    """Remove what an image goes without from a folder of packages, so that it is finished without, too.
+
+    Args:
+        folder: its files may be links into the shared cache, which keeps them.
+        patterns: of paths in the folder; all below a folder that fits goes too.
+    """
+    for path in [path for pattern in patterns for path in folder.glob(pattern)]:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def reference_of(environment: Environment) -> str:
+    """Name an environment's image: tfbisect/PACKAGE:RELEASE-HARDWARE-DIGEST."""
+    target = environment.target
+    release = target.release.replace("+", "_").replace("!", "_")
+    return f"tfbisect/{target.package}:{release}-{target.hardware}-{environment.digest[7:19]}"
+
+
+def labels_of(environment: Environment, ground: StoredImage) -> dict[str, str]:
+    """Say in labels where an image comes from."""
+    target = environment.target
+    facts = {
+        "package": target.package,
+        "release": target.release,
+        "hardware": target.hardware,
+        "python": environment.python,
+        "recipe": environment.recipe_digest,
+        "environment": environment.digest,
+        "cutoff": environment.cutoff.isoformat(),
+        "ground": ground.id,
+        "lock": digest_of(environment.lock),
+        "packages": json.dumps(environment.packages, separators=(",", ":")),
+    }
+    if environment.recipe.image:
+        facts["official"] = f"{environment.recipe.requirement}@{environment.recipe.image}"
+    return {PART: "release"} | {LABEL + name: value for name, value in facts.items()}
+
+
+@contextmanager
+def _importing(environment: Environment) -> Iterator[None]:
+    """Say of a failed build that the release cannot be imported: nothing else can fail in it."""
+    try:
+        yield
+    except BuildFailed as error:
+        raise NotInstallable(why_not_importable(environment, error)) from error
+
+
+def why_not_importable(environment: Environment, failure: BuildFailed) -> str:
+    """Say why a release gave no image, from the last words of its import."""
+    own = ("Step ", " --->", "Removing intermediate container")
+    words = [line for line in failure.output.splitlines() if line.strip() and not line.startswith(own)]
+    target = environment.target
+    if "code: 132" in failure.message:
+        words = ["it stopped with an illegal instruction; this CPU lacks one that the wheel was built for"]
+    return f"{target.package} {target.release} is installed but cannot be imported: {words[-1] if words else failure}"
+
+
+def _silent(_: object) -> None:
+    """Report nothing."""

@@ -1,0 +1,302 @@
+"""Checks of images: is it built, does it import, does the probe with its controls answer, are its libraries there?
+
+What a check found is a line in a ledger in the data folder, so that the table in docs/images.md comes from what was
+really built.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from packaging.version import Version
+
+from service.bisection.outcomes import Answer, Lost, Outcome, RunReport, classify
+from service.catalog.environments import Environment, Environments
+from service.catalog.probes import Probe
+from service.errors import TfbisectError, Unavailable
+from service.execution.runner import Runner, RunRequest, Target
+from service.images.builder import Images, reference_of
+from service.images.engine import BuildFailed
+from service.images.progress import Progress, failed
+from service.resources import resource_dir
+from service.storage.ulid import new_ulid
+
+# A model with its input shape: every release from 1.4 on drops in it, so that another answer means a blind probe.
+SNIPPET = """\
+import tensorflow as tf
+
+keras = tf.keras if hasattr(tf, "keras") else tf.contrib.keras
+model = keras.models.Sequential([
+    keras.layers.Flatten(input_shape=(28, 28)),
+    keras.layers.Dense(64, activation="relu"),
+    keras.layers.Dropout(0.5),
+    keras.layers.Dense(10, activation="softmax"),
+])
+model.compile(optimizer="sgd", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+"""
+
+
+KERAS = SNIPPET.replace(
+    'import tensorflow as tf\n\nkeras = tf.keras if hasattr(tf, "keras") else tf.contrib.keras', "import keras"
+)
+TORCH = """\
+import torch
+
+model = torch.nn.Sequential(torch.nn.Linear(784, 64), torch.nn.ReLU(), torch.nn.Dropout(0.5), torch.nn.Linear(64, 10))
+"""
+SNIPPETS = {"tensorflow": SNIPPET, "keras": KERAS, "torch": TORCH}
+"""The known model, by the module that makes it."""
+
+# Makes the loader write down what it is asked for; see images/check_libraries.py.
+LOADER_NOTES = ("env", "LD_DEBUG=files", "LD_DEBUG_OUTPUT=/tmp/tfbisect-loader")
+
+
+@dataclass(frozen=True)
+class Libraries:
+    """What the CUDA libraries of an image came to."""
+
+    loaded: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a check of one image found."""
+
+    package: str
+    release: str
+    hardware: str
+    checked: str
+    """When, as an ISO date and time."""
+    python: str = ""
+    image: str = ""
+    bytes: int = 0
+    build_seconds: float | None = None
+    """None where the image was there already."""
+    import_seconds: float | None = None
+    outcome: str = ""
+    """What the probe answered, with its controls; "untestable: …" where it did not."""
+    libraries: tuple[str, ...] = ()
+    """CUDA libraries that were loaded in it."""
+    asked: tuple[str, ...] = ()
+    """Those of them that the release itself opens; () where it does not tell."""
+    problem: str = ""
+    """What failed; "" where nothing did."""
+    lost: bool = False
+    """The problem lies around us: it says nothing about the image, and is not kept."""
+    packages: dict[str, str] = field(default_factory=dict)
+
+
+class Ledger:
+    """Keeps the last check of each target."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+
+    def append(self, check: Check) -> None:
+        """Add a check, unless it says nothing about its image."""
+        if check.lost:
+            return
+        with self._lock:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(check)) + "\n")
+
+    def latest(self) -> list[Check]:
+        """Return the last check of each target, but the build time of the last that really built."""
+        lines = self._path.read_text(encoding="utf-8").splitlines() if self._path.exists() else []
+        found: dict[tuple[str, str, str], Check] = {}
+        for line in lines:
+            check = _check_of(json.loads(line))
+            key = (check.package, check.release, check.hardware)
+            earlier = found.get(key)
+            if check.build_seconds is None and earlier is not None and earlier.image == check.image:
+                check = replace(check, build_seconds=earlier.build_seconds)
+            found[key] = check
+        return list(found.values())
+
+
+@dataclass(frozen=True)
+class Question:
+    """What an image is asked."""
+
+    probe: Probe
+    framework: str
+    """The module to import ahead of it; "" for none."""
+    snippet: str
+
+
+def question_about(package: str, probes: Mapping[str, Probe]) -> Question:
+    """Return the dropout probe on the known model where the package has models, and else a script that does nothing."""
+    dropout, script = probes["dropout"], probes["script"]
+    if package in dropout.frameworks:
+        framework = dropout.frameworks[package]
+        return Question(dropout, framework, SNIPPETS[framework])
+    return Question(script, script.framework_for(package), "")
+
+
+class Checker:
+    """Checks images one by one; several threads may."""
+
+    def __init__(
+        self,
+        environments: Environments,
+        images: Images,
+        runner: Runner,
+        probes: Mapping[str, Probe],
+        timeout_seconds: float,
+    ) -> None:
+        self._environments = environments
+        self._images = images
+        self._runner = runner
+        self._probes = probes
+        self._timeout_seconds = timeout_seconds
+
+    def check(self, target: Target, progress: Progress) -> Check:
+        """Build an image if need be and check it. Never raises for what a release or its surroundings do."""
+        blank = Check(target.package, target.release, target.hardware, datetime.now(UTC).isoformat(timespec="seconds"))
+        try:
+            return self._examined(self._environments.resolve(target), blank, progress)
+        except TfbisectError as error:
+            progress(failed(target))
+            return replace(blank, problem=error.message, lost=isinstance(error, Unavailable))
+
+    def _examined(self, environment: Environment, blank: Check, progress: Progress) -> Check:
+        """Look into the image of an environment."""
+        image = self._images.ensure(environment, progress)
+        stored = self._images.engine.find(image.reference)
+        question = question_about(environment.target.package, self._probes)
+        report = self._runner.run(self._request(environment.target, question), threading.Event())
+        answer = classify(report, question.probe.judge)
+        libraries = self._libraries(environment)
+        return replace(
+            blank,
+            python=environment.python,
+            image=image.reference,
+            bytes=stored.bytes if stored else 0,
+            build_seconds=image.build_seconds,
+            import_seconds=report.seconds.get("import"),
+            outcome=said(answer),
+            libraries=libraries.loaded,
+            asked=libraries.asked,
+            problem=libraries.problem or problem_of(report, answer, environment.target),
+            lost=isinstance(answer, Lost),
+            packages=dict(environment.packages),
+        )
+
+    def _libraries(self, environment: Environment) -> Libraries:
+        """Load the CUDA libraries that the release opens, and those that the recipe names, in the image."""
+        if environment.target.hardware != "cuda":
+            return Libraries()
+        script = (resource_dir("images") / "check_libraries.py").read_text(encoding="utf-8")
+        command = [*LOADER_NOTES, "python", "-c", script, *environment.recipe.libraries]
+        try:
+            return libraries_of(self._images.engine.run(reference_of(environment), command))
+        except BuildFailed as error:
+            return Libraries(problem=f"the library check failed: {error.output.strip()[-300:]}")
+
+    def _request(self, target: Target, question: Question) -> RunRequest:
+        """Return a run of a question."""
+        probe = question.probe
+        return RunRequest(
+            run_id=new_ulid(),
+            target=target,
+            harness_source=probe.harness_source,
+            probe_source=probe.probe_source,
+            framework=question.framework,
+            snippet=question.snippet,
+            parameters={name: parameter.default for name, parameter in probe.parameters.items()},
+            timeout_seconds=self._timeout_seconds,
+        )
+
+
+def check_all(
+    checker: Checker,
+    targets: Sequence[Target],
+    workers: int,
+    done: Callable[[Check], None],
+    progress: Progress,
+) -> list[Check]:
+    """Check many images, so many at once, and return what was found in the order of the targets."""
+
+    def one(target: Target) -> Check:
+        found = checker.check(target, progress)
+        done(found)
+        return found
+
+    with ThreadPoolExecutor(workers, thread_name_prefix="check") as pool:
+        return list(pool.map(one, targets))
+
+
+def libraries_of(output: str) -> Libraries:
+    """Read what images/check_libraries.py printed: its answer is the last line that is JSON."""
+    answer = json.loads(next(line for line in reversed(output.splitlines()) if line.startswith("{")))
+    problem = "; ".join(f"{name}: {error}" for name, error in answer["errors"].items())
+    if not answer["is_cuda_build"]:
+        problem = problem or "the release was built without CUDA"
+    return Libraries(tuple(answer["loaded"]), tuple(answer["asked"]), problem)
+
+
+def said(answer: Answer) -> str:
+    """Write an answer in a word or two."""
+    if isinstance(answer, Outcome):
+        return answer.label
+    reason = getattr(answer, "reason", "") or getattr(answer, "message", "")
+    return f"{type(answer).__name__.lower()}: {reason}"
+
+
+def problem_of(report: RunReport, answer: Answer, target: Target) -> str:
+    """Say what is wrong with an image, or nothing: a behaviour is no fault of its image."""
+    if isinstance(answer, Outcome):
+        return ""
+    if target.hardware == "cuda" and "no CUDA device" in said(answer):
+        return ""  # as it must be on a machine without one
+    return report.reason or said(answer)
+
+
+def table_of(checks: Iterable[Check]) -> str:
+    """Return checks as a table in Markdown, in version order."""
+    rows = sorted(checks, key=lambda check: (check.package, check.hardware, Version(check.release)))
+    lines = [
+        "| release | hardware | Python | MB | built in s | import in s | probe |",
+        "|---|---|---|---:|---:|---:|---|",
+    ]
+    return "\n".join([*lines, *(_line_of(check) for check in rows)]) + "\n"
+
+
+def _line_of(check: Check) -> str:
+    """Return one line of the table."""
+    name = check.release if check.package == "tensorflow" else f"{check.package} {check.release}"
+    outcome = f"failed: {' '.join(check.problem.split())[:160]}" if check.problem else check.outcome
+    if check.libraries and not check.problem:
+        outcome = f"{_libraries_said(check)}; {outcome}"
+    size = f"{check.bytes / 1e6:.0f}" if check.bytes else ""
+    cells = [name, check.hardware, check.python, size, _seconds(check.build_seconds), _seconds(check.import_seconds)]
+    return f"| {' | '.join([*cells, outcome.replace('|', '/')])} |"
+
+
+def _libraries_said(check: Check) -> str:
+    """Say which CUDA libraries were loaded."""
+    if check.asked:
+        return f"all {len(check.asked)} CUDA libraries that it opens load"
+    return f"{len(check.libraries)} CUDA libraries of its recipe load"
+
+
+def _seconds(value: float | None) -> str:
+    """Write a duration, nothing where there is none."""
+    return "" if value is None else f"{value:.1f}"
+
+
+def _check_of(value: dict[str, Any]) -> Check:
+    """Read a line of the ledger."""
+    names = {name: tuple(value.get(name, ())) for name in ("libraries", "asked")}
+    return Check(**{**value, **names})

@@ -1,0 +1,391 @@
+"""Images in a Docker engine, through its own Python client."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import docker
+import requests
+
+from service.errors import DiskFull, EngineLost
+from service.images.archives import CHUNK_BYTES, unpack_into
+from service.images.engine import (
+    PART,
+    SCRATCH,
+    BuildFailed,
+    BuildOrder,
+    Description,
+    LayerOrder,
+    PullFailed,
+    StoredImage,
+)
+from service.images.layers import LayerArchive, config_of
+
+BUILD_TIMEOUT_SECONDS = 1800  # between two words of the engine; a layer of 5 GB takes minutes
+PULL_TIMEOUT_SECONDS = 1800
+KEPT_LINES = 40
+FINISHED = "/finished"
+"""Folder of a container that takes what finishing adds."""
+LARGEST_IN_MEMORY_BYTES = 64 << 20
+BAD_REQUEST, CONFLICT = 400, 409
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class DockerImages:
+    """Implements ImageEngine. The classic builder is enough: it is there in every engine."""
+
+    def __init__(self, client: docker.DockerClient) -> None:
+        self._api = client.api
+        self._layers_alone: bool | None = None
+        """Whether the engine takes a layer without those below it; None: not tried yet."""
+
+    def find(self, reference: str) -> StoredImage | None:
+        """Return the image of a reference, or None."""
+        with _answering():
+            try:
+                return _stored(self._api.inspect_image(reference))
+            except docker.errors.NotFound:
+                return None
+
+    def labelled(self, label: str) -> list[StoredImage]:
+        """Return the images that have a label and a reference."""
+        with _answering():
+            rows = self._api.images(filters={"label": label})
+            return self._inspected(row for row in rows if _named(row))
+
+    def remnants(self, label: str) -> list[StoredImage]:
+        """Return untagged leaves with a label."""
+        with _answering():
+            rows = self._api.images(filters={"label": label, "dangling": True})
+            return self._inspected(rows)
+
+    def pull(self, reference: str) -> StoredImage:
+        """Fetch an image from its registry, by tag or by digest."""
+        repository, by_digest, tag = reference.partition("@")
+        if not by_digest:
+            repository, _, tag = reference.rpartition(":")
+        with _pulling():
+            for line in self._api.pull(repository, tag=tag, stream=True, decode=True):
+                if "error" in line:
+                    raise PullFailed(str(line["error"]))
+        return self._surely(reference)
+
+    def digest(self, reference: str) -> str:
+        """Return the digest that a tag stands for: of the image that is here, else of its registry's."""
+        found = self.find(reference)
+        if found is not None:
+            return found.digest or found.id
+        with _pulling():
+            return str(self._api.inspect_distribution(reference)["Descriptor"]["digest"])
+
+    def import_system(self, archive: Path, reference: str) -> StoredImage:
+        """Make an image of a root file system."""
+        repository, _, tag = reference.rpartition(":")
+        with _answering():
+            self._api.import_image_from_file(str(archive), repository=repository, tag=tag)
+        return self._surely(reference)
+
+    def build(self, order: BuildOrder) -> StoredImage:
+        """Build an image without a network; on failure nothing of it remains."""
+        steps = _Steps()
+        try:
+            with _answering():
+                lines = self._api.build(
+                    fileobj=order.context, custom_context=True, tag=order.reference, buildargs=dict(order.arguments),
+                    labels=dict(order.labels), network_mode="none", rm=True, forcerm=True, decode=True,
+                    timeout=BUILD_TIMEOUT_SECONDS,
+                )  # fmt: skip
+                for line in lines:
+                    steps.take(line)
+        except (BuildFailed, DiskFull, EngineLost):
+            self._remove_layers(steps.last_layer)
+            raise
+        return self._surely(order.reference)
+
+    def lay(self, order: LayerOrder) -> StoredImage:
+        """Lay files over an image and finish it, without a network.
+
+        Where the engine takes a layer without those below it and sees our files, it gets the layer while a container
+        finishes the image with the files themselves. Else a container is filled, finished and committed.
+        """
+        with _answering():
+            if self._takes_a_layer(order.base):
+                # The mount may be at fault, as under SELinux: only a container that holds the files says what fails.
+                with suppress(BuildFailed):
+                    if laid := self._laid_beside(order):
+                        return laid
+            return self._committed(order)
+
+    def _takes_a_layer(self, base: str) -> bool:
+        """Say whether the engine loads a layer over others that it has, by trying it once with none."""
+        if self._layers_alone is None:
+            trial = LayerArchive(self._api.inspect_image(base), Description("", {PART: SCRATCH}))
+            body = b"".join(trial.chunks())
+            try:
+                answer = self._api.post(self._place("/images/load"), params={"quiet": "1"}, data=body)
+            except requests.ConnectionError:
+                return False  # a filter hung up; if it was the engine, the next call says so
+            self._layers_alone = answer.ok and self.find(trial.image_id) is not None
+            if self._layers_alone:
+                self.remove(trial.image_id)
+        return self._layers_alone
+
+    def _laid_beside(self, order: LayerOrder) -> StoredImage | None:
+        """Give the engine the layer while a container finishes the image; None where the engine sees other files."""
+        mount = docker.types.Mount(order.place, str(order.folder), type="bind", read_only=True)
+        try:
+            container = self._created(order.base, [*order.finish, FINISHED], [mount])
+        except docker.errors.APIError as error:
+            if error.status_code == BAD_REQUEST:
+                return None
+            raise
+        with self._removing(container):
+            self._api.start(container)
+            below, archive = self._api.inspect_image(order.base), order.archive()
+            laid = self._loaded(LayerArchive(below, Description("", {PART: SCRATCH}), archive, order.archive_bytes))
+            try:
+                self._ended(container)
+                return self._finished(container, laid, order)
+            finally:
+                self.remove(laid.id)
+
+    def _finished(self, container: str, laid: StoredImage, order: LayerOrder) -> StoredImage:
+        """Lay what a container added over an image, and name the result."""
+        below = self._api.inspect_image(laid.id)
+        with tempfile.SpooledTemporaryFile(LARGEST_IN_MEMORY_BYTES, dir=str(order.folder.parent)) as added:
+            with suppress(docker.errors.NotFound):  # nothing was added
+                for chunk in self._api.get_archive(container, f"{FINISHED}/.")[0]:
+                    added.write(chunk)
+            size_bytes = added.tell()
+            added.seek(0)
+            layer = iter(lambda: added.read(CHUNK_BYTES), b"") if size_bytes else None
+            return self._loaded(LayerArchive(below, order.result, layer, size_bytes))
+
+    def _loaded(self, archive: LayerArchive) -> StoredImage:
+        """Give the engine an image."""
+        answer = self._patiently("POST", "/images/load", params={"quiet": "1"}, data=archive.chunks())
+        found = self.find(archive.image_id)
+        if found is None:
+            raise _misfortune(_said(answer) or "it took a layer and has it not")
+        return found
+
+    def _committed(self, order: LayerOrder) -> StoredImage:
+        """Fill a container, finish the image in it, and make it one."""
+        repository, _, tag = order.result.reference.rpartition(":")
+        with self._container(order.base, [*order.finish, ""]) as container:
+            self._patiently("PUT", f"/containers/{container}/archive", params={"path": "/"}, data=order.archive())
+            self._api.start(container)
+            self._ended(container)
+            named = {"container": container, "repo": repository, "tag": tag}
+            self._patiently("POST", "/commit", params=named, json=config_of(order.result, {}))
+        return self._surely(order.result.reference)
+
+    def _patiently(self, method: str, path: str, **content: Any) -> requests.Response:
+        """Make a call that takes as long as its bytes do: the client's own verbs wait no longer than for any other."""
+        answer: requests.Response = self._api.request(
+            method, self._place(path), timeout=BUILD_TIMEOUT_SECONDS, **content
+        )
+        if not answer.ok:
+            raise _misfortune(_said(answer))
+        return answer
+
+    def _place(self, path: str) -> str:
+        """Return the address of a call."""
+        return f"{self._api.base_url}/v{self._api.api_version}{path}"
+
+    def run(self, reference: str, command: list[str]) -> str:
+        """Run a command in a throw-away container, without network, and return what it prints."""
+        with self._container(reference, command) as container:
+            self._api.start(container)
+            return self._ended(container)
+
+    def _ended(self, container: str) -> str:
+        """Wait for the end of a container's command, and return what it printed."""
+        status = self._api.wait(container, timeout=BUILD_TIMEOUT_SECONDS)["StatusCode"]
+        output = str(self._api.logs(container).decode(errors="replace"))
+        if status != 0:
+            raise BuildFailed(f"the command returned a non-zero code: {status}", output)
+        return output
+
+    def copy_out(self, reference: str, path: str, folder: Path) -> None:
+        """Copy a file or a folder of an image into a folder."""
+        with self._container(reference) as container:
+            chunks, _ = self._api.get_archive(container, path)
+            unpack_into(folder, chunks)
+
+    @contextmanager
+    def _container(self, reference: str, command: Sequence[str] = ("true",)) -> Iterator[str]:
+        """Give a throw-away container without network and rights, not started."""
+        with _answering(), self._removing(self._created(reference, command)) as container:
+            yield container
+
+    def _created(self, reference: str, command: Sequence[str], mounts: Sequence[docker.types.Mount] = ()) -> str:
+        """Make a container without network and rights, and return its id."""
+        host = self._api.create_host_config(
+            network_mode="none",
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges:true"],
+            tmpfs={"/tmp": "mode=1777"},  # noqa: S108 - in the container
+            mounts=list(mounts),
+        )
+        labels = {PART: SCRATCH}
+        made = self._api.create_container(
+            reference, list(command), network_disabled=True, labels=labels, host_config=host
+        )
+        return str(made["Id"])
+
+    @contextmanager
+    def _removing(self, container: str) -> Iterator[str]:
+        """Remove a container in the end."""
+        try:
+            yield container
+        except docker.errors.NotFound as error:
+            raise EngineLost(f"{error.explanation}; was it pruned while it was at work? Try again.") from error
+        finally:
+            with suppress(docker.errors.NotFound):
+                self._api.remove_container(container, force=True)
+
+    def remove(self, reference: str) -> bool:
+        """Remove an image; False where a container or another image still needs it."""
+        with _answering():
+            try:
+                self._api.remove_image(reference)
+            except docker.errors.NotFound:
+                return True
+            except docker.errors.APIError as error:
+                if error.status_code != CONFLICT:
+                    raise
+                return False
+        return True
+
+    def remove_scratch(self, before: datetime) -> None:
+        """Remove the containers of verbs that began before a moment."""
+        with _answering():
+            for row in self._api.containers(all=True, filters={"label": f"{PART}={SCRATCH}"}):
+                if row["Created"] < before.timestamp():
+                    with suppress(docker.errors.NotFound):
+                        self._api.remove_container(row["Id"], force=True)
+
+    def images_in_use(self) -> frozenset[str]:
+        """Return the ids of the images that containers are made of, running or not."""
+        with _answering():
+            return frozenset(row["ImageID"] for row in self._api.containers(all=True))
+
+    def storage_folder(self) -> Path | None:
+        """Return where the engine keeps its images on this machine; None where it runs elsewhere."""
+        with _answering():
+            folder = Path(self._api.info().get("DockerRootDir", "/nowhere"))
+        return folder if self._api.base_url.startswith("http+docker://") and folder.exists() else None
+
+    def _inspected(self, rows: Iterable[Mapping[str, Any]]) -> list[StoredImage]:
+        """Describe listed images, but for those that were removed since."""
+        found = []
+        for row in rows:
+            with suppress(docker.errors.NotFound):
+                found.append(_stored(self._api.inspect_image(row["Id"])))
+        return found
+
+    def _surely(self, reference: str) -> StoredImage:
+        """Return an image that was made a moment ago."""
+        found = self.find(reference)
+        if found is None:
+            raise EngineLost(f"the Docker engine made {reference} and does not have it; was it pruned meanwhile?")
+        return found
+
+    def _remove_layers(self, layer: str) -> None:
+        """Remove what a failed build left: its last layer, and with it those below that nobody else has."""
+        if layer:
+            with suppress(docker.errors.APIError, requests.RequestException):
+                self._api.remove_image(layer)
+
+
+class _Steps:
+    """Reads the builder's words: keeps the last lines and layer, raises on an error."""
+
+    def __init__(self) -> None:
+        self._lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self.last_layer = ""
+
+    def take(self, line: Mapping[str, Any]) -> None:
+        """Take one message of the builder."""
+        if "error" in line:
+            raise self._failure(str(line["error"]))
+        text = COLOUR.sub("", str(line.get("stream", ""))).rstrip()
+        if text.startswith(" ---> ") and " " not in text[6:]:
+            self.last_layer = text[6:]
+        elif text:
+            self._lines.append(text)
+
+    def _failure(self, message: str) -> Exception:
+        """Say what an error of the builder means."""
+        return BuildFailed(message, "\n".join(self._lines)) if "non-zero code" in message else _misfortune(message)
+
+
+def _said(answer: requests.Response) -> str:
+    """Return the words in an answer of the engine, which are JSON where it has something to say."""
+    try:
+        content = answer.json()
+    except requests.JSONDecodeError:
+        return answer.text.strip()
+    return str(content.get("message") or content.get("error") or content)
+
+
+def _misfortune(message: str) -> DiskFull | EngineLost:
+    """Say what befell the engine while it built."""
+    if "no space left" in message:
+        return DiskFull(f"the Docker engine ran out of disk while building: {message}")
+    return EngineLost(f"the Docker engine could not build: {message}; try again.")
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Turn a silent or failing engine into EngineLost."""
+    try:
+        yield
+    except docker.errors.NotFound:
+        raise
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        raise EngineLost(f"the Docker engine does not answer: {error}; look with `docker info`.") from error
+
+
+@contextmanager
+def _pulling() -> Iterator[None]:
+    """Tell a registry that refuses from an engine that went away."""
+    try:
+        yield
+    except docker.errors.APIError as error:
+        raise PullFailed(str(error.explanation or error)) from error
+    except requests.RequestException as error:
+        raise EngineLost(f"the Docker engine went away: {error}") from error
+
+
+def _named(row: Mapping[str, Any]) -> bool:
+    """Say whether an image has a reference."""
+    return any(tag != "<none>:<none>" for tag in row.get("RepoTags") or [])
+
+
+def _stored(facts: Mapping[str, Any]) -> StoredImage:
+    """Read the engine's description of an image."""
+    return StoredImage(
+        id=facts["Id"],
+        references=tuple(facts.get("RepoTags") or ()),
+        labels=(facts.get("Config") or {}).get("Labels") or {},
+        bytes=int(facts.get("Size", 0)),
+        created=_moment(facts.get("Created", "")),
+        digest=next((name.partition("@")[2] for name in facts.get("RepoDigests") or ()), ""),
+    )
+
+
+def _moment(text: str) -> datetime | None:
+    """Read the engine's time: nanoseconds, which Python reads as microseconds."""
+    try:
+        return datetime.fromisoformat(text[:19] + "+00:00")
+    except ValueError:
+        return None

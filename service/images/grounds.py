@@ -1,0 +1,282 @@
+"""Grounds: what a release's image stands on. A registry's Python image, or one made on the spot."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import structlog
+
+from service.catalog.interpreters import find_interpreter
+from service.catalog.recipes import digest_of
+from service.catalog.releases import Index
+from service.errors import NoInterpreter, Unavailable
+from service.images.archives import Packed, context_of, empty_archive
+from service.images.datasets import fetch_datasets
+from service.images.engine import PART, BuildFailed, BuildOrder, ImageEngine, PullFailed, StoredImage
+from service.locks import held
+
+log = structlog.get_logger()
+
+PYTHON = "org.tfbisect.python"
+GROUND_RECIPE = "org.tfbisect.ground-recipe"
+"""Label of what a ground is made by, whatever machine made it."""
+SYSTEM_TIMEOUT_SECONDS = 900
+DEFAULT_SUITE = "bookworm"
+INTERPRETER_WITHOUT = (
+    "lib/python*/test/*",
+    "lib/python*/idlelib/*",
+    "lib/python*/site-packages/*",
+    "lib/python*/dist-packages/*",
+    "lib/python*/config-*",
+    "__pycache__",
+)
+
+
+@dataclass(frozen=True)
+class GroundSettings:
+    """How grounds are made."""
+
+    source: Literal["auto", "registry", "local"] = "auto"
+    python_image: str = "python:{python}-slim"
+    debian_mirror: str = ""
+
+
+class Grounds:
+    """Makes the ground for an interpreter, once across threads and processes."""
+
+    def __init__(
+        self,
+        engine: ImageEngine,
+        *,
+        folder: Path,
+        data_dir: Path,
+        index: Index,
+        settings: GroundSettings,
+        interpreter: Callable[[str], Path | None] = find_interpreter,
+    ) -> None:
+        self._engine = engine
+        self._folder = folder
+        self._data_dir = data_dir
+        self._index = index
+        self._settings = settings
+        self._interpreter = interpreter
+        self._registry_answers = True
+
+    def ensure(self, python: str) -> StoredImage:
+        """Return the ground for an interpreter such as "3.6", made now if it is not there.
+
+        Raises:
+            NoInterpreter: neither a registry nor this machine has it.
+            Unavailable: the ground cannot be made here, with what to install.
+        """
+        with held(self._data_dir / "locks" / f"ground-{python}.lock"):
+            datasets = self.datasets()
+            if self._settings.source != "local" and (ground := self._from_registry(python, datasets)):
+                return ground
+            if self._settings.source == "registry":
+                raise Unavailable(
+                    f"the image {self._image_name(python)} cannot be pulled; look at the network, set "
+                    "TFBISECT_PYTHON_IMAGE to a registry that answers, or TFBISECT_BASE_IMAGE=auto."
+                )
+            return self._from_host(python, datasets)
+
+    def datasets(self) -> Path:
+        """Return the folder of data sets, fetched if need be."""
+        return fetch_datasets(self._data_dir / "datasets", self._index)
+
+    def _from_registry(self, python: str, datasets: Path) -> StoredImage | None:
+        """Stand on a registry's image, unless it cannot be had."""
+        name = self._image_name(python)
+        system = self._engine.find(name)
+        if system is None and self._registry_answers and self._needs_registry(python, datasets):
+            system = self._pulled(name)
+        return None if system is None else self._built(python, name, system.id, datasets, None)
+
+    def _pulled(self, name: str) -> StoredImage | None:
+        """Fetch a registry's image; where it cannot be had, no other is tried."""
+        try:
+            return self._engine.pull(name)
+        except PullFailed as error:
+            log.info("no base image from a registry", image=name, reason=str(error))
+            self._registry_answers = False
+            return None
+
+    def _needs_registry(self, python: str, datasets: Path) -> bool:
+        """Say whether asking is worth the wait: not where a ground of our own is there already."""
+        return self._settings.source == "registry" or self._standing(python, datasets) is None
+
+    def _standing(self, python: str, datasets: Path) -> StoredImage | None:
+        """Return a ground made without a registry: of this machine's parts, or by whoever prepared this engine.
+
+        A coordinator in a container has neither interpreters nor mmdebstrap, and takes what its host has prepared.
+        """
+        interpreter = self._interpreter(python)
+        if interpreter is not None:
+            found = self._engine.find(self._reference(python, self._system_reference(), datasets, interpreter))
+            if found is not None or can_make_system():
+                return found
+        # The image of a release has all the labels of the ground below it, but for the part that it is.
+        wanted = {PYTHON: python, GROUND_RECIPE: self._recipe(datasets)}
+        grounds = self._engine.labelled(f"{PART}=ground")
+        return next((ground for ground in grounds if wanted.items() <= ground.labels.items()), None)
+
+    def _from_host(self, python: str, datasets: Path) -> StoredImage:
+        """Stand on a Debian made here, with an interpreter of this machine."""
+        found = self._standing(python, datasets)
+        if found is not None:
+            return found
+        interpreter = self._interpreter(python)
+        if interpreter is None:
+            raise NoInterpreter(
+                f"Python {python} is needed: the image {self._image_name(python)} cannot be pulled and no "
+                f"interpreter was found on PATH, under pyenv or under uv; install one (`pyenv install {python}`), or, "
+                "for a service in containers, run `tfbisect images bases RELEASES` on the engine's host."
+            )
+        system = self._system_reference()
+        self._ensure_system(system)
+        return self._built(python, system, system, datasets, interpreter)
+
+    def _ensure_system(self, reference: str) -> None:
+        """Make the Debian that all interpreters share."""
+        with held(self._data_dir / "locks" / "system.lock"):
+            if self._engine.find(reference) is None:
+                with _scratch(self._data_dir) as scratch:
+                    archive = scratch / "system.tar"
+                    make_system(archive, self._packages(), self._settings.debian_mirror)
+                    self._engine.import_system(archive, reference)
+
+    def _built(
+        self, python: str, system: str, system_digest: str, datasets: Path, interpreter: Path | None
+    ) -> StoredImage:
+        """Build images/base/Dockerfile on a system."""
+        reference = self._reference(python, system_digest, datasets, interpreter)
+        found = self._engine.find(reference)
+        if found is not None:
+            return found
+        recipe = {name: (self._folder / name).read_bytes() for name in ("Dockerfile", "prepare.sh")}
+        content: dict[str, bytes | Packed] = {
+            **recipe,
+            "datasets.tar": packed_datasets(datasets),
+            "python.tar": packed_interpreter(interpreter) if interpreter else empty_archive(),
+        }
+        labels = {PART: "ground", PYTHON: python, "org.tfbisect.system": system}
+        labels[GROUND_RECIPE] = self._recipe(datasets)
+        try:
+            return self._engine.build(BuildOrder(context_of(content), reference, {"SYSTEM": system}, labels))
+        except BuildFailed as error:
+            raise Unavailable(
+                f"the base image for Python {python} cannot be built on {system}: {error}\n{error.output[-400:]}"
+            ) from error
+
+    def _reference(self, python: str, system: str, datasets: Path, interpreter: Path | None) -> str:
+        """Name a ground by its content, so that a change of any part makes a new one."""
+        contents = [self._recipe(datasets), system, str(interpreter or "")]
+        return f"tfbisect/ground:{python}-{digest_of(contents)[7:19]}"
+
+    def _recipe(self, datasets: Path) -> str:
+        """Return the digest of what every ground is made by."""
+        parts = [(self._folder / name).read_text() for name in ("Dockerfile", "prepare.sh")]
+        return digest_of([*parts, sorted(path.name for path in _folders(datasets))])
+
+    def _system_reference(self) -> str:
+        """Name the Debian made here."""
+        return f"tfbisect/system:{host_suite()}-{digest_of(self._packages())[7:19]}"
+
+    def _packages(self) -> list[str]:
+        """Return the Debian packages that interpreters need."""
+        return (self._folder / "packages.txt").read_text(encoding="utf-8").split()
+
+    def _image_name(self, python: str) -> str:
+        """Return the registry's image for an interpreter."""
+        return self._settings.python_image.format(python=python)
+
+
+def can_make_system() -> bool:
+    """Say whether this machine can make a Debian."""
+    return shutil.which("mmdebstrap") is not None
+
+
+def make_system(archive: Path, packages: list[str], mirror: str) -> None:
+    """Write a minimal Debian's root file system.
+
+    Raises:
+        Unavailable: mmdebstrap is missing or failed.
+    """
+    if not can_make_system():
+        raise Unavailable(
+            "no registry gives a Python image, and without mmdebstrap none can be made here; "
+            "run `apt-get install mmdebstrap`, or name a registry in TFBISECT_PYTHON_IMAGE."
+        )
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}"]
+    command += ["--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*"]
+    command += ["--dpkgopt=path-exclude=/usr/share/doc/*", host_suite(), str(archive)]
+    # Without a mirror mmdebstrap takes the suite's own.
+    command += [place] if (place := mirror or host_mirror()) else []
+    log.info("making a base image with mmdebstrap", suite=host_suite(), mirror=place)
+    try:
+        subprocess.run(command, capture_output=True, text=True, timeout=SYSTEM_TIMEOUT_SECONDS, check=True)
+    except subprocess.CalledProcessError as error:
+        raise Unavailable(
+            f"mmdebstrap failed: {error.stderr.strip()[-400:]}; look at TFBISECT_DEBIAN_MIRROR."
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise Unavailable(f"mmdebstrap took more than {SYSTEM_TIMEOUT_SECONDS} s; look at the mirror.") from error
+
+
+def packed_datasets(folder: Path) -> Packed:
+    """Return the data sets of a folder."""
+    return Packed(folder, tuple(sorted(path.name for path in _folders(folder))))
+
+
+def packed_interpreter(interpreter: Path) -> Packed:
+    """Return an interpreter's own files, without tests and installed packages."""
+    prefix, name = interpreter.parent.parent, interpreter.name
+    # The shared library has a suffix in 3.6 and 3.7: libpython3.6m.so.
+    libraries = sorted(path.relative_to(prefix) for path in (prefix / "lib").glob(f"lib{name}*.so*"))
+    return Packed(prefix, (f"bin/{name}", f"lib/{name}", *map(str, libraries)), INTERPRETER_WITHOUT)
+
+
+def host_suite() -> str:
+    """Return the Debian that this machine is, so that its interpreters find the libraries they were built for."""
+    release = _os_release()
+    return release.get("VERSION_CODENAME", DEFAULT_SUITE) if release.get("ID") == "debian" else DEFAULT_SUITE
+
+
+def host_mirror() -> str:
+    """Return the mirror that this machine's own packages come from; empty where it is not a Debian's."""
+    sources = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
+    for source in sources:
+        text = source.read_text(encoding="utf-8", errors="replace") if source.is_file() else ""
+        found = re.search(r"^(?:URIs:|deb\s+(?:\[[^]]*\]\s+)?)\s*(\S+/debian)/?(?=\s|$)", text, re.MULTILINE)
+        if found:
+            return found.group(1)
+    return ""
+
+
+def _os_release() -> dict[str, str]:
+    """Read /etc/os-release; empty where there is none."""
+    path = Path("/etc/os-release")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return {key: value.strip('"') for key, _, value in (line.partition("=") for line in lines)}
+
+
+def _folders(root: Path) -> Iterator[Path]:
+    """Yield the data sets in a folder."""
+    return (path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+@contextmanager
+def _scratch(data_dir: Path) -> Iterator[Path]:
+    """Give a folder on the data's own disk, and remove it: /tmp may be small or in memory."""
+    parent = data_dir / "builds"
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent) as folder:
+        yield Path(folder)

@@ -1,0 +1,99 @@
+"""Many images at once: what it will take, and building them one after the other without stopping at a bad one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from service.catalog.environments import Environments
+from service.errors import ReleaseUntestable, TfbisectError, Unavailable
+from service.execution.runner import Target
+from service.images.builder import Images
+from service.images.disk import download_bytes, unpacked_bytes
+from service.images.progress import Progress, failed
+from service.settings import Settings
+
+# Measured on two cores: what each image costs at least, and how much of its wheel is dealt with in a second.
+SECONDS_PER_IMAGE = 5
+WHEEL_BYTES_PER_SECOND = 25_000_000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What building will take, from the sizes of the frameworks' wheels."""
+
+    total: int
+    download_bytes: int
+    seconds: float
+    sizes: Mapping[Target, int]
+    """Target -> bytes of its image, for those that have none yet."""
+
+    @property
+    def missing(self) -> int:
+        """How many have to be built."""
+        return len(self.sizes)
+
+    @property
+    def disk_bytes(self) -> int:
+        """What the new images will take."""
+        return sum(self.sizes.values())
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What became of one order: an image, or the reason why there is none."""
+
+    package: str
+    release: str
+    hardware: str
+    image: str = ""
+    reason: str = ""
+    lost: bool = False
+    """The reason lies around us, not in the release: the same order may do another time."""
+
+
+def estimate(targets: Sequence[Target], environments: Environments, images: Images, parallel: int) -> Estimate:
+    """Say what building targets, so many at once, will take; one that is here or cannot be built costs nothing."""
+    found = {target: _wheel_bytes(target, environments, images) for target in targets}
+    wheels = {target: size for target, size in found.items() if size is not None}
+    downloads = [download_bytes(target, size) for target, size in wheels.items()]
+    seconds = sum(SECONDS_PER_IMAGE + size / WHEEL_BYTES_PER_SECOND for size in downloads) / parallel
+    sizes = {target: unpacked_bytes(target, size) for target, size in wheels.items()}
+    return Estimate(len(targets), sum(downloads), seconds, sizes)
+
+
+def shortage(forecast: Estimate, free_bytes: int, reserve_bytes: int, budget_bytes: int) -> int:
+    """Return how many bytes are missing for all that is ordered; 0 where it fits, or where a budget makes room."""
+    kept = min(forecast.disk_bytes, budget_bytes) if budget_bytes else forecast.disk_bytes
+    return max(0, kept - max(0, free_bytes - reserve_bytes))
+
+
+def build_all(
+    targets: Sequence[Target], environments: Environments, images: Images, settings: Settings, progress: Progress
+) -> list[BuildResult]:
+    """Build many images, so many at once as the settings say; one that cannot be built stops no other."""
+
+    def one(target: Target) -> BuildResult:
+        result = BuildResult(target.package, target.release, target.hardware)
+        try:
+            image = images.ensure(environments.resolve(target), progress)
+            images.forget_packages()
+        except TfbisectError as error:
+            progress(failed(target))
+            return replace(result, reason=error.message, lost=isinstance(error, Unavailable))
+        return replace(result, image=image.reference)
+
+    with ThreadPoolExecutor(settings.parallel_builds, thread_name_prefix="build") as pool:
+        return list(pool.map(one, targets))
+
+
+def _wheel_bytes(target: Target, environments: Environments, images: Images) -> int | None:
+    """Return the size of the wheel that a missing image needs; None where it is here or cannot be had."""
+    try:
+        known = environments.known(target)
+        if known is not None and images.built(known):
+            return None
+        return environments.wheel_bytes(target)
+    except ReleaseUntestable:
+        return None

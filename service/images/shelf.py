@@ -1,0 +1,168 @@
+"""The images that are here: what they hold, what they take, which ones make room."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Set
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from service.images.engine import PART, ImageEngine, StoredImage
+from service.locks import held_if_free
+
+LABEL = "org.tfbisect."
+# From the moment an image was asked for until its container exists nothing else shows that it is needed.
+GRACE = timedelta(minutes=2)
+# A layer of a build in another data folder looks like one that a dead build left; no single step takes this long.
+REMNANT_AGE = timedelta(hours=1)
+BUILDS = "builds"
+"""Folder, below the data folder, that builds work in."""
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """One image of a release."""
+
+    image: str
+    """Its reference, as `docker run` takes it."""
+    id: str
+    package: str
+    release: str
+    hardware: str
+    python: str
+    bytes: int
+    """Its size with the layers that it shares."""
+    own_bytes: int
+    """What removing it gives back."""
+    created: datetime
+    last_used: datetime
+    cutoff: str
+    """The date that dependencies were taken as of."""
+    recipe: str
+    """Digest of the recipe."""
+    environment: str
+    """Digest over interpreter, recipe and package list."""
+    ground: str
+    """Id of the base image, which is a digest of its content."""
+    lock: str
+    """Digest of the package list with the hashes of all files; "" in images made before it was noted."""
+    packages: dict[str, str]
+    official: str = ""
+    """The project's own image below it, with its digest; "" where all of it was built here."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row as `tfbisect images list --json` prints it."""
+        moments = {"created": self.created.isoformat(), "last_used": self.last_used.isoformat()}
+        return {**self.__dict__, **moments}
+
+
+class Shelf:
+    """Lists and removes images; knows when each was last used."""
+
+    def __init__(self, engine: ImageEngine, data_dir: Path) -> None:
+        self.engine = engine
+        self.build_lock = data_dir / "locks" / "builds.lock"
+        self._marks = data_dir / "images"
+        self._builds = data_dir / BUILDS
+
+    def rows(self) -> list[ImageRow]:
+        """Return the images of releases, the most recently used first."""
+        grounds = {ground.id: ground.bytes for ground in self.engine.labelled(f"{PART}=ground")}
+        stored = self.engine.labelled(f"{PART}=release")
+        rows = [self._row(image, grounds) for image in stored]
+        return sorted(rows, key=lambda row: row.last_used, reverse=True)
+
+    def touch(self, reference: str) -> None:
+        """Note that an image is used now."""
+        mark = self._mark(reference)
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+
+    def prune(self, budget_bytes: int, *, now: datetime | None = None) -> list[ImageRow]:
+        """Remove the least recently used images until the rest fits a budget, and what dead builds left.
+
+        Returns:
+            The images that were removed.
+        """
+        self.sweep()
+        chosen = to_prune(self.rows(), budget_bytes, self.engine.images_in_use(), now or datetime.now(UTC))
+        return [row for row in chosen if self.remove(row)]
+
+    def remove(self, row: ImageRow) -> bool:
+        """Remove one image; False where a container has come to use it meanwhile."""
+        removed = self.engine.remove(row.image)
+        if removed:
+            self._mark(row.image).unlink(missing_ok=True)
+        return removed
+
+    def sweep(self) -> None:
+        """Remove what builds that died left behind, in the engine and on disk, unless something is being built."""
+        horizon = datetime.now(UTC) - REMNANT_AGE
+        with held_if_free(self.build_lock) as free:
+            if not free:
+                return
+            self.engine.remove_scratch(horizon)
+            for remnant in self.engine.remnants(PART):
+                if remnant.created is None or remnant.created < horizon:
+                    self.engine.remove(remnant.id)
+            for folder in self._builds.glob("*"):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _row(self, image: StoredImage, grounds: dict[str, int]) -> ImageRow:
+        """Read an image's labels."""
+        facts = {name.removeprefix(LABEL): value for name, value in image.labels.items()}
+        created = image.created or datetime.now(UTC)
+        reference = next((name for name in image.references if name.startswith("tfbisect/")), image.references[0])
+        names = (
+            "package",
+            "release",
+            "hardware",
+            "python",
+            "cutoff",
+            "recipe",
+            "environment",
+            "ground",
+            "lock",
+            "official",
+        )
+        return ImageRow(
+            image=reference,
+            id=image.id,
+            bytes=image.bytes,
+            own_bytes=max(0, image.bytes - grounds.get(facts.get("ground", ""), 0)),
+            created=created,
+            last_used=self._last_used(reference, created),
+            packages=json.loads(facts.get("packages", "{}")),
+            **{name: facts.get(name, "") for name in names},
+        )
+
+    def _last_used(self, reference: str, created: datetime) -> datetime:
+        """Return when an image was last asked for; one that never was counts from its making."""
+        try:
+            return datetime.fromtimestamp(self._mark(reference).stat().st_mtime, UTC)
+        except FileNotFoundError:
+            return created
+
+    def _mark(self, reference: str) -> Path:
+        """Return the file whose time says when an image was last used."""
+        return self._marks / (reference.replace("/", "_").replace(":", "_") + ".used")
+
+
+def to_prune(rows: Iterable[ImageRow], budget_bytes: int, in_use: Set[str], now: datetime) -> list[ImageRow]:
+    """Choose which images go, the least recently used first, until the rest fits the budget.
+
+    One that a container is made of, or that was asked for a moment ago, stays, whatever the budget says.
+    """
+    oldest_first = sorted(rows, key=lambda row: row.last_used)
+    excess = sum(row.own_bytes for row in oldest_first) - budget_bytes
+    chosen: list[ImageRow] = []
+    for row in oldest_first:
+        if excess <= 0:
+            break
+        if row.id not in in_use and now - row.last_used > GRACE:
+            chosen.append(row)
+            excess -= row.own_bytes
+    return chosen

@@ -1,0 +1,65 @@
+"""What the web service is handed: everything it needs and nothing that starts a container."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from service.catalog.probes import Probe
+from service.catalog.releases import Catalog
+from service.coordination.intake import Intake
+from service.coordination.submission import Submission
+from service.settings import Settings
+from service.storage.store import Store
+
+
+class Dependencies(Protocol):
+    """The parts of the house that the web service uses."""
+
+    @property
+    def settings(self) -> Settings:
+        """Return the settings."""
+
+    @property
+    def store(self) -> Store:
+        """Return the database."""
+
+    @property
+    def probes(self) -> Mapping[str, Probe]:
+        """Return the probes by name."""
+
+    @property
+    def catalog(self) -> Catalog:
+        """Return the releases that the index has."""
+
+    @property
+    def intake(self) -> Intake:
+        """Return what checks requests."""
+
+    @property
+    def submission(self) -> Submission:
+        """Return the way in."""
+
+
+def no_problem() -> str | None:
+    """Say that nothing keeps bisections from being run, as far as this process knows."""
+    return None
+
+
+def none_known(_package: str, _hardware: str) -> Collection[str]:
+    """Say that no image is known to be there."""
+    return ()
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What only the process around the web service knows; all of it may be left out."""
+
+    examples: Path | None = None
+    """The folder of example snippets that the form offers."""
+    engine_problem: Callable[[], str | None] = no_problem
+    """Says what keeps bisections from being run, or None; asked by /readyz."""
+    warm_releases: Callable[[str, str], Collection[str]] = none_known
+    """Returns the releases of a package on a hardware whose image is there; for the estimate."""

@@ -1,0 +1,213 @@
+"""What is stored, in the contract's JSON."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import math
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from service.bisection.outcomes import Answer, Judge, RunReport, Untestable, classify
+from service.coordination.answers import answer_json
+from service.storage.records import FINISHED, Bisection, LinkedObservation
+
+API = "/api/v1"
+
+
+COMPRESSION = 1
+"""zlib's fastest: a fifth larger than its best, in a fifth of the time."""
+
+GZIP = zlib.MAX_WBITS | 16
+"""How zlib is told that bytes are in gzip's format; gzip's own function takes half as long again."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A rendered answer and the tag that it is known by."""
+
+    etag: str
+    content: bytes
+    is_zipped: bool = False
+
+    @classmethod
+    def of(cls, value: Any) -> Document:
+        """Render a JSON value."""
+        return cls.of_bytes(json_text(value).encode())
+
+    @classmethod
+    def of_bytes(cls, body: bytes) -> Document:
+        """Give a rendered answer its tag."""
+        # Weak: the same tag stands for the compressed bytes and for the plain ones.
+        return cls(f'W/"{hashlib.sha256(body).hexdigest()[:20]}"', body)
+
+    def zipped(self) -> Document:
+        """Return it as it is stored."""
+        return self if self.is_zipped else Document(self.etag, gzip.compress(self.content, COMPRESSION, mtime=0), True)
+
+    def plain(self) -> Document:
+        """Return it as everybody can read it."""
+        return Document(self.etag, zlib.decompress(self.content, GZIP)) if self.is_zipped else self
+
+    def answer(self, asked: Mapping[str, str]) -> tuple[int, dict[str, str], bytes]:
+        """Return status, head and body of the answer to a request with these headers."""
+        headers = {"etag": self.etag, "cache-control": "no-cache", "vary": "authorization, cookie, accept-encoding"}
+        if names(asked.get("if-none-match", ""), self.etag):
+            return 304, headers, b""
+        sent = self if "gzip" in asked.get("accept-encoding", "") else self.plain()
+        headers |= {"content-type": "application/json", "content-length": str(len(sent.content))}
+        return 200, {**headers, "content-encoding": "gzip"} if sent.is_zipped else headers, sent.content
+
+
+def names(if_none_match: str, etag: str) -> bool:
+    """Say whether an If-None-Match header names a tag; weak or strong is all the same to it."""
+    return if_none_match.strip() == "*" or etag.removeprefix("W/") in if_none_match
+
+
+def json_text(value: Any) -> str:
+    """Return standard JSON, in ASCII. What JSON has no number for, such as NaN in a measurement, becomes a text."""
+    try:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False, default=str)
+    except ValueError:
+        return json.dumps(_finite(value), separators=(",", ":"), allow_nan=False, default=str)
+
+
+def _finite(value: Any) -> Any:
+    """Return a value with texts in place of numbers that JSON cannot say."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(name): _finite(item) for name, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def is_finished(bisection: Bisection) -> bool:
+    """Say whether a bisection will never change again."""
+    return bisection.status in FINISHED
+
+
+def meaning(report: RunReport, judge: Judge | None) -> Answer:
+    """Say what a stored run means today; without its probe, which is gone, nothing."""
+    return Untestable("its probe is not installed here any more") if judge is None else classify(report, judge)
+
+
+def bisection_json(
+    bisection: Bisection, observations: Sequence[LinkedObservation], judge: Judge | None, base_url: str = ""
+) -> dict[str, Any]:
+    """Return a bisection as GET /api/v1/bisections/{id} answers."""
+    return {
+        **summary_json(bisection, base_url),
+        "request": dict(bisection.request),
+        "progress": progress_json(bisection, observations),
+        "observations": [observation_json(linked, judge) for linked in observations],
+        "verdict": bisection.verdict if is_finished(bisection) else None,
+        "error": bisection.error,
+    }
+
+
+def summary_json(bisection: Bisection, base_url: str = "") -> dict[str, Any]:
+    """Return a bisection as a list shows it."""
+    return {
+        "id": bisection.id,
+        "status": bisection.status,
+        "created_at": stamp(bisection.created_at),
+        "started_at": stamp(bisection.started_at),
+        "finished_at": stamp(bisection.finished_at),
+        "package": bisection.package,
+        "probe": bisection.probe,
+        "snippet": bisection.snippet_digest,
+        "visibility": "public" if bisection.public else "private",
+        "links": links_of(bisection.id, base_url),
+    }
+
+
+def links_of(bisection_id: str, base_url: str = "") -> dict[str, str]:
+    """Return where else a bisection can be read."""
+    api, page = f"{base_url}{API}/bisections/{bisection_id}", f"{base_url}/b/{bisection_id}"
+    return {
+        "self": api,
+        "events": f"{api}/events",
+        "cancel": f"{api}/cancel",
+        "page": page,
+        "report": f"{page}.md",
+        "badge": f"{page}.svg",
+        "csv": f"{page}.csv",
+        "snippet": f"{page}.py",
+    }
+
+
+def progress_json(bisection: Bisection, observations: Sequence[LinkedObservation]) -> dict[str, Any]:
+    """Return how far a bisection is."""
+    said = dict(bisection.progress or {})
+    done = int(said.get("runs_done", len(observations)))
+    if is_finished(bisection):
+        done = max(done, len(observations))
+        return {"runs_done": done, "runs_planned_at_least": done, "current": []}
+    planned = max(done, int(said.get("runs_planned_at_least", 1)))
+    return {"runs_done": done, "runs_planned_at_least": planned, "current": list(said.get("current", ()))}
+
+
+def observation_json(linked: LinkedObservation, judge: Judge | None) -> dict[str, Any]:
+    """Return an observation in short; the release's own call has output and packages."""
+    stored = linked.observation
+    report = stored.report
+    return {
+        "id": stored.id,
+        "release": stored.identity.release,
+        "variant": linked.variant,
+        "repeat": stored.repeat,
+        "reused": linked.reused,
+        "observed_at": stamp(stored.created_at),
+        **answer_json(meaning(report, judge)),
+        "measurements": measurements_of(report),
+        "ending": report.ending,
+        "python": report.python,
+        "runner": report.runner,
+        "device": report.device,
+        "seconds": dict(report.seconds),
+    }
+
+
+def full_observation_json(linked: LinkedObservation, judge: Judge | None) -> dict[str, Any]:
+    """Return all that is known of one run."""
+    stored = linked.observation
+    report = stored.report
+    return {
+        **observation_json(linked, judge),
+        "key": stored.key,
+        "reason": report.reason,
+        "result": report.result,
+        "exit_code": report.exit_code,
+        "signal": report.signal,
+        "output": report.output,
+        "image": report.image,
+        "packages": dict(report.packages),
+        "environment": stored.identity.environment,
+        "probe_digest": stored.identity.probe,
+        "parameters": dict(stored.identity.parameters),
+        "missing_protections": list(report.missing_protections),
+    }
+
+
+def measurements_of(report: RunReport) -> dict[str, Any]:
+    """Return what the probe measured; untrusted."""
+    measured = (report.result or {}).get("measurements")
+    return dict(measured) if isinstance(measured, Mapping) else {}
+
+
+def by_release(observations: Iterable[LinkedObservation], variant: str = "") -> dict[str, list[LinkedObservation]]:
+    """Sort the observations of one variant by release."""
+    sorted_out: dict[str, list[LinkedObservation]] = {}
+    for linked in observations:
+        if linked.variant == variant:
+            sorted_out.setdefault(linked.observation.identity.release, []).append(linked)
+    return sorted_out
+
+
+def stamp(moment: datetime | None) -> str | None:
+    """Return a moment as RFC 3339 writes it, UTC."""
+    return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,76 @@
+"""What is known in the middle, and what is still to come: the planner asked without running anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from service.bisection.outcomes import Answer, Outcome
+from service.bisection.planner import NextRuns, current_verdict, plan
+from service.bisection.policy import Policy
+from service.bisection.releases import ReleaseTree
+from service.bisection.verdict import VerdictFacts, to_json
+from service.coordination.intake import BisectionRequest, Intake
+
+MOST_ROUNDS = 400
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is known of a bisection before or while it runs."""
+
+    tree: ReleaseTree
+    verdict: Mapping[str, Any]
+    """The verdict so far, in the contract's JSON."""
+    runs_at_least: int
+    """Runs that are still to come, if nothing surprising turns up."""
+    runs_with_changes: int = 0
+    """Runs where the behaviour is lost once and comes back; only where that was asked for."""
+    planned: tuple[str, ...] = ()
+    """The releases that those runs are of."""
+
+
+def look_ahead(
+    intake: Intake, request: BisectionRequest, answers: Mapping[str, Sequence[Answer]], *, simulate: bool = False
+) -> Outlook:
+    """Return the verdict so far and how much is still to come.
+
+    Args:
+        intake: makes the request ready.
+        request: what was asked.
+        answers: release -> what its runs meant.
+        simulate: play through a history in which the behaviour is lost and comes back.
+
+    Raises:
+        BadInput: the request cannot be used.
+        IndexUnreachable: the releases are not known.
+    """
+    case = intake.case(request)
+    verdict = to_json(current_verdict(case.tree, answers, case.policy), VerdictFacts(package=request.package))
+    step = plan(case.tree, answers, case.policy)
+    least = step.planned_at_least if isinstance(step, NextRuns) else 0
+    if not simulate:
+        return Outlook(case.tree, verdict, least)
+    quiet = len(simulated(case.tree, case.policy, changes=False))
+    runs = simulated(case.tree, case.policy, changes=True)
+    return Outlook(case.tree, verdict, max(least, quiet), len(runs), tuple(dict.fromkeys(runs)))
+
+
+def simulated(tree: ReleaseTree, policy: Policy, *, changes: bool) -> list[str]:
+    """Return the releases that are run, in order, where nothing ever changes, or where the middle third misbehaves."""
+    third = len(tree.mainline) // 3
+    broken = set(tree.mainline[third : len(tree.mainline) - third]) if changes and third else set()
+    branch_of = {release: releases[0] for releases in tree.branches.values() for release in releases}
+    right = next(iter(sorted(policy.expected)), "same")
+    answers: dict[str, list[Answer]] = {}
+    runs: list[str] = []
+    for _ in range(MOST_ROUNDS):
+        step = plan(tree, answers, policy)
+        if not isinstance(step, NextRuns) or not step.runs:
+            break
+        for run in step.runs:
+            label = "other" if branch_of.get(run.release, run.release) in broken else right
+            answers.setdefault(run.release, []).append(Outcome(label))
+            runs.append(run.release)
+    return runs

@@ -1,0 +1,166 @@
+"""A bisection to paste into an issue (Markdown) or to load into a table (CSV). Pure."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from service.coordination.answers import answer_json
+from service.reports.documents import meaning, measurements_of
+from service.reports.links import compare_url, notes_url, reproduce_command
+from service.reports.plots import numbers_in
+from service.reports.readings import Reading
+from service.reports.timeline import Timeline
+from service.reports.views import BisectionView
+
+STATE_SIGNS = {
+    "measured": "",
+    "inferred": " (inferred)",
+    "untestable": "untestable",
+    "running": "running",
+    "waiting": "not asked",
+}
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def markdown(reading: Reading, view: BisectionView, source: str, base_url: str) -> str:
+    """Return the report that goes into a GitHub issue."""
+    bisection, verdict = reading.bisection, view.verdict
+    parts = [
+        f"### {plain(view.summary)}",
+        _facts(reading, verdict, base_url),
+        _error(bisection.error or {}),
+        _table(view.timeline),
+        *(_change(change, reading, base_url) for change in verdict.get("changes", ())),
+        *(plain(str(variant.get("words", ""))) for variant in verdict.get("variants", ())),
+        plain(str(verdict.get("coverage", {}).get("statement", ""))),
+        _untestable(verdict),
+        f"<details><summary>Snippet</summary>\n\n{fenced(source, 'python')}\n\n</details>",
+        f"[Everything measured, live: {base_url}/b/{bisection.id}]({base_url}/b/{bisection.id})",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _facts(reading: Reading, verdict: Mapping[str, Any], base_url: str) -> str:
+    """Return what was asked and how it was answered, in one line."""
+    bisection, counts = reading.bisection, verdict.get("releases", {})
+    said = [
+        f"`{plain(bisection.package)}`",
+        f"{counts['first']} to {counts['last']}" if counts.get("first") else "",
+        f"{bisection.request.get('hardware', 'cpu')}",
+        f"probe [`{bisection.probe}`]({base_url}/probes/{bisection.probe})",
+        bisection.status,
+    ]
+    return " · ".join(part for part in said if part)
+
+
+def _error(error: Mapping[str, Any]) -> str:
+    """Return why there is no verdict, with the traceback where the snippet broke off."""
+    if not error:
+        return ""
+    said = f"**{plain(str(error.get('title', 'No verdict')))}.** {plain(str(error.get('detail', '')))}"
+    trail = str(error.get("traceback") or "")
+    return f"{said}\n\n{fenced(trail, 'text')}" if trail else said
+
+
+def _table(timeline: Timeline) -> str:
+    """Return the releases and what each one did."""
+    if not timeline.columns:
+        return ""
+    rows = ["| release | behaviour | |", "| --- | --- | --- |"]
+    for column in timeline.columns:
+        for depth, step in enumerate((column.step, *column.branch)):
+            cell = step.cell
+            indent = "&nbsp;&nbsp;└ " if depth else ""
+            behaviour = f"`{plain(cell.outcome)}`" if cell.outcome else ""
+            flag = f"**{step.marker.says}**" if step.marker else ""
+            rows.append(f"| {indent}{cell.release} | {behaviour}{STATE_SIGNS[cell.state]} | {flag} |")
+    return "\n".join(rows)
+
+
+def _change(change: Mapping[str, Any], reading: Reading, base_url: str) -> str:
+    """Return one change with its links and the commands that show it."""
+    bisection = reading.bisection
+    package, before, after = bisection.package, str(change["before"]), str(change["after"])
+    compared = compare_url(package, before, after)
+    links = [f"[notes of {after}]({notes_url(package, after)})"]
+    if compared:
+        links.append(f"[commits {before}…{after}]({compared})")
+    between = f"; not testable between: {', '.join(change['between'])}" if change.get("between") else ""
+    commands = "\n".join(
+        reproduce_command(bisection.id, bisection.request, release, base_url) for release in (before, after)
+    )
+    return (
+        f"**{str(change['kind']).capitalize()} in {after}**: `{plain(str(change['old']))}` in {before}, "
+        f"`{plain(str(change['new']))}` in {after}{between}. {' · '.join(links)}\n\n{fenced(commands, 'sh')}"
+    )
+
+
+def _untestable(verdict: Mapping[str, Any]) -> str:
+    """Return the releases that could not answer."""
+    gaps = verdict.get("untestable", ())
+    return (
+        "\n".join(["Not testable:", *(f"- {gap['release']}: {plain(str(gap['reason']))[:300]}" for gap in gaps)])
+        if gaps
+        else ""
+    )
+
+
+def plain(text: str) -> str:
+    """Return a text on one line with nothing that Markdown or HTML would act on."""
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(text.split())).replace("@", "@\u200b")
+
+
+def fenced(text: str, language: str) -> str:
+    """Return a code block whose fence is longer than any in the text."""
+    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+
+
+def table(reading: Reading) -> str:
+    """Return every run as CSV: one row each, one column per number that was measured."""
+    runs = [_row(reading, index) for index in range(len(reading.observations))]
+    columns = list(dict.fromkeys(name for run in runs for name in run))
+    written = io.StringIO()
+    writer = csv.DictWriter(written, columns, lineterminator="\r\n")
+    writer.writeheader()
+    writer.writerows({name: harmless(value) for name, value in run.items()} for run in runs)
+    return written.getvalue()
+
+
+def _row(reading: Reading, index: int) -> dict[str, Any]:
+    """Return one run."""
+    linked = reading.observations[index]
+    stored, report = linked.observation, linked.observation.report
+    answer = answer_json(meaning(report, reading.judge))
+    return {
+        "release": stored.identity.release,
+        "variant": linked.variant,
+        "repeat": stored.repeat,
+        "outcome": answer["outcome"] or "",
+        "reason": answer["reason"],
+        "ending": report.ending,
+        "reused": linked.reused,
+        "python": report.python,
+        "runner": report.runner,
+        "device": report.device,
+        "seconds": report.seconds.get("total", ""),
+        **{name: _joined(values) for name, values in numbers_in(measurements_of(report)).items()},
+    }
+
+
+def _joined(values: Sequence[float]) -> str:
+    """Return numbers in one field."""
+    return " ".join(f"{value:.9g}" for value in values)
+
+
+def harmless(value: Any) -> Any:
+    """Return a value that a spreadsheet takes for text, never for a formula."""
+    text = str(value)
+    if isinstance(value, str) and text.startswith(FORMULA_STARTS) and not re.fullmatch(r"[-+]?[\d.e+ -]+", text):
+        return "'" + text
+    return value

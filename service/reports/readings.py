@@ -1,0 +1,178 @@
+"""Reading bisections: who may, what is rendered already, what is known in the middle."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from threading import Semaphore
+from typing import Any
+
+import structlog
+from starlette.concurrency import run_in_threadpool
+
+from service.bisection import outcomes
+from service.bisection.outcomes import Answer, Judge
+from service.coordination import answers
+from service.coordination.intake import BisectionRequest
+from service.errors import NotFound, StoreError, TfbisectError
+from service.reports import documents
+from service.reports.dependencies import Dependencies
+from service.reports.documents import Document, bisection_json, by_release, is_finished, meaning, names
+from service.reports.foresight import Outlook, look_ahead
+from service.storage.json_text import digest_of
+from service.storage.records import Bisection, LinkedObservation, StoredDocument, Viewer
+
+log = structlog.get_logger()
+
+ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
+RENDERED_AT_ONCE = 2
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A bisection with its observations."""
+
+    bisection: Bisection
+    observations: Sequence[LinkedObservation]
+    judge: Judge | None
+
+    @property
+    def is_finished(self) -> bool:
+        """Say whether it will never change again."""
+        return is_finished(self.bisection)
+
+    def answers(self, variant: str = "") -> dict[str, list[Answer]]:
+        """Return what the runs of each release meant, by release."""
+        return {
+            release: [meaning(linked.observation.report, self.judge) for linked in runs]
+            for release, runs in by_release(self.observations, variant).items()
+        }
+
+
+class Readings:
+    """Reads bisections for a viewer. `at_hand` is for the event loop; the rest asks the store and may wait."""
+
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._dependencies = dependencies
+        self._store = dependencies.store
+        self._rendering = Semaphore(RENDERED_AT_ONCE)
+        self._programs = {name: program_of(name, probe.judge) for name, probe in dependencies.probes.items()}
+        self._current_programs = frozenset(self._programs.values())
+
+    async def at_hand(self, bisection_id: str, viewer: Viewer, if_none_match: str | None = None) -> Document | None:
+        """Return what `stored` does, from the event loop."""
+        if self._store.is_local:
+            # One row of a local file: the way to a thread and back takes longer than reading it.
+            return self.stored(bisection_id, viewer, if_none_match)
+        return await run_in_threadpool(self.stored, bisection_id, viewer, if_none_match)
+
+    def stored(self, bisection_id: str, viewer: Viewer, if_none_match: str | None = None) -> Document | None:
+        """Return the stored answer of a finished bisection, or None: ask `document`.
+
+        Args:
+            bisection_id: which one.
+            viewer: who asks; what they may not see is not at hand.
+            if_none_match: tags that the client holds; the content of one that is named is left out.
+        """
+        if not ULID.fullmatch(bisection_id):
+            return None
+        if if_none_match is not None:
+            known = self._current(self._store.document_tag(bisection_id), viewer)
+            if known is None or names(if_none_match, known.etag):
+                return known
+        return self._current(self._store.document(bisection_id), viewer)
+
+    def _current(self, found: StoredDocument | None, viewer: Viewer) -> Document | None:
+        """Return a stored answer that this viewer may see and that this program would give too."""
+        if found is None or found.made_by not in self._current_programs or not found.seen_by(viewer):
+            return None
+        return Document(found.tag, found.body, is_zipped=True)
+
+    def document(self, bisection_id: str, viewer: Viewer) -> Document:
+        """Return a bisection as the API shows it; a finished one is rendered once and stored.
+
+        Raises:
+            NotFound: there is none of this id that the viewer may see.
+        """
+        stored = self.stored(bisection_id, viewer)
+        if stored is not None:
+            return stored
+        bisection = self.bisection(bisection_id, viewer)
+        # Rendering is all computing: done by several threads at once, all of them would wait for all.
+        with self._rendering:
+            reading = self._reading(bisection)
+            document = Document.of(bisection_json(bisection, reading.observations, reading.judge))
+        if is_finished(bisection):
+            self._keep(bisection, document)
+        return document
+
+    def _keep(self, bisection: Bisection, document: Document) -> None:
+        """Store a rendered answer; a store that takes nothing now must not keep anybody from reading."""
+        made_by = self._programs.get(bisection.probe)
+        if made_by is None:
+            return  # its probe may be installed again, and say what the runs mean
+        content = document.zipped().content
+        kept = StoredDocument(made_by, bisection.public, bisection.owner, document.etag, content)
+        try:
+            self._store.put_document(bisection.id, kept)
+        except StoreError as error:
+            log.warning("document.not-kept", bisection=bisection.id, reason=error.message)
+
+    def bisection(self, bisection_id: str, viewer: Viewer) -> Bisection:
+        """Return a bisection that the viewer may see; one they may not looks as if it were not there.
+
+        Raises:
+            NotFound: there is none.
+        """
+        if not ULID.fullmatch(bisection_id):
+            raise absent(bisection_id)
+        bisection = self._store.bisection(bisection_id)
+        if not bisection.seen_by(viewer):
+            raise absent(bisection_id)
+        return bisection
+
+    def reading(self, bisection_id: str, viewer: Viewer) -> Reading:
+        """Return a bisection with its observations."""
+        return self._reading(self.bisection(bisection_id, viewer))
+
+    def _reading(self, bisection: Bisection) -> Reading:
+        """Return a bisection with its observations."""
+        probe = self._dependencies.probes.get(bisection.probe)
+        observations = self._store.linked_observations(bisection.id)
+        return Reading(bisection, observations, probe.judge if probe else None)
+
+    def outlook(self, reading: Reading) -> Outlook | None:
+        """Return what is known in the middle; None where the catalog cannot say what it was about."""
+        source = self._store.snippet(reading.bisection.snippet_digest)
+        try:
+            request = BisectionRequest.model_validate({**reading.bisection.request, "snippet": source})
+            return look_ahead(self._dependencies.intake, request, reading.answers())
+        except (TfbisectError, ValueError):
+            return None
+
+    def outlook_of(self, bisection: Bisection) -> Outlook | None:
+        """Return what is known in the middle of a bisection that its reader may see."""
+        return self.outlook(self._reading(bisection))
+
+
+@cache
+def program_of(probe: str, judge: Judge) -> str:
+    """Return the digest of the code that decides what an answer about a probe says: another meaning, another answer."""
+    modules = [documents, answers, outcomes, sys.modules[judge.__module__]]
+    return digest_of([probe, *(inspect.getsource(module) for module in modules)])
+
+
+def verdict_of(reading: Reading, outlook: Outlook | None) -> Mapping[str, Any]:
+    """Return the verdict of a bisection: the last one, or the one so far."""
+    if reading.bisection.verdict is not None:
+        return reading.bisection.verdict
+    return outlook.verdict if outlook is not None else {}
+
+
+def absent(bisection_id: str) -> NotFound:
+    """Return the error for a bisection that is not there, or not for this viewer."""
+    return NotFound(f"no bisection {bisection_id[:64]!r} here; it may have been deleted, or it needs a token.")

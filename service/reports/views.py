@@ -1,0 +1,241 @@
+"""What the pages show of a bisection: gathered here, so that templates only place it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from service.bisection.releases import MAINLINE, ReleaseTree, tree_of
+from service.catalog.releases import Catalog, CatalogRelease
+from service.errors import TfbisectError
+from service.reports.dependencies import Dependencies
+from service.reports.differences import EnvironmentDifference, between
+from service.reports.documents import by_release, is_finished, measurements_of, progress_json
+from service.reports.estimate import RUN_SECONDS, duration
+from service.reports.foresight import Outlook
+from service.reports.links import compare_url, notes_url
+from service.reports.plots import MOST_SERIES, Plot, draw, numbers_in
+from service.reports.readings import Reading, verdict_of
+from service.reports.timeline import Knowledge, Timeline, timeline_of
+from service.storage.records import Bisection, LinkedObservation
+
+REMEMBERED_SECONDS = 300.0
+LONGEST_LINE = 170
+LONGEST_ROW = 70
+"""Letters of a verdict on its page and in a list; a longer one is said in short."""
+NAMED_CHANGES = 4
+
+
+class KnownReleases:
+    """Releases of packages, remembered for some minutes: a page must not wait for the index."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._remembered: dict[str, tuple[float, Sequence[CatalogRelease]]] = {}
+
+    def of(self, package: str) -> Sequence[CatalogRelease]:
+        """Return a package's releases in version order; none where they are not known."""
+        now = time.monotonic()
+        kept = self._remembered.get(package)
+        if kept is None or now - kept[0] > REMEMBERED_SECONDS:
+            try:
+                kept = (now, tuple(self._catalog.releases(package)))
+            except TfbisectError:
+                kept = (now, ())
+            self._remembered[package] = kept
+        return kept[1]
+
+    def dates(self, package: str) -> dict[str, str]:
+        """Map each release to the month it came out in."""
+        return {release.version: release.uploaded.strftime("%b %Y") for release in self.of(package)}
+
+
+@dataclass(frozen=True)
+class ChangeView:
+    """A change with what explains it."""
+
+    change: Mapping[str, Any]
+    old_tone: str
+    new_tone: str
+    notes: str
+    compare: str | None
+    environment: EnvironmentDifference | None
+    """None where one of the sides has no stored run."""
+
+
+@dataclass(frozen=True)
+class BisectionView:
+    """A bisection as its page shows it."""
+
+    bisection: Bisection
+    verdict: Mapping[str, Any]
+    timeline: Timeline
+    progress: Mapping[str, Any]
+    summary: str
+    time_left: str
+    changes: tuple[ChangeView, ...]
+    is_live: bool
+
+
+class Views:
+    """Gathers views."""
+
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._probes = dependencies.probes
+        self._workers = dependencies.settings.workers
+        self.releases = KnownReleases(dependencies.catalog)
+
+    def of(self, reading: Reading, outlook: Outlook | None) -> BisectionView:
+        """Return the view of one bisection."""
+        bisection = reading.bisection
+        verdict = verdict_of(reading, outlook)
+        progress = progress_json(bisection, reading.observations)
+        timeline = self.timeline(bisection, verdict, outlook, progress["current"])
+        return BisectionView(
+            bisection=bisection,
+            verdict=verdict,
+            timeline=timeline,
+            progress=progress,
+            summary=headline(bisection, verdict),
+            time_left=_time_left(bisection, progress, self._workers),
+            changes=tuple(self._changes(reading, verdict, timeline)),
+            is_live=not is_finished(bisection),
+        )
+
+    def timeline(
+        self,
+        bisection: Bisection,
+        verdict: Mapping[str, Any],
+        outlook: Outlook | None = None,
+        running: Sequence[str] = (),
+    ) -> Timeline:
+        """Return the timeline of a bisection; a finished one shows what there was in its day."""
+        probe = self._probes.get(bisection.probe)
+        tree = outlook.tree if outlook else None
+        if tree is not None and is_finished(bisection):
+            tree = self._of_its_day(tree, bisection)
+        knowledge = Knowledge(
+            tree=tree,
+            running=running,
+            is_over=is_finished(bisection),
+            expected=probe.expected if probe else (),
+            outcomes=tuple(probe.outcomes) if probe else (),
+            dates=self.releases.dates(bisection.package) if outlook else {},
+        )
+        return timeline_of(verdict, knowledge)
+
+    def row(self, bisection: Bisection, outlook: Outlook | None = None) -> dict[str, Any]:
+        """Return a bisection as lists show it; a running one with what is known so far."""
+        verdict = bisection.verdict or (outlook.verdict if outlook else {})
+        running = (bisection.progress or {}).get("current", ()) if outlook else ()
+        return {
+            "bisection": bisection,
+            "title": title_of(bisection),
+            "summary": headline(bisection, verdict, LONGEST_ROW),
+            "timeline": self.timeline(bisection, verdict, outlook, running),
+        }
+
+    def _of_its_day(self, tree: ReleaseTree, bisection: Bisection) -> ReleaseTree:
+        """Return a tree without the releases that came after a bisection."""
+        later = {r.version for r in self.releases.of(bisection.package) if r.uploaded > bisection.created_at}
+        return tree_of(release for release in tree.all() if release not in later) if later else tree
+
+    def _changes(self, reading: Reading, verdict: Mapping[str, Any], timeline: Timeline) -> list[ChangeView]:
+        """Return the changes, each with what differs between the environments of its sides."""
+        tones = dict(timeline.legend)
+        runs = by_release(reading.observations)
+        package = reading.bisection.package
+        return [
+            ChangeView(
+                change=change,
+                old_tone=tones.get(change["old"], "none"),
+                new_tone=tones.get(change["new"], "none"),
+                notes=notes_url(package, change["after"]),
+                compare=compare_url(package, change["before"], change["after"]),
+                environment=_environment(runs, change["before"], change["after"], package),
+            )
+            for change in verdict.get("changes", ())
+        ]
+
+
+def _environment(
+    runs: Mapping[str, list[LinkedObservation]], before: str, after: str, package: str
+) -> EnvironmentDifference | None:
+    """Return what differs between two releases' environments besides themselves."""
+    if before not in runs or after not in runs:
+        return None
+    return between(runs[before][0].observation.report, runs[after][0].observation.report, package)
+
+
+def headline(bisection: Bisection, verdict: Mapping[str, Any], longest: int = LONGEST_LINE) -> str:
+    """Return a bisection in one sentence, in short where the whole would be too long."""
+    said = str(verdict.get("summary", ""))
+    if len(said) > longest and verdict.get("changes"):
+        said = in_short(verdict["changes"])
+    match bisection.status:
+        case "queued":
+            return "Waiting for its turn"
+        case "running":
+            return f"So far: {in_short(verdict['changes'])}" if verdict.get("changes") else "Looking for changes"
+        case "failed":
+            return str((bisection.error or {}).get("title") or "No verdict")
+        case "cancelled":
+            return f"Cancelled. So far: {in_short(verdict['changes'])}" if verdict.get("changes") else "Cancelled"
+    return said or "Done"
+
+
+def in_short(changes: Sequence[Mapping[str, Any]]) -> str:
+    """Return changes in few words, those of the mainline first."""
+    mainline = [change for change in changes if change["line"] == MAINLINE]
+    said = [
+        f"{change['kind']} {'by' if change.get('unasked') else 'in'} {change['after']}"
+        for change in mainline or changes
+    ]
+    more = len(changes) - len(said[:NAMED_CHANGES])
+    words = ", ".join(said[:NAMED_CHANGES]) + (f" and {more} more" if more else "")
+    return words[:1].upper() + words[1:]
+
+
+def title_of(bisection: Bisection) -> str:
+    """Return what a bisection is about, for a list."""
+    releases = bisection.request.get("releases") or "all releases"
+    return f"{bisection.package} {releases}"
+
+
+def _time_left(bisection: Bisection, progress: Mapping[str, Any], workers: int) -> str:
+    """Return about how long it will take, from its own pace once there is one."""
+    done, left = progress["runs_done"], progress["runs_planned_at_least"] - progress["runs_done"]
+    if is_finished(bisection) or left <= 0:
+        return ""
+    pace_seconds = RUN_SECONDS / max(1, workers)
+    if done and bisection.started_at is not None:
+        pace_seconds = (datetime.now(UTC) - bisection.started_at).total_seconds() / done
+    return duration(left * pace_seconds)
+
+
+def plot_of(reading: Reading, timeline: Timeline, wanted: Sequence[str]) -> tuple[Plot | None, list[str], list[str]]:
+    """Return a plot of measurements over releases, the names that were chosen, and all there are."""
+    values: dict[str, dict[str, list[float]]] = {}
+    for linked in reading.observations:
+        if linked.variant:
+            continue
+        release = linked.observation.identity.release
+        for name, numbers in numbers_in(measurements_of(linked.observation.report)).items():
+            values.setdefault(name, {}).setdefault(release, []).extend(numbers)
+    chosen = [name for name in wanted if name in values][:MOST_SERIES] or default_measurements(values)
+    if not chosen:
+        return None, [], []
+    steps = timeline.steps
+    tones = {step.cell.release: step.cell.tone for step in steps}
+    changes = [(step.marker.before, step.marker.after) for step in steps if step.marker]
+    order = [step.cell.release for step in steps]
+    return draw(order, {name: values[name] for name in chosen}, tones, changes), chosen, sorted(values)
+
+
+def default_measurements(values: Mapping[str, Any]) -> list[str]:
+    """Return what to plot first: training beside evaluation where both were measured, else what comes first."""
+    pair = [name for name in ("train_losses", "evaluate_losses") if name in values]
+    return pair or list(values)[:1]

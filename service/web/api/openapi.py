@@ -1,0 +1,61 @@
+"""The OpenAPI description, completed: examples for every call, problems, tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from service.web.api.examples import example_of
+from service.web.api.schemas import ProblemBody
+
+TAGS = [
+    {"name": "bisections", "description": "Submit, follow, read, compare, cancel, delete."},
+    {"name": "catalog", "description": "What can be bisected, and what can be asked."},
+    {"name": "service", "description": "How the service is."},
+]
+
+
+def describe(app: FastAPI) -> None:
+    """Let an application describe itself, once, when first asked."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _described(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # the way that FastAPI documents
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    """Return the description."""
+    schema = get_openapi(
+        title=app.title, version=app.version, summary=app.summary, routes=app.routes, tags=TAGS, license_info=_LICENSE
+    )
+    components = schema.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    problem = ProblemBody.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(problem.pop("$defs", {}))
+    schemas["ProblemBody"] = problem
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "description": _TOKEN}}
+    for path in schema["paths"].values():
+        for operation in path.values():
+            operation["security"] = [{}, {"token": []}]
+            _add_examples(schema, operation)
+    return schema
+
+
+def _add_examples(schema: Mapping[str, Any], operation: dict[str, Any]) -> None:
+    """Give every JSON answer and every body of a call an example."""
+    described = [operation.get("requestBody", {}), *operation["responses"].values()]
+    for content in (each.get("content", {}).get("application/json") for each in described):
+        if content and "example" not in content and "schema" in content:
+            content["example"] = example_of(schema, content["schema"])
+
+
+_LICENSE = {"name": "MIT", "identifier": "MIT"}
+_TOKEN = "Only where the service asks for one; made with `tfbisect tokens create`."  # noqa: S105  # words, no secret

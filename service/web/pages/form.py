@@ -1,0 +1,84 @@
+"""The pages of the form, and signing in."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from service.errors import TfbisectError
+from service.web.access import COOKIE
+from service.web.api.bisections import hand_in
+from service.web.pages import form_fields as forms
+from service.web.problems import Refusal
+from service.web.site import Reader, Submitter, ThisSite, reader
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/")
+async def home(request: Request, site: ThisSite, caller: Reader, like: str = "") -> Response:
+    """Show the form and what was bisected last."""
+    return await run_in_threadpool(forms.form_page, site, request, caller, like=like)
+
+
+@router.post("/")
+async def submit(request: Request, site: ThisSite, caller: Submitter) -> Response:
+    """Take the form; on a mistake show it again with what was typed and what to mend."""
+    async with request.form(max_fields=64, max_files=2) as typed:
+        fields = await forms.fields_of(typed)
+
+    def handed_in() -> Response:
+        try:
+            bisection_id = hand_in(site, caller, forms.submission_of(fields, site.dependencies.probes))
+        except (TfbisectError, Refusal, ValueError) as error:
+            return forms.form_page(site, request, caller, fields=fields, problem=forms.problem_in(error))
+        return RedirectResponse(f"/b/{bisection_id}", 303)
+
+    return await run_in_threadpool(handed_in)
+
+
+@router.post("/estimate", dependencies=[Depends(reader)])
+async def estimate(request: Request, site: ThisSite) -> Response:
+    """Say beside the form what pressing the button would cost."""
+    async with request.form(max_fields=64, max_files=2) as typed:
+        fields = await forms.fields_of(typed)
+    return await run_in_threadpool(forms.estimate_fragment, site, request, fields)
+
+
+@router.get("/examples/{name}")
+def example(name: str, site: ThisSite) -> Response:
+    """Return an example snippet."""
+    text = forms.example_text(site.surroundings.examples, name)
+    return Response(text, media_type="text/plain; charset=utf-8")
+
+
+@router.get("/sign-in")
+def sign_in_page(request: Request, site: ThisSite) -> Response:
+    """Ask for a token."""
+    return site.pages.response(request, "sign_in.html", problem=None)
+
+
+@router.post("/sign-in")
+async def sign_in(request: Request, site: ThisSite) -> Response:
+    """Keep a good token in a cookie that no script can read."""
+    secret = str((await request.form(max_fields=4)).get("token", "")).strip()[:200]
+    token = await run_in_threadpool(site.store.token_of, secret) if secret else None
+    if token is None:
+        return site.pages.response(
+            request, "sign_in.html", 401, problem="This token is not known here, was revoked or has expired."
+        )
+    response = RedirectResponse("/", 303)
+    response.set_cookie(
+        COOKIE, secret, httponly=True, samesite="lax", secure=request.url.scheme == "https", max_age=30 * 86400
+    )
+    return response
+
+
+@router.post("/sign-out")
+async def sign_out() -> Response:
+    """Forget the token."""
+    response = RedirectResponse("/sign-in", 303)
+    response.delete_cookie(COOKIE, httponly=True, samesite="lax")
+    return response

@@ -1,0 +1,265 @@
+"""The pages of one bisection: the live result, a release of it, and what is taken away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Path, Query
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from service.reports.documents import by_release, is_finished, meaning
+from service.reports.foresight import Outlook
+from service.reports.links import notes_url, reproduce_command, submit_command
+from service.reports.markdown import markdown, table
+from service.reports.plots import numbers_in
+from service.reports.readings import Reading
+from service.reports.timeline import Timeline
+from service.reports.views import BisectionView, headline, plot_of, title_of
+from service.storage.records import Bisection
+from service.web.access import Caller
+from service.web.api import bisections as api
+from service.web.api.bisections import tagged
+from service.web.pages.badges import badge, badge_words, card
+from service.web.pages.highlighting import highlighted
+from service.web.problems import Problem, Refusal
+from service.web.site import Reader, Site, Submitter, ThisSite
+
+router = APIRouter(include_in_schema=False)
+
+Id = Annotated[str, Path(alias="id", max_length=64)]
+
+
+@router.get("/b/{id}.md")
+def report(bisection_id: Id, request: Request, site: ThisSite, caller: Reader) -> Response:
+    """Return the report that goes into an issue."""
+    reading = site.readings.reading(bisection_id, caller.viewer)
+    view = site.views.of(reading, site.readings.outlook(reading))
+    source = site.store.snippet(reading.bisection.snippet_digest)
+    text = markdown(reading, view, source, site.base_url(request))
+    return Response(text, media_type="text/markdown; charset=utf-8")
+
+
+@router.get("/b/{id}.svg")
+def badge_picture(bisection_id: Id, site: ThisSite, caller: Reader) -> Response:
+    """Return the badge."""
+    bisection = site.readings.bisection(bisection_id, caller.viewer)
+    words, colour = badge_words(bisection.status, bisection.verdict or {})
+    return _picture(badge(bisection.package, words, colour), bisection)
+
+
+@router.get("/b/{id}/card.svg")
+def card_picture(bisection_id: Id, site: ThisSite, caller: Reader) -> Response:
+    """Return the picture that a shared link is shown with."""
+    bisection = site.readings.bisection(bisection_id, caller.viewer)
+    verdict = bisection.verdict or {}
+    timeline = site.views.timeline(bisection, verdict)
+    below = f"{title_of(bisection)} · {bisection.probe}"
+    return _picture(card(headline(bisection, verdict), below, timeline), bisection)
+
+
+def _picture(svg: str, bisection: Bisection) -> Response:
+    """Answer with a picture; that of a running bisection is asked for again soon, a private one is kept by no proxy."""
+    lasting = "public, max-age=3600" if bisection.public and is_finished(bisection) else "private, no-cache"
+    headers = {"cache-control": lasting}
+    return Response(svg, 200, headers, media_type="image/svg+xml")
+
+
+@router.get("/b/{id}.json")
+def download_json(bisection_id: Id, request: Request, site: ThisSite, caller: Reader) -> Response:
+    """Return what the API answers, as a file."""
+    response = tagged(site.readings.document(bisection_id, caller.viewer), request)
+    response.headers["content-disposition"] = f'attachment; filename="tfbisect-{bisection_id}.json"'
+    return response
+
+
+@router.get("/b/{id}.csv")
+def download_csv(bisection_id: Id, site: ThisSite, caller: Reader) -> Response:
+    """Return every run as a table."""
+    text = table(site.readings.reading(bisection_id, caller.viewer))
+    headers = {"content-disposition": f'attachment; filename="tfbisect-{bisection_id}.csv"'}
+    return Response(text, 200, headers, media_type="text/csv; charset=utf-8")
+
+
+@router.get("/b/{id}.py")
+def download_snippet(bisection_id: Id, site: ThisSite, caller: Reader) -> Response:
+    """Return the snippet."""
+    bisection = site.readings.bisection(bisection_id, caller.viewer)
+    return Response(site.store.snippet(bisection.snippet_digest), media_type="text/plain; charset=utf-8")
+
+
+@router.get("/b/{id}")
+def result(bisection_id: Id, request: Request, site: ThisSite, caller: Reader) -> Response:
+    """Show a bisection, live while it runs."""
+    reading = site.readings.reading(bisection_id, caller.viewer)
+    view = site.views.of(reading, site.readings.outlook(reading))
+    bisection, base_url = reading.bisection, site.base_url(request)
+    return site.pages.response(
+        request,
+        "bisection.html",
+        **live_values(site, caller, reading, view),
+        source=highlighted(site.store.snippet(bisection.snippet_digest)),
+        base_url=base_url,
+        curl=submit_command(bisection.request, bisection.id, base_url),
+        may_end=caller.may_end(bisection.owner),
+    )
+
+
+@router.get("/b/{id}/live")
+def live(bisection_id: Id, request: Request, site: ThisSite, caller: Reader) -> Response:
+    """Return the part of the page that changes while a bisection runs."""
+    reading = site.readings.reading(bisection_id, caller.viewer)
+    view = site.views.of(reading, site.readings.outlook(reading))
+    values = live_values(site, caller, reading, view)
+    return site.pages.response(request, "live.html", **values, may_end=caller.may_end(reading.bisection.owner))
+
+
+def live_values(site: Site, caller: Caller, reading: Reading, view: BisectionView) -> dict[str, Any]:
+    """Return what the live part shows."""
+    is_over_with_changes = reading.is_finished and bool(view.changes)
+    similar = (
+        site.store.similar_bisections(reading.bisection.id, limit=6, viewer=caller.viewer)
+        if is_over_with_changes
+        else ()
+    )
+    probe = site.dependencies.probes.get(reading.bisection.probe)
+    plot, chosen, measurements = plot_of(reading, view.timeline, ())
+    return {
+        "view": view,
+        "bisection": reading.bisection,
+        "base": f"/b/{reading.bisection.id}",
+        "title": title_of(reading.bisection),
+        "probe": probe,
+        "explained": dict(probe.outcomes) if probe else {},
+        "plot": plot,
+        "chosen": chosen,
+        "measurements": measurements,
+        "rows": runs_of(reading),
+        "variants": variants_of(site, reading),
+        "similar": site.rows(similar),
+    }
+
+
+def runs_of(reading: Reading) -> list[dict[str, Any]]:
+    """Return every run for the table."""
+    return [
+        {
+            "linked": linked,
+            "report": linked.observation.report,
+            "release": linked.observation.identity.release,
+            "answer": meaning(linked.observation.report, reading.judge),
+        }
+        for linked in reading.observations
+    ]
+
+
+@dataclass(frozen=True)
+class VariantView:
+    """A variant beside its snippet."""
+
+    name: str
+    words: str
+    """What it does to the verdict."""
+    timeline: Timeline
+
+
+def variants_of(site: Site, reading: Reading) -> list[VariantView]:
+    """Return each variant with its own timeline."""
+    said = (reading.bisection.verdict or {}).get("variants", ())
+    return [
+        VariantView(
+            entry["name"], entry.get("words", ""), site.views.timeline(reading.bisection, entry.get("verdict", {}))
+        )
+        for entry in said
+    ]
+
+
+@router.get("/b/{id}/plot")
+def plot(
+    bisection_id: Id,
+    request: Request,
+    site: ThisSite,
+    caller: Reader,
+    m: Annotated[list[str], Query(max_length=8)] = [],  # noqa: B006  # FastAPI copies it
+) -> Response:
+    """Return the plot of the chosen measurements."""
+    reading = site.readings.reading(bisection_id, caller.viewer)
+    view = site.views.of(reading, site.readings.outlook(reading))
+    drawn, chosen, measurements = plot_of(reading, view.timeline, m)
+    values: dict[str, Any] = {
+        "plot": drawn,
+        "chosen": chosen,
+        "measurements": measurements,
+        "base": f"/b/{bisection_id}",
+    }
+    if "hx-request" not in request.headers:
+        return RedirectResponse(f"/b/{bisection_id}#measurements", 303)
+    return site.pages.response(request, "plot.html", **values)
+
+
+@router.get("/b/{id}/r/{release}")
+def release_record(
+    bisection_id: Id, release: str, request: Request, site: ThisSite, caller: Reader, variant: str = ""
+) -> Response:
+    """Show all that is known of one release: in the drawer, or as a page of its own."""
+    reading = site.readings.reading(bisection_id, caller.viewer)
+    outlook = site.readings.outlook(reading)
+    timeline = timeline_shown(site, reading, outlook, variant)
+    step = next((step for step in timeline.steps if step.cell.release == release), None)
+    runs = by_release(reading.observations, variant).get(release, [])
+    if step is None and not runs:
+        raise Refusal(Problem(404, "Not found", f"This bisection is not about {release[:64]}.", "not-found"))
+    bisection = reading.bisection
+    in_drawer = "hx-request" in request.headers
+    return site.pages.response(
+        request,
+        "record.html" if in_drawer else "record_page.html",
+        in_drawer=in_drawer,
+        bisection=bisection,
+        base=f"/b/{bisection.id}",
+        title=title_of(bisection),
+        release=release,
+        cell=step.cell if step else None,
+        runs=[(run, run.observation.report, meaning(run.observation.report, reading.judge)) for run in runs],
+        numbers=numbers_in,
+        notes=notes_url(bisection.package, release),
+        variant=variant,
+        query=f"?{urlencode({'variant': variant})}" if variant else "",
+        command=reproduce_command(bisection.id, bisection.request, release, site.base_url(request), variant),
+        explained=dict(site.dependencies.probes[bisection.probe].outcomes)
+        if bisection.probe in site.dependencies.probes
+        else {},
+        around=neighbours(timeline, release),
+    )
+
+
+def timeline_shown(site: Site, reading: Reading, outlook: Outlook | None, variant: str) -> Timeline:
+    """Return the timeline of a variant, or of the snippet itself."""
+    own = next((each.timeline for each in variants_of(site, reading) if each.name == variant), None)
+    return own or site.views.of(reading, outlook).timeline
+
+
+def neighbours(timeline: Timeline, release: str) -> tuple[str, str]:
+    """Return the releases before and after one, "" at the ends."""
+    order = ["", *(step.cell.release for step in timeline.steps), ""]
+    at = order.index(release) if release in order else 0
+    return (order[at - 1], order[at + 1]) if at else ("", "")
+
+
+@router.post("/b/{id}/cancel")
+def cancel(bisection_id: Id, site: ThisSite, caller: Submitter) -> Response:
+    """Cancel from the page."""
+    bisection = site.readings.bisection(bisection_id, caller.viewer)
+    api.check_owned(caller, bisection)
+    if not is_finished(bisection):
+        site.store.request_cancel(bisection_id)
+    return RedirectResponse(f"/b/{bisection_id}", 303)
+
+
+@router.post("/b/{id}/delete")
+def delete(bisection_id: Id, site: ThisSite, caller: Submitter) -> Response:
+    """Delete from the page."""
+    api.delete(bisection_id, site, caller)
+    return RedirectResponse("/bisections", 303)
