@@ -25,7 +25,7 @@ from typing import Any
 
 from service.bootstrap import House
 from service.catalog.environments import Environment
-from service.execution.runner import Target
+from service.catalog.targets import Target
 from service.images.builder import reference_of
 
 RESULTS = Path(__file__).parent / "results"

@@ -22,8 +22,8 @@ from typing import Any
 
 from service.bootstrap import House
 from service.catalog.probes import Probe
+from service.catalog.targets import Target
 from service.execution.channel import BOOT
-from service.execution.runner import Target
 from tests.probes.environments import cache_folder
 from tests.probes.protocol import PROBES, ask
 from tests.probes.survey import environment_of, python_for

@@ -22,13 +22,14 @@ from typing import Any
 
 from service.bootstrap import House
 from service.catalog.interpreters import find_interpreter
+from service.catalog.targets import Target
 from service.execution.channel import BOOT, opening, question
 from service.execution.docker_engine import connect
 from service.execution.docker_runner import DockerRunner
 from service.execution.hardening import RUN_USER, run_environment
 from service.execution.limits import Limits, limits_of
 from service.execution.local_runner import LocalRunner
-from service.execution.runner import RunRequest, Target
+from service.execution.runner import RunRequest
 from service.images.builder import images_for
 from service.images.docker_images import DockerImages
 from service.settings import Settings

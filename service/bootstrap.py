@@ -21,6 +21,7 @@ from service.catalog.overview import release_rows
 from service.catalog.probes import Probe, load_probes
 from service.catalog.ranges import parse_releases, select
 from service.catalog.releases import Catalog, package_name
+from service.catalog.targets import Hardware, Target
 from service.clock import Clock, utc_now
 from service.coordination.coordinator import Coordinator
 from service.coordination.intake import Intake
@@ -34,7 +35,7 @@ from service.execution.executors import DaskCluster, RemoteRuns, executor
 from service.execution.hardening import accelerators_of
 from service.execution.limits import limits_of
 from service.execution.local_runner import LocalRunner
-from service.execution.runner import Hardware, Runner, RunRequest, Target
+from service.execution.runner import Runner, RunRequest
 from service.images.builder import Images, images_for
 from service.images.datasets import fetch_datasets
 from service.images.docker_images import DockerImages

@@ -12,13 +12,14 @@ import pytest
 from sqlalchemy import delete, event, select
 
 from service.bisection.outcomes import RunReport
+from service.catalog.targets import Target
 from service.coordination.conclusion import Finished
 from service.coordination.coordinator import POLL_SECONDS
 from service.coordination.intake import BisectionRequest
 from service.coordination.laboratory import Measurement
 from service.coordination.progress import Silent
 from service.errors import NoRunner
-from service.execution.runner import RunRequest, Target
+from service.execution.runner import RunRequest
 from service.storage.engine import transaction
 from service.storage.tables import links, observations
 from tests.web.world import TUTORIAL, MadeUpRuns, World, dropout_report

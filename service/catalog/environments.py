@@ -25,10 +25,10 @@ from service.catalog.recipes import (
     source_of,
 )
 from service.catalog.releases import Catalog, CatalogRelease
+from service.catalog.targets import ImageSource, Target
 from service.catalog.uv import Uv
 from service.catalog.wheels import Wheel, Wheels
 from service.errors import NoInterpreter, NotInstallable, ReleaseUntestable, UnknownName
-from service.execution.runner import ImageSource, Target
 from service.resources import resource_dir
 from service.settings import Settings
 

@@ -8,8 +8,8 @@ from typing import Any
 from service.bisection.releases import MAINLINE, ReleaseTree, minor_of, tree_of
 from service.catalog.environments import Environments
 from service.catalog.releases import CatalogRelease
+from service.catalog.targets import Hardware, Target
 from service.errors import BadInput, ReleaseUntestable
-from service.execution.runner import Hardware, Target
 
 
 def release_rows(

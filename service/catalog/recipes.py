@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict
 
 from service.bisection.releases import minor_of
 from service.catalog.releases import CatalogRelease
+from service.catalog.targets import Hardware, ImageSource, Target
 from service.errors import NoInterpreter, UnknownName
-from service.execution.runner import Hardware, ImageSource, Target
 
 LATER = frozenset({"extras", "libraries", "unpack", "only_wheels", "image"})
 """Fields that came after the first recipes were measured."""

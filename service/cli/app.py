@@ -17,6 +17,7 @@ from rich.table import Table
 
 from service.bisection.policy import Branches, Policy
 from service.bootstrap import set_up_logging
+from service.catalog.targets import Hardware
 from service.cli import run as cli_run
 from service.cli import tokens as token_commands
 from service.cli.console import INTERRUPTED, NO_VERDICT, complain, err, house, out
@@ -29,7 +30,6 @@ from service.coordination.answers import answer_text
 from service.coordination.replay import SHAPE, read_table, run_world, usual_expectation
 from service.errors import ReplayError, TfbisectError
 from service.execution.executors import serve_worker
-from service.execution.runner import Hardware
 from service.settings import Role, Settings
 from service.storage.exchange import export_lines, import_lines
 from service.storage.schema import upgrade

@@ -8,7 +8,7 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from service.execution.runner import Target
+from service.catalog.targets import Target
 from service.images.orders import Estimate
 from service.images.progress import BuildProgress, Step
 

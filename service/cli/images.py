@@ -18,9 +18,9 @@ from rich.table import Table
 from service.bootstrap import House
 from service.catalog.ranges import parse_releases, select
 from service.catalog.releases import package_name
+from service.catalog.targets import Hardware, ImageSource, Target
 from service.cli.image_bar import BuildBar
 from service.errors import BadInput, ReleaseUntestable
-from service.execution.runner import Hardware, ImageSource, Target
 from service.images.checks import Check, Checker, Ledger, check_all, table_of
 from service.images.disk import free_bytes, in_gb
 from service.images.orders import Estimate, build_all, estimate, shortage

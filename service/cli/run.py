@@ -15,6 +15,7 @@ from rich.table import Table
 from service.bisection.policy import Branches
 from service.bootstrap import House, set_up_logging
 from service.catalog.probes import Probe
+from service.catalog.targets import Hardware, ImageSource
 from service.cli.console import INTERRUPTED, complain, err, house, out
 from service.cli.requests import build_request, parse_parameters, parse_shape, parse_variants, read_snippet
 from service.cli.terminal import LiveProgress, PlainProgress, verdict_lines
@@ -22,7 +23,6 @@ from service.coordination.conclusion import DONE, Finished
 from service.coordination.progress import Listener, Silent
 from service.coordination.variants import VARIANTS
 from service.errors import BadInput, NotFound, UnknownName
-from service.execution.runner import Hardware, ImageSource
 
 RELEASES, PROBE, SEARCH, MACHINE, OUTPUT = (
     "Which releases",

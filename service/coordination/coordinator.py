@@ -20,6 +20,7 @@ import structlog
 
 from service.bisection.planner import NextRuns, PlannedRun, plan
 from service.bisection.verdict import NothingTestable
+from service.catalog.targets import Target
 from service.coordination.answers import observation_event
 from service.coordination.conclusion import DONE, INTERRUPTED, TAKEN_OVER, Ending, Finished, conclude, problem
 from service.coordination.faults import snippet_fault
@@ -27,7 +28,6 @@ from service.coordination.intake import SUBJECT, BisectionRequest, Case, Intake
 from service.coordination.laboratory import Laboratory, Measurement, Question, measurement_of
 from service.coordination.progress import Listener, Progress, Silent
 from service.errors import TfbisectError
-from service.execution.runner import Target
 from service.storage.store import Store
 
 LEASE_SECONDS = 60.0

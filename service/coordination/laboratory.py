@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from service.bisection.outcomes import Answer, Judge, Lost, RunReport, classify
 from service.catalog.environments import Environment, Environments
+from service.catalog.targets import Target
 from service.coordination.intake import Case, Track
 from service.errors import ReleaseUntestable, TfbisectError, Unavailable
-from service.execution.runner import RunRequest, Target
+from service.execution.runner import RunRequest
 from service.storage.json_text import text_digest
 from service.storage.observations import observation_key
 from service.storage.records import LinkedObservation, ObservationIdentity, StoredObservation

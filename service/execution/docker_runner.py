@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 import docker.errors
 
+from service.catalog.targets import Target
 from service.errors import EngineLost, ReleaseUntestable
 from service.execution.channel import BOOT, Transcript
 from service.execution.conversation import Exit, exit_of
@@ -26,7 +27,6 @@ from service.execution.docker_engine import ENGINE_ERRORS, calling, describe
 from service.execution.hardening import RUN_LABEL, Accelerators, container_config, missing_protections
 from service.execution.limits import Limits
 from service.execution.owners import is_orphan, labels_of_run
-from service.execution.runner import Target
 from service.execution.sessions import Environments, Place, SessionRunner
 
 COMMAND = ("python", "-u", "-c", BOOT)

@@ -14,8 +14,9 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from service.bisection.outcomes import RunReport
+from service.catalog.targets import Hardware
 from service.errors import NoRunner, Unavailable
-from service.execution.runner import Hardware, RunRequest
+from service.execution.runner import RunRequest
 from service.settings import Settings
 
 TICK_SECONDS = 0.2

@@ -16,6 +16,7 @@ from pathlib import Path
 from threading import Event
 
 from service.bisection.outcomes import RunReport
+from service.catalog.targets import Target
 from service.errors import EngineLost, ReleaseUntestable
 from service.execution.channel import BOOT, Transcript
 from service.execution.conversation import Exit, exit_of
@@ -23,7 +24,7 @@ from service.execution.environment_folders import EnvironmentFolders, Installabl
 from service.execution.hardening import run_environment
 from service.execution.limits import Limits
 from service.execution.processes import kill_marked, takes_more_than
-from service.execution.runner import RunRequest, Target
+from service.execution.runner import RunRequest
 from service.execution.sandbox import PROGRAM_FOLDERS, Sandbox, find_sandbox, next_user, readable_for
 from service.execution.sessions import Place, SessionRunner
 

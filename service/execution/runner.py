@@ -5,24 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from service.bisection.outcomes import RunReport
-
-Hardware = Literal["cpu", "cuda"]
-ImageSource = Literal["built", "official"]
-"""Where an image comes from: built here from the index, or the project's own, from a registry."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """One release on one hardware: what an image or an environment is made for."""
-
-    package: str
-    release: str
-    hardware: Hardware = "cpu"
-    source: ImageSource | None = None
-    """None: as the settings and the rules say."""
+from service.catalog.targets import Target
 
 
 @dataclass(frozen=True)

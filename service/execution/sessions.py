@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Protocol
 
 from service.bisection.outcomes import Ending, RunReport
+from service.catalog.targets import Hardware, Target
 from service.errors import ReleaseUntestable, Unavailable
 from service.execution.channel import Transcript, opening, question
 from service.execution.conversation import Conversation, Exit, Session, Stop
 from service.execution.limits import Limits
-from service.execution.runner import Hardware, RunRequest, Target
+from service.execution.runner import RunRequest
 
 
 class ResolvedEnvironment(Protocol):

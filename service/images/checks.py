@@ -20,8 +20,9 @@ from packaging.version import Version
 from service.bisection.outcomes import Answer, Lost, Outcome, RunReport, classify
 from service.catalog.environments import Environment, Environments
 from service.catalog.probes import Probe
+from service.catalog.targets import Target
 from service.errors import TfbisectError, Unavailable
-from service.execution.runner import Runner, RunRequest, Target
+from service.execution.runner import Runner, RunRequest
 from service.images.builder import Images, reference_of
 from service.images.engine import BuildFailed
 from service.images.progress import Progress, failed

@@ -6,8 +6,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from service.catalog.targets import Target
 from service.errors import DiskFull
-from service.execution.runner import Target
 
 GIB = 1024**3
 # A wheel unpacks to 3 to 4 times its size, and lies in the cache, in the archive and in the layer for a while.

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from service.catalog.environments import Environments
+from service.catalog.targets import Target
 from service.errors import ReleaseUntestable, TfbisectError, Unavailable
-from service.execution.runner import Target
 from service.images.builder import Images
 from service.images.disk import download_bytes, unpacked_bytes
 from service.images.progress import Progress, failed

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from service.execution.runner import Target
+from service.catalog.targets import Target
 
 Step = Literal["installing", "packing", "importing", "done", "failed"]
 

@@ -15,11 +15,11 @@ from typing import Any, Protocol
 import structlog
 
 from service.catalog.releases import CatalogRelease
+from service.catalog.targets import Target
 from service.clock import Clock, utc_now
 from service.coordination.coordinator import owner_name
 from service.coordination.intake import BisectionRequest, Case
 from service.errors import BadInput, StoreError, TfbisectError
-from service.execution.runner import Target
 from service.nightly.nights import (
     Difference,
     News,

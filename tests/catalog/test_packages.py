@@ -11,9 +11,9 @@ from service.catalog.environments import Environments
 from service.catalog.recipes import Rules, load_rules, recipe_for
 from service.catalog.releases import Catalog, CatalogRelease
 from service.catalog.snippets import require_keras_package
+from service.catalog.targets import Target
 from service.catalog.wheels import Wheel
 from service.errors import NotInstallable, SnippetError, UnknownName
-from service.execution.runner import Target
 from service.resources import resource_dir
 from service.settings import Settings
 from tests.catalog.worlds import MemoryCache, an_index, listed, release, wheel_of

@@ -5,8 +5,8 @@ import pytest
 from pydantic import ValidationError
 
 from service.catalog.recipes import Rules, load_rules, official_image, recipe_for, slim_package, source_of
+from service.catalog.targets import Target
 from service.errors import NoInterpreter, UnknownName
-from service.execution.runner import Target
 from service.resources import resource_dir
 from tests.catalog.worlds import release
 

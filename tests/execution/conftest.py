@@ -19,12 +19,13 @@ import pytest
 from service.bisection.outcomes import RunReport
 from service.catalog.interpreters import installed_interpreters
 from service.catalog.releases import Catalog
+from service.catalog.targets import Target
 from service.errors import NoRunner, TfbisectError
 from service.execution.docker_engine import connect
 from service.execution.docker_runner import DockerRunner
 from service.execution.limits import Limits
 from service.execution.local_runner import LocalRunner
-from service.execution.runner import RunRequest, Target
+from service.execution.runner import RunRequest
 from service.execution.sandbox import Sandbox, find_sandbox
 from service.execution.sessions import SessionRunner
 from service.images.docker_images import DockerImages

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from service.bisection.outcomes import RunReport
+from service.catalog.targets import Hardware
 from service.execution.channel import Transcript
 from service.execution.conversation import Exit, Stop, exit_of
-from service.execution.runner import Hardware
 from service.execution.sessions import conclude, killed_for_memory, on_its_hardware
 
 RESULT = {"event": "result", "result": {"kind": "measured", "measurements": {}}}

@@ -15,9 +15,10 @@ from concurrent.futures import Future
 import pytest
 
 from service.bisection.outcomes import RunReport
+from service.catalog.targets import Hardware, Target
 from service.errors import NoRunner
 from service.execution.executors import DaskCluster, RemoteRuns, executor, worker_resources
-from service.execution.runner import Hardware, RunRequest, Target
+from service.execution.runner import RunRequest
 from service.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")  # Dask's own

@@ -10,8 +10,9 @@ import pytest
 
 from service.bisection.outcomes import Outcome, classify
 from service.bootstrap import House
+from service.catalog.targets import Target
 from service.errors import TfbisectError
-from service.execution.runner import RunRequest, Target
+from service.execution.runner import RunRequest
 from service.settings import Settings
 
 TUTORIAL = Path(__file__).parents[2] / "examples" / "dropout_tutorial.py"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from service.bisection.outcomes import Lost, Outcome, RunReport, Untestable
+from service.catalog.targets import Target
 from service.errors import EngineLost
-from service.execution.runner import Target
 from service.images import disk
 from service.images.checks import (
     Check,

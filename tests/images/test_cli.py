@@ -12,9 +12,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from service.bisection.outcomes import RunReport
+from service.catalog.targets import Target
 from service.cli import images as images_cli
 from service.errors import BadInput, EngineLost
-from service.execution.runner import Target
 from service.images.builder import reference_of
 from service.images.engine import LayerOrder, StoredImage
 from service.settings import Settings

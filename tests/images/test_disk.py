@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from service.catalog.targets import Target
 from service.errors import DiskFull
-from service.execution.runner import Target
 from service.images.disk import GIB, build_bytes, download_bytes, free_bytes, require_room, unpacked_bytes
 
 

@@ -11,9 +11,9 @@ import pytest
 from service.catalog.environments import Environments
 from service.catalog.recipes import load_rules
 from service.catalog.releases import Catalog
+from service.catalog.targets import Target
 from service.catalog.uv import watched
 from service.errors import IndexUnreachable, NoInterpreter, NotInstallable, ReleaseUntestable
-from service.execution.runner import Target
 from service.settings import Settings
 from tests.catalog.worlds import MemoryCache
 from tests.images.local_index import LocalIndex, served

@@ -14,11 +14,12 @@ import pytest
 from service.catalog.environments import Environment, Environments
 from service.catalog.recipes import load_rules, official_recipe, source_of
 from service.catalog.releases import Catalog
+from service.catalog.targets import ImageSource, Target
 from service.errors import NotInstallable, ReleaseUntestable
 from service.execution.docker_runner import DockerRunner
 from service.execution.limits import limits_of
 from service.execution.local_runner import LocalRunner
-from service.execution.runner import ImageSource, RunRequest, Target
+from service.execution.runner import RunRequest
 from service.images.builder import Image, images_for, reference_of
 from service.images.docker_images import DockerImages
 from service.images.official import OfficialImages

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from service.catalog.targets import Target
 from service.errors import EngineLost
-from service.execution.runner import Target
 from service.images.builder import leave_out, reference_of
 from service.images.engine import BuildFailed, LayerOrder, StoredImage
 from service.images.orders import BuildResult, Estimate, build_all, estimate, shortage

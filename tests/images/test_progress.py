@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
+from service.catalog.targets import Target
 from service.cli.image_bar import BuildBar, in_minutes, seconds_left
-from service.execution.runner import Target
 from service.images.orders import Estimate
 from service.images.progress import BuildProgress, Meter, Step, failed
 

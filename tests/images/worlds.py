@@ -13,7 +13,8 @@ from service.bootstrap import House
 from service.catalog.environments import Environment, Environments
 from service.catalog.recipes import load_rules
 from service.catalog.releases import Catalog
-from service.execution.runner import Runner, RunRequest, Target
+from service.catalog.targets import Target
+from service.execution.runner import Runner, RunRequest
 from service.images.builder import Images, images_for
 from service.images.docker_images import DockerImages
 from service.images.engine import PART, SCRATCH, ImageEngine

@@ -18,8 +18,9 @@ from service.bisection.outcomes import RunReport
 from service.bootstrap import House
 from service.catalog.environments import Environment, Environments
 from service.catalog.recipes import Recipe
+from service.catalog.targets import Target
 from service.clock import Clock, utc_now
-from service.execution.runner import RunRequest, Target
+from service.execution.runner import RunRequest
 from service.settings import Settings
 from tests.web.world import TUTORIAL, MadeUpEnvironments, losses
 

@@ -18,7 +18,8 @@ from service.bisection.outcomes import RunReport
 from service.bootstrap import House
 from service.catalog.environments import Environment, Environments
 from service.catalog.recipes import Recipe
-from service.execution.runner import RunRequest, Target
+from service.catalog.targets import Target
+from service.execution.runner import RunRequest
 from service.settings import Settings
 
 # Release and upload date, as the index has them.
