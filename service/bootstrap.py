@@ -48,7 +48,7 @@ from service.nightly.nights import Summary
 from service.nightly.notifications import Postage, Sender
 from service.nightly.passes import Budget, Links, Nightly
 from service.nightly.repetition import Repetition
-from service.nightly.watches import read_watches
+from service.nightly.watches import nightly_watch, read_watches
 from service.reports.markdown import markdown
 from service.reports.readings import Readings
 from service.reports.views import Views
@@ -214,7 +214,7 @@ class House:
     @cached_property
     def submission(self) -> Submission:
         """Return the way in."""
-        return Submission(self.store, self.intake, self.coordinator)
+        return Submission(self.store, self.intake, self.coordinator, nightly_watch)
 
     @cached_property
     def nightly(self) -> Nightly:

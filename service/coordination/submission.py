@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from service.coordination.conclusion import Finished
 from service.coordination.coordinator import Coordinator
 from service.coordination.intake import BisectionRequest, Case, Intake
 from service.coordination.progress import Listener
-from service.nightly.watches import watch_from
 from service.storage.records import Created
 from service.storage.store import Store
 from service.storage.watch_records import NewWatch
@@ -26,13 +26,22 @@ class Submitted:
     """False where an Idempotency-Key found an earlier submission."""
 
 
+class Watching(Protocol):
+    """Makes the watch that repeats a bisection every night; see service.nightly.watches."""
+
+    def __call__(
+        self, request: BisectionRequest, bisection_id: str, *, public: bool, owner: str | None
+    ) -> NewWatch: ...
+
+
 class Submission:
     """The way in for REST, form, cron and command line."""
 
-    def __init__(self, store: Store, intake: Intake, coordinator: Coordinator) -> None:
+    def __init__(self, store: Store, intake: Intake, coordinator: Coordinator, watching: Watching) -> None:
         self._store = store
         self._intake = intake
         self._coordinator = coordinator
+        self._watching = watching
 
     def submit(
         self,
@@ -59,7 +68,7 @@ class Submission:
         claimed = recalled is not None
         created = self._create(case, public=public, owner=owner, idempotency_key=idempotency_key, claimed=claimed)
         if request.watch and created.is_new:
-            self._store.add_watch(_watch_of(request, created.bisection.id, public=public, owner=owner))
+            self._store.add_watch(self._watching(request, created.bisection.id, public=public, owner=owner))
         if recalled is None or not created.is_new:
             return Submitted(created.bisection.id, created.bisection.status, is_new=created.is_new)
         finished = self._coordinator.answer(created.bisection.id, case, recalled)
@@ -97,15 +106,3 @@ class Submission:
             idempotency_key=idempotency_key,
             claimed_by=self._coordinator.owner if claimed else None,
         )
-
-
-def _watch_of(request: BisectionRequest, bisection_id: str, *, public: bool, owner: str | None) -> NewWatch:
-    """Return a watch that repeats a bisection every night."""
-    asked = request.model_dump(mode="json", exclude={"snippet", "package", "watch", "fresh"})
-    spec = {
-        "name": f"bisection-{bisection_id}",
-        "snippet": request.snippet,
-        "request": asked,
-        "packages": [{"package": request.package}],
-    }
-    return watch_from(spec, origin="api", public=public, owner=owner)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from service.bisection.releases import ReleaseTree
 from service.catalog.environments import Environments
 from service.catalog.targets import Target
-from service.coordination.coordinator import LEASE_SECONDS, Coordinator, link
+from service.coordination.coordinator import Coordinator
 from service.coordination.intake import BisectionRequest, Case, Intake
 from service.coordination.laboratory import Laboratory, Question
+from service.coordination.session import LEASE_SECONDS, link
 from service.errors import ReleaseUntestable
 from service.storage.json_text import digest_of, text_digest
 from service.storage.records import FINISHED, Bisection, LinkedObservation

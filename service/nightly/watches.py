@@ -106,6 +106,18 @@ def watch_from(spec: Mapping[str, Any], *, origin: str, public: bool = True, own
     )
 
 
+def nightly_watch(request: BisectionRequest, bisection_id: str, *, public: bool, owner: str | None) -> NewWatch:
+    """Return a watch that repeats a bisection every night."""
+    asked = request.model_dump(mode="json", exclude={"snippet", "package", "watch", "fresh"})
+    spec = {
+        "name": f"bisection-{bisection_id}",
+        "snippet": request.snippet,
+        "request": asked,
+        "packages": [{"package": request.package}],
+    }
+    return watch_from(spec, origin="api", public=public, owner=owner)
+
+
 def _refuse_secrets(spec: WatchSpec) -> None:
     if any(entry.target.startswith(_FROM_ENVIRONMENT) for entry in spec.notify):
         raise BadInput("env:NAME works in watch files only; give the address itself", field="notify")
