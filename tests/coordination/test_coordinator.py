@@ -14,11 +14,10 @@ from sqlalchemy import delete, event, select
 from service.bisection.outcomes import RunReport
 from service.catalog.targets import Target
 from service.coordination.conclusion import Finished
-from service.coordination.coordinator import 
-from service.coordination.session import POLL_SECONDS
 from service.coordination.intake import BisectionRequest
 from service.coordination.laboratory import Measurement
 from service.coordination.progress import Silent
+from service.coordination.session import POLL_SECONDS
 from service.errors import NoRunner
 from service.execution.runner import RunRequest
 from service.storage.engine import transaction
