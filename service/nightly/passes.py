@@ -7,6 +7,7 @@ done again, and the bisection that it was in the middle of goes on from its obse
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -46,6 +47,7 @@ LEASE_NAME = "nightly"
 LEASE_SECONDS = 120.0
 _RENEW_SECONDS = 30.0
 _NIGHTS_LOOKED_BACK = 365
+_LISTEN_SECONDS = 0.1  # between two looks at the caller's event, while something waits
 
 log = structlog.get_logger()
 ReleasesOf = Callable[[str], Sequence[CatalogRelease]]
@@ -107,6 +109,39 @@ class Looked:
     now: Mapping[str, Sighting]
 
 
+class PassStop(threading.Event):
+    """Ends one pass: set by the pass itself, or because whoever called it wants to end.
+
+    The caller's event is only listened to. `tfbisect serve` gives the same one to every pass, so a pass that set it
+    would leave all later ones nothing to do.
+    """
+
+    def __init__(self, caller: threading.Event | None) -> None:
+        super().__init__()
+        self._caller = caller or threading.Event()
+        self.is_spent = False
+        """Ended since its time was spent, not interrupted."""
+
+    def is_set(self) -> bool:
+        """Say whether the pass is to end."""
+        return super().is_set() or self._caller.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the end of the pass, or so many seconds; say whether the pass is to end."""
+        until = None if timeout is None else time.monotonic() + timeout
+        while not self.is_set():
+            left = _LISTEN_SECONDS if until is None else until - time.monotonic()
+            if left <= 0:
+                return False
+            super().wait(min(left, _LISTEN_SECONDS))
+        return True
+
+    def spend(self) -> None:
+        """End the pass since its time is spent."""
+        self.is_spent = True
+        self.set()
+
+
 class Nightly:
     """Makes passes."""
 
@@ -143,11 +178,11 @@ class Nightly:
             stop: set: end soon; the next pass finishes this one.
         """
         owner = f"{owner_name()}:{threading.get_ident()}"
-        stop = stop or threading.Event()
-        with self._only_pass(owner, stop) as holder:
+        own = PassStop(stop)
+        with self._only_pass(owner, own) as holder:
             if holder != owner:
                 return Summary("", busy=holder)
-            return self._pass(files, problems, stop)
+            return self._pass(files, problems, own)
 
     @contextmanager
     def _only_pass(self, owner: str, stop: threading.Event) -> Iterator[str]:
@@ -174,13 +209,13 @@ class Nightly:
             except StoreError:
                 log.exception("nightly.lease_not_renewed")
 
-    def _pass(self, files: Sequence[NewWatch], problems: Sequence[BadInput], stop: threading.Event) -> Summary:
+    def _pass(self, files: Sequence[NewWatch], problems: Sequence[BadInput], stop: PassStop) -> Summary:
         rows = [Row("watch file", "", "failed", problem.message) for problem in problems]
         rows += [row for new in files if (row := self._keep(new)) is not None]
         this = self._store.open_pass()
         done = {(run.watch_id, run.package): run for run in self._store.runs_of_pass(this.id)}
         postponed: list[str] = []
-        with self._deadline(stop) as spent:
+        with self._deadline(stop):
             for watch, package in self._order():
                 name = str(package["package"])
                 run = done.get((watch.id, name)) or self._one(this.id, watch, package, stop)
@@ -188,7 +223,7 @@ class Nightly:
                     postponed.append(f"{watch.name} · {name}")
                 else:
                     rows.append(self._row(watch, run))
-        if stop.is_set() and not spent.is_set():
+        if stop.is_set() and not stop.is_spent:
             return Summary(this.id, tuple(rows), interrupted=True)
         if not postponed:
             self._repeats.drop_left_ones()
@@ -206,19 +241,13 @@ class Nightly:
         return None
 
     @contextmanager
-    def _deadline(self, stop: threading.Event) -> Iterator[threading.Event]:
-        """Set `stop` when the time is spent, and before it the event that is given here."""
-        spent = threading.Event()
-
-        def over() -> None:
-            spent.set()
-            stop.set()
-
-        timer = threading.Timer(self._budget.seconds, over)
+    def _deadline(self, stop: PassStop) -> Iterator[None]:
+        """End the pass when its time is spent."""
+        timer = threading.Timer(self._budget.seconds, stop.spend)
         timer.daemon = True
         timer.start()
         try:
-            yield spent
+            yield
         finally:
             timer.cancel()
 

@@ -123,6 +123,44 @@ def test_what_a_spent_budget_leaves_waits_for_the_next_pass_and_no_coordinator_t
     assert stored_observations(house) == len(slow.asked)
 
 
+def test_a_pass_that_spends_its_time_leaves_the_next_nights_of_one_service_alone(
+    tmp_path: Path, site: Site, slow: Behaviour
+) -> None:
+    # As `tfbisect serve` does it: one house and one event for as long as the process lives.
+    serving = NightlyHouse(tmp_path, site, slow, nightly_seconds=1.0)
+    serving.watch(site)
+    stop = threading.Event()
+    first = serving.make_pass(stop)
+    assert (first.postponed, first.interrupted) == (("team · tensorflow",), False)
+    assert not stop.is_set()
+    slow.pause_seconds = 0.0
+    assert statuses(serving.make_pass(stop)) == ["first"]
+    site.publish("2.12.0")
+    third = serving.make_pass(stop)
+    assert (statuses(third), third.postponed) == (["unchanged"], ())
+    serving.close()
+
+
+def test_a_lost_right_ends_one_pass_and_not_the_service(
+    monkeypatch: pytest.MonkeyPatch, site: Site, slow: Behaviour, house: NightlyHouse
+) -> None:
+    monkeypatch.setattr(nightly, "_RENEW_SECONDS", 0.1)
+    stop = threading.Event()
+    threading.Thread(target=_take_the_right_away, args=(house,)).start()
+    assert house.make_pass(stop).interrupted
+    assert not stop.is_set()
+
+
+def test_a_wait_within_a_pass_ends_with_the_pass_and_with_its_caller() -> None:
+    for ends in ("own", "caller"):
+        caller = threading.Event()
+        own = nightly.PassStop(caller)
+        assert (own.is_set(), own.wait(0.0)) == (False, False)
+        threading.Timer(0.05, (own if ends == "own" else caller).set).start()
+        assert own.wait(60.0)
+        assert caller.is_set() == (ends == "caller")
+
+
 def test_what_a_spent_budget_left_is_ended_when_other_news_come_first(
     tmp_path: Path, site: Site, slow: Behaviour, house: NightlyHouse
 ) -> None:
