@@ -19,18 +19,18 @@ GROUP = cast("TyperGroup", typer.main.get_command(app))
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
-def test_every_setting_says_what_it_does(name: str):
+def test_every_setting_says_what_it_does(name: str) -> None:
     assert Settings.model_fields[name].description
 
 
 @pytest.mark.parametrize("name", GROUP.commands)
-def test_every_command_is_documented_and_teaches_by_its_help(name: str):
+def test_every_command_is_documented_and_teaches_by_its_help(name: str) -> None:
     assert f"tfbisect {name}" in PAGES
     assert GROUP.commands[name].help
 
 
 @pytest.mark.parametrize("target", ["demo", "test", "lint", "bench", "serve", "clean"])
-def test_every_target_of_the_contract_says_what_it_does(target: str):
+def test_every_target_of_the_contract_says_what_it_does(target: str) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert re.search(rf"^{target}:.*## \S", makefile, re.MULTILINE)
     recipe = makefile.split(f"\n{target}:", 1)[1].split("\n\n", 1)[0]

@@ -64,12 +64,12 @@ def importers(module: str) -> set[str]:
     }
 
 
-def test_every_room_is_in_the_table():
+def test_every_room_is_in_the_table() -> None:
     assert {room_of(path) for path in FILES} == set(ALLOWED)
 
 
 @pytest.mark.parametrize("room", ALLOWED)
-def test_a_room_imports_only_rooms_below_it(room: str):
+def test_a_room_imports_only_rooms_below_it(room: str) -> None:
     found: dict[str, set[str]] = defaultdict(set)
     for path in (path for path in FILES if room_of(path) == room):
         for name in imported(path):
@@ -80,7 +80,7 @@ def test_a_room_imports_only_rooms_below_it(room: str):
     assert not forbidden, f"{room} must not import {forbidden}; see docs/architecture.md"
 
 
-def test_the_rooms_stand_on_floors_so_that_no_arrow_runs_back():
+def test_the_rooms_stand_on_floors_so_that_no_arrow_runs_back() -> None:
     left = dict(ALLOWED)
     while left:
         floor = [room for room, below in left.items() if not (below & left.keys())]
@@ -89,7 +89,7 @@ def test_the_rooms_stand_on_floors_so_that_no_arrow_runs_back():
             del left[room]
 
 
-def test_only_those_who_talk_to_the_engine_import_its_client():
+def test_only_those_who_talk_to_the_engine_import_its_client() -> None:
     assert importers("docker") == {
         "execution/docker_engine.py",  # connects, and says what goes wrong
         "execution/docker_runner.py",  # runs
@@ -97,9 +97,9 @@ def test_only_those_who_talk_to_the_engine_import_its_client():
     }
 
 
-def test_only_the_command_that_serves_imports_the_web():
+def test_only_the_command_that_serves_imports_the_web() -> None:
     assert {name for name in importers("service.web") if not name.startswith("web/")} == {"cli/serve.py"}
 
 
-def test_nothing_but_the_commands_imports_bootstrap():
+def test_nothing_but_the_commands_imports_bootstrap() -> None:
     assert {name.split("/")[0] for name in importers("service.bootstrap")} == {"cli"}

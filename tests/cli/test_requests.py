@@ -20,7 +20,7 @@ from service.resources import resource_dir
 PROBES = load_probes(resource_dir("probes"))
 
 
-def test_parameters_come_from_their_own_options_and_from_pairs():
+def test_parameters_come_from_their_own_options_and_from_pairs() -> None:
     parameters = parse_parameters(["judge_by=output"], ["loss=0.5", "name=Adam"], pattern="^1.5$", tolerance=None)
     assert parameters == {"judge_by": "output", "pattern": "^1.5$", "expect": {"loss": 0.5, "name": "Adam"}}
     assert accepted(PROBES["script"], parameters)["tolerance"] == 1e-5
@@ -39,24 +39,24 @@ def test_parameters_come_from_their_own_options_and_from_pairs():
         ({"input_shape": [float("inf")]}, "no parameter"),
     ],
 )
-def test_a_parameter_of_the_wrong_kind_is_refused_with_what_it_must_be(given: dict[str, Any], says: str):
+def test_a_parameter_of_the_wrong_kind_is_refused_with_what_it_must_be(given: dict[str, Any], says: str) -> None:
     with pytest.raises((BadInput, UnknownName), match=says):
         accepted(PROBES["script"], given)
 
 
 @pytest.mark.parametrize("shape", [[float("inf")], [2.5], ["28"], 28])
-def test_a_shape_is_a_list_of_whole_numbers(shape: Any):
+def test_a_shape_is_a_list_of_whole_numbers(shape: Any) -> None:
     with pytest.raises(BadInput, match="list of whole numbers"):
         accepted(PROBES["dropout"], {"input_shape": shape})
 
 
 @pytest.mark.parametrize("pair", ["loss", "=3"])
-def test_what_is_no_pair_is_refused_with_its_option(pair: str):
+def test_what_is_no_pair_is_refused_with_its_option(pair: str) -> None:
     with pytest.raises(BadInput, match=r"--expect .* write it as NAME=VALUE"):
         parse_parameters([], [pair])
 
 
-def test_a_file_of_ones_own_is_a_variant_named_after_it(tmp_path: Path):
+def test_a_file_of_ones_own_is_a_variant_named_after_it(tmp_path: Path) -> None:
     own = tmp_path / "fixed.py"
     own.write_text("model = 1")
     assert parse_variants(["seed", str(own)]) == {"variants": ("seed",), "variant_snippets": {"fixed": "model = 1"}}
@@ -74,12 +74,14 @@ def ended(finished: Finished, *, as_json: bool = False) -> int:
 
 
 @pytest.mark.parametrize("status", ["cancelled", "interrupted", "taken-over"])
-def test_a_run_that_was_broken_off_exits_with_130(status: Ending, capsys: pytest.CaptureFixture[str]):
+def test_a_run_that_was_broken_off_exits_with_130(status: Ending, capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(Finished(status, None)) == 130
     assert "goes on from there" in capsys.readouterr().err
 
 
-def test_a_fault_of_the_snippet_is_told_with_its_traceback_and_not_as_a_result(capsys: pytest.CaptureFixture[str]):
+def test_a_fault_of_the_snippet_is_told_with_its_traceback_and_not_as_a_result(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert ended(Finished("failed", VERDICT, FAULT)) == 2
     said = capsys.readouterr()
     assert said.out == ""
@@ -87,6 +89,6 @@ def test_a_fault_of_the_snippet_is_told_with_its_traceback_and_not_as_a_result(c
     assert "With the variant seed" in said.err
 
 
-def test_programs_get_the_fault_beside_the_verdict(capsys: pytest.CaptureFixture[str]):
+def test_programs_get_the_fault_beside_the_verdict(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(Finished("failed", VERDICT, FAULT), as_json=True) == 2
     assert json.loads(capsys.readouterr().out)["error"] == FAULT

@@ -25,7 +25,7 @@ def shown(tmp_path: Path) -> Iterator[list[str]]:
     world.close()
 
 
-def test_the_timeline_names_each_change_beside_its_release(shown: list[str]):
+def test_the_timeline_names_each_change_beside_its_release(shown: list[str]) -> None:
     assert shown[:6] == [
         "  mainline    1.9.0       drops",
         "              1.10.0      drops",
@@ -36,7 +36,7 @@ def test_the_timeline_names_each_change_beside_its_release(shown: list[str]):
     ]
 
 
-def test_branches_hang_below_without_repeating_the_mainline(shown: list[str]):
+def test_branches_hang_below_without_repeating_the_mainline(shown: list[str]) -> None:
     assert shown[6:10] == [
         "  1.10        1.10.1      drops",
         "  1.12        1.12.2      never-drops       inferred",
@@ -45,7 +45,7 @@ def test_branches_hang_below_without_repeating_the_mainline(shown: list[str]):
     ]
 
 
-def test_what_was_run_and_what_was_reused_is_said(shown: list[str]):
+def test_what_was_run_and_what_was_reused_is_said(shown: list[str]) -> None:
     assert "Runs: 13 executed, 0 answered from the store, 0 lost (runner: docker)." in shown[-1]
 
 
@@ -53,11 +53,11 @@ def test_what_was_run_and_what_was_reused_is_said(shown: list[str]):
     ("done", "planned", "elapsed", "says"),
     [(0, 6, 3.0, "estimating"), (3, 6, 30.0, "about 30 s left"), (1, 11, 60.0, "about 10 min left")],
 )
-def test_the_time_left_follows_the_pace(done: int, planned: int, elapsed: float, says: str):
+def test_the_time_left_follows_the_pace(done: int, planned: int, elapsed: float, says: str) -> None:
     assert time_left(done, planned, elapsed) == says
 
 
-def test_an_outcome_whose_label_does_not_tell_is_shown_by_what_is_behind_it(tmp_path: Path):
+def test_an_outcome_whose_label_does_not_tell_is_shown_by_what_is_behind_it(tmp_path: Path) -> None:
     def report(request: RunRequest) -> RunReport:
         name = "batch_normalization" + ("_v1" if request.target.release.startswith("1.13") else "")
         measurements = {"parameters": dict(request.parameters), "exit_code": 0, "output": f"1.2.3\n{name}\n"}
@@ -75,7 +75,7 @@ def test_an_outcome_whose_label_does_not_tell_is_shown_by_what_is_behind_it(tmp_
     assert all("  changed in" in line for line in lines if line.startswith("            ▶"))
 
 
-def test_a_long_outcome_fits_its_row_and_differs_by_its_end():
+def test_a_long_outcome_fits_its_row_and_differs_by_its_end() -> None:
     long = "raises:ValueError: This model has never been called, thus its weights have not yet been... 0b6397"
     assert shortened(long) == "raises:ValueError: This model has never … 0b6397"
     assert shortened("never-drops") == "never-drops"

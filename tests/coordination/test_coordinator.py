@@ -44,7 +44,7 @@ def answering(**fields: Any) -> MadeUpRuns:
     return MadeUpRuns(report=lambda _: RunReport(runner="docker", **fields))
 
 
-def test_a_bisection_runs_what_the_planner_asks_and_no_more(world: World):
+def test_a_bisection_runs_what_the_planner_asks_and_no_more(world: World) -> None:
     finished = run(world)
     assert finished.status == "done"
     assert finished.verdict is not None
@@ -52,7 +52,7 @@ def test_a_bisection_runs_what_the_planner_asks_and_no_more(world: World):
     assert world.runs.calls == 13
 
 
-def test_asking_again_runs_nothing(world: World):
+def test_asking_again_runs_nothing(world: World) -> None:
     run(world)
     again = run(world)
     assert world.runs.calls == 13
@@ -60,19 +60,19 @@ def test_asking_again_runs_nothing(world: World):
     assert again.verdict["runs"] == {"executed": 0, "reused": 13, "lost": 0}
 
 
-def test_fresh_runs_everything_again_and_keeps_what_was_there(world: World):
+def test_fresh_runs_everything_again_and_keeps_what_was_there(world: World) -> None:
     run(world)
     run(world, fresh=True)
     assert world.runs.calls == 26
 
 
-def test_submitting_what_is_known_is_answered_at_once(world: World):
+def test_submitting_what_is_known_is_answered_at_once(world: World) -> None:
     assert world.submission.submit(asked()).status == "queued"
     world.work_off()
     assert world.submission.submit(asked()).status == "done"
 
 
-def test_stored_answers_are_read_many_at_a_time(world: World):
+def test_stored_answers_are_read_many_at_a_time(world: World) -> None:
     world.submission.submit(asked(resolution=1))
     world.work_off()
     reads: list[str] = []
@@ -89,7 +89,7 @@ def test_stored_answers_are_read_many_at_a_time(world: World):
     assert len(reads) <= 4
 
 
-def test_a_later_answer_is_of_no_use_without_the_first(world: World):
+def test_a_later_answer_is_of_no_use_without_the_first(world: World) -> None:
     world.submission.submit(asked())
     world.work_off()
     with transaction(world.store._engine, writes=True) as connection:
@@ -101,7 +101,7 @@ def test_a_later_answer_is_of_no_use_without_the_first(world: World):
     assert world.submission.submit(asked()).status == "queued"
 
 
-def test_no_runner_is_said_before_anything_is_stored(world: World):
+def test_no_runner_is_said_before_anything_is_stored(world: World) -> None:
     def none() -> None:
         raise NoRunner("nothing here")
 
@@ -110,7 +110,7 @@ def test_no_runner_is_said_before_anything_is_stored(world: World):
     assert world.store.open_counts() == {"queued": 0, "running": 0}
 
 
-def test_a_cancelled_bisection_keeps_what_it_knows(world: World):
+def test_a_cancelled_bisection_keeps_what_it_knows(world: World) -> None:
     submitted = world.submission.submit(asked())
 
     class Impatient(Silent):
@@ -127,7 +127,7 @@ def test_a_cancelled_bisection_keeps_what_it_knows(world: World):
     assert world.store.bisection(submitted.id).status == "cancelled"
 
 
-def test_an_interrupt_at_the_terminal_stops_the_runs_and_keeps_what_was_measured(world: World):
+def test_an_interrupt_at_the_terminal_stops_the_runs_and_keeps_what_was_measured(world: World) -> None:
     class Interrupting(Silent):
         def measured(self, measurement: Measurement, done: int, planned_at_least: int) -> None:
             raise KeyboardInterrupt
@@ -138,7 +138,7 @@ def test_an_interrupt_at_the_terminal_stops_the_runs_and_keeps_what_was_measured
     assert world.store.bisection(finished.verdict["id"]).status == "cancelled"
 
 
-def test_a_coordinator_that_stops_hands_over_and_nothing_is_run_twice(world: World):
+def test_a_coordinator_that_stops_hands_over_and_nothing_is_run_twice(world: World) -> None:
     submitted = world.submission.submit(asked())
     stop = threading.Event()
 
@@ -160,7 +160,7 @@ def test_a_coordinator_that_stops_hands_over_and_nothing_is_run_twice(world: Wor
     assert len(verdict["changes"]) == 2
 
 
-def test_a_lost_run_is_tried_again_and_never_becomes_an_outcome(tmp_path: Path):
+def test_a_lost_run_is_tried_again_and_never_becomes_an_outcome(tmp_path: Path) -> None:
     lost: Counter[str] = Counter()
 
     def report(request: RunRequest) -> RunReport:
@@ -191,7 +191,7 @@ def test_a_lost_run_is_tried_again_and_never_becomes_an_outcome(tmp_path: Path):
         ),
     ],
 )
-def test_no_verdict_is_said_with_its_reason(tmp_path: Path, fields: dict[str, Any], exit_code: int, says: str):
+def test_no_verdict_is_said_with_its_reason(tmp_path: Path, fields: dict[str, Any], exit_code: int, says: str) -> None:
     world = World(tmp_path, answering(**fields))
     finished = run(world)
     world.close()
@@ -210,7 +210,7 @@ OWN_MISTAKE = {
 }
 
 
-def test_a_mistake_of_the_snippets_own_stops_after_three_releases_and_shows_its_traceback(tmp_path: Path):
+def test_a_mistake_of_the_snippets_own_stops_after_three_releases_and_shows_its_traceback(tmp_path: Path) -> None:
     world = World(tmp_path, answering(ending="answered", result=OWN_MISTAKE))
     finished = run(world, variants=("input-shape",))
     assert world.runs.calls <= 5, "three releases, and what the second worker began meanwhile"
@@ -223,7 +223,7 @@ def test_a_mistake_of_the_snippets_own_stops_after_three_releases_and_shows_its_
     assert stored.error == finished.error
 
 
-def test_a_mistake_in_some_releases_only_is_how_they_behave(tmp_path: Path):
+def test_a_mistake_in_some_releases_only_is_how_they_behave(tmp_path: Path) -> None:
     def report(request: RunRequest) -> RunReport | None:
         broken = request.target.release.startswith("1.14")
         return RunReport("answered", result=OWN_MISTAKE, runner="docker") if broken else None
@@ -236,7 +236,7 @@ def test_a_mistake_in_some_releases_only_is_how_they_behave(tmp_path: Path):
     assert finished.verdict["changes"][-1]["new"] == "raises:NameError"
 
 
-def test_the_same_question_asked_twice_at_once_is_run_once(tmp_path: Path):
+def test_the_same_question_asked_twice_at_once_is_run_once(tmp_path: Path) -> None:
     world = World(tmp_path, MadeUpRuns(pause_seconds=0.02))
     first, second = (world.submission.submit(asked()).id for _ in range(2))
     for _ in range(2):
@@ -251,7 +251,7 @@ def test_the_same_question_asked_twice_at_once_is_run_once(tmp_path: Path):
     world.close()
 
 
-def test_every_answer_is_an_event_and_the_last_one_is_the_end(world: World):
+def test_every_answer_is_an_event_and_the_last_one_is_the_end(world: World) -> None:
     submitted = world.submission.submit(asked())
     world.work_off()
     kinds = Counter(event.kind for event in world.store.events_after(submitted.id))
@@ -260,7 +260,7 @@ def test_every_answer_is_an_event_and_the_last_one_is_the_end(world: World):
     assert world.store.events_after(submitted.id)[-1].kind == "end"
 
 
-def test_a_variant_that_never_misbehaves_is_offered_as_the_cure(world: World):
+def test_a_variant_that_never_misbehaves_is_offered_as_the_cure(world: World) -> None:
     finished = run(world, variants=("input-shape",))
     assert finished.verdict is not None
     [variant] = finished.verdict["variants"]
@@ -270,13 +270,13 @@ def test_a_variant_that_never_misbehaves_is_offered_as_the_cure(world: World):
     assert finished.verdict["runs"]["executed"] == world.runs.calls
 
 
-def test_a_variant_that_changes_nothing_says_so(world: World):
+def test_a_variant_that_changes_nothing_says_so(world: World) -> None:
     finished = run(world, variant_snippets={"renamed": TUTORIAL.replace("x_train", "images")})
     assert finished.verdict is not None
     assert finished.verdict["variants"][0]["effect"] == "same"
 
 
-def test_filling_in_says_whether_it_changed_the_verdict(world: World):
+def test_filling_in_says_whether_it_changed_the_verdict(world: World) -> None:
     finished = run(world, complete=True)
     assert finished.verdict is not None
     assert finished.verdict["releases"]["inferred"] == 0
@@ -294,7 +294,7 @@ class WarmedWorld(World):
         self.warmed.append(f"{target.release} {framework}")
 
 
-def test_an_idle_worker_has_what_runs_ready_for_its_confirmation(tmp_path: Path):
+def test_an_idle_worker_has_what_runs_ready_for_its_confirmation(tmp_path: Path) -> None:
     world = WarmedWorld(tmp_path, MadeUpRuns(pause_seconds=2 * POLL_SECONDS))
     request = BisectionRequest(snippet=TUTORIAL, releases="1.9.0")
     world.submission.run(request, Silent(), ready=lambda: None)

@@ -44,7 +44,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (MODEL, ("--set", "speed"), "NAME=VALUE"),
     ],
 )
-def test_bad_input_says_what_to_do_and_starts_nothing(folder: Path, snippet: str, options: tuple[str, ...], says: str):
+def test_bad_input_says_what_to_do_and_starts_nothing(
+    folder: Path, snippet: str, options: tuple[str, ...], says: str
+) -> None:
     ended = call(folder, "run", "-", *options, given=snippet, TFBISECT_CATALOG_MAX_AGE_SECONDS="1e9")
     assert ended.code == 2, ended.err
     assert says in " ".join(ended.err.split())
@@ -53,26 +55,26 @@ def test_bad_input_says_what_to_do_and_starts_nothing(folder: Path, snippet: str
         assert store.open_counts() == {"queued": 0, "running": 0}
 
 
-def test_a_file_that_is_not_there_is_named(folder: Path):
+def test_a_file_that_is_not_there_is_named(folder: Path) -> None:
     ended = call(folder, "run", str(folder / "missing.py"))
     assert ended.code == 2
     assert "cannot read" in ended.err
 
 
-def test_a_file_that_is_no_text_is_refused(folder: Path):
+def test_a_file_that_is_no_text_is_refused(folder: Path) -> None:
     (folder / "picture.py").write_bytes(b"\x89PNG\xff\xfe")
     ended = call(folder, "run", str(folder / "picture.py"))
     assert ended.code == 2
     assert "no UTF-8 text" in ended.err
 
 
-def test_an_index_that_does_not_answer_is_named(tmp_path: Path):
+def test_an_index_that_does_not_answer_is_named(tmp_path: Path) -> None:
     ended = call(tmp_path, "run", str(EXAMPLES / "dropout_tutorial.py"), TFBISECT_INDEX_URL="http://127.0.0.1:9/simple")
     assert ended.code == 3
     assert "TFBISECT_INDEX_URL" in ended.err
 
 
-def test_no_engine_is_said_with_what_to_do(folder: Path):
+def test_no_engine_is_said_with_what_to_do(folder: Path) -> None:
     ended = call(
         folder,
         "run",
@@ -86,7 +88,7 @@ def test_no_engine_is_said_with_what_to_do(folder: Path):
     assert "use --runner local" in ended.err
 
 
-def test_an_unknown_bisection_is_said(folder: Path):
+def test_an_unknown_bisection_is_said(folder: Path) -> None:
     ended = call(folder, "show", "01ARZ3NDEKTSV4RRFFQ69G5FAV")
     assert ended.code == 2
     assert "01ARZ3NDEKTSV4RRFFQ69G5FAV" in ended.err

@@ -27,27 +27,27 @@ def said(*words: str) -> str:
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_every_option_of_run_says_what_it_does(option: str):
+def test_every_option_of_run_says_what_it_does(option: str) -> None:
     assert re.search(rf"--{option}\s+<[^>]+>\s+\S+", said("run", "--help"))
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_every_variant_is_explained_where_it_is_asked_for(name: str):
+def test_every_variant_is_explained_where_it_is_asked_for(name: str) -> None:
     assert f"{name}: " in said("run", "--help")
 
 
-def test_help_ends_with_examples_that_can_be_typed():
+def test_help_ends_with_examples_that_can_be_typed() -> None:
     examples = said("run", "--help").split("Examples")[1]
     assert "tfbisect run examples/dropout_tutorial.py --releases 1.9..1.14" in examples
 
 
-def test_all_that_a_request_can_say_can_be_typed():
+def test_all_that_a_request_can_say_can_be_typed() -> None:
     typed = {name.replace("-", "_") for name in OPTIONS} | {"snippet", "variants", "variant_snippets", "parameters"}
     # A watch has a command of its own.
     assert BisectionRequest.model_fields.keys() - typed == {"timeout_seconds", "watch"}
 
 
-def test_probes_lists_what_can_be_asked_and_says_everything_about_one():
+def test_probes_lists_what_can_be_asked_and_says_everything_about_one() -> None:
     assert "training-accuracy" in said("probes")
     one = said("probes", "script")
     assert "exit code 0" in one
@@ -55,6 +55,6 @@ def test_probes_lists_what_can_be_asked_and_says_everything_about_one():
     assert "1e-05" in one
 
 
-def test_probes_are_listed_for_programs_too():
+def test_probes_are_listed_for_programs_too() -> None:
     rows = json.loads(said("probes", "--json"))
     assert {"name", "question", "outcomes", "expected", "parameters"} <= rows[0].keys()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,7 +67,7 @@ def test_with_an_input_shape_nothing_changes(engine: None, tfbisect: Tfbisect) -
 
 @pytest.mark.local
 @pytest.mark.index
-def test_without_an_engine_the_local_runner_reaches_the_same_verdict(tmp_path, shared_folder) -> None:
+def test_without_an_engine_the_local_runner_reaches_the_same_verdict(tmp_path: Path, shared_folder: Path) -> None:
     if find_interpreter("3.6") is None:
         pytest.skip("no Python 3.6 on this machine")
     nowhere = f"unix://{tmp_path}/no-engine.sock"
