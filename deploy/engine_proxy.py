@@ -19,20 +19,37 @@ from urllib.parse import parse_qsl, quote, urlencode
 CONTAINER = r"(?P<container>[a-zA-Z0-9][\w.-]*)"
 IMAGE = r"(?P<image>[a-zA-Z0-9][\w.-]*(?:[/:@][a-zA-Z0-9][\w.-]*)*)"
 ALLOWED = {
-    "plain": r"(GET|HEAD) /_ping|GET /(version|info|images/json)",
-    "look at image": rf"GET /images/{IMAGE}/json|GET /distribution/{IMAGE}/json",
+    "ping": r"(GET|HEAD) /_ping",
+    "plain": r"GET /(version|info)",
+    "list images": r"GET /images/json",
+    "look at image": rf"GET /images/{IMAGE}/json",
+    "look at registry": rf"GET /distribution/{IMAGE}/json",
     "own containers": r"GET /containers/json",
-    "own container": rf"GET /containers/{CONTAINER}/(json|logs|archive)|POST /containers/{CONTAINER}/(start|wait)",
+    "look": rf"GET /containers/{CONTAINER}/json",
+    "logs": rf"GET /containers/{CONTAINER}/logs",
+    "read": rf"GET /containers/{CONTAINER}/archive",
+    "start": rf"POST /containers/{CONTAINER}/start",
+    "wait": rf"POST /containers/{CONTAINER}/wait",
     "end container": rf"DELETE /containers/{CONTAINER}",
     "fill": rf"PUT /containers/{CONTAINER}/archive",
     "commit": r"POST /commit",
     "attach": rf"POST /containers/{CONTAINER}/attach",
+    "events": r"GET /events",
     "create": r"POST /containers/create",
     "pull": r"POST /images/create",
     "build": r"POST /build",
     "remove image": rf"DELETE /images/{IMAGE}",
 }
+# What each call may be given. A parameter that is not here must be off, and is not passed on.
 PARAMETERS = {
+    "list images": {"all", "filters"},
+    "own containers": {"all", "filters", "limit"},
+    "logs": {"stdout", "stderr", "follow", "timestamps", "tail"},
+    "read": {"path"},
+    "wait": {"condition"},
+    "end container": {"force", "v"},
+    "attach": {"stdin", "stdout", "stderr", "stream"},
+    "events": {"since", "until", "filters"},
     "create": {"name"},
     "pull": {"fromImage", "tag", "platform"},
     "build": {"t", "buildargs", "labels", "networkmode", "rm", "forcerm", "nocache", "pull", "q", "dockerfile"},
@@ -56,6 +73,8 @@ OFF = {"", "0", "no", "false", "none"}
 OWN = "org.tfbisect.engine-proxy"
 """Label of the containers that were created through here; no others are touched or shown."""
 NOT_OWN = "no"
+UNREADABLE = (ValueError, AttributeError, TypeError, LookupError, RecursionError)
+"""What reading a description of another shape than ours can end in."""
 PART = "org.tfbisect.part"
 """Label of the images that tfbisect makes; no others are removed, and no other's name is taken."""
 
@@ -156,27 +175,55 @@ def read_query(query):
 def judged(method, path):
     """Return which allowed call this is, and the names in its path."""
     for kind, pattern in ALLOWED.items():
-        # A name may be in several alternatives of a pattern, and Python wants it once.
-        for alternative in re.split(r"\|(?=GET|POST)", pattern):
-            if found := re.fullmatch(alternative, f"{method} {path}"):
-                return kind, found.groupdict()
+        if found := re.fullmatch(pattern, f"{method} {path}"):
+            return kind, found.groupdict()
     raise Refused(403, f"{method} {path} is not among the calls that tfbisect needs")
 
 
 def check_parameters(call):
     """Refuse parameters that give a call more reach."""
-    known, given = PARAMETERS.get(call.kind), call.parameters
+    known, given = PARAMETERS.get(call.kind, ()), call.parameters
     for name, value in list(given.items()):
-        if known is not None and name not in known:
+        if name not in known:
             if value.lower() not in OFF:
                 raise Refused(403, f"{call.kind} with {name}={value[:100]} is not among the calls that tfbisect needs")
             del given[name]
-    if call.kind == "build" and given.get("networkmode") != "none":
-        raise Refused(403, "a build must have networkmode=none")
+    if call.kind == "build":
+        if given.get("networkmode") != "none":
+            raise Refused(403, "a build must have networkmode=none")
+        given["labels"] = build_labels(given.get("labels", "{}"))
+    if call.kind == "events":
+        given["filters"] = event_filters(given.get("filters", ""))
+        if not re.fullmatch(r"\d{1,12}", given.get("until", "")):
+            raise Refused(403, "events without an end: until must be seconds since the epoch")
     if call.kind == "commit" and not re.fullmatch(CONTAINER, given.get("container", "")):
         raise Refused(403, "a commit must be of a container")
     if call.kind in ("build", "commit") and not re.fullmatch(r"tfbisect/[\w.-]+:[\w.-]+", made_name(given)):
         raise Refused(403, f"a {call.kind} must be named tfbisect/NAME:TAG")
+
+
+def build_labels(text):
+    """Return the labels that a build gives; the last of them says that containers made of the image are not ours."""
+    try:
+        labels = dict(json.loads(text))
+    except UNREADABLE as error:
+        raise Refused(403, "a build whose labels cannot be read") from error
+    return json.dumps({**labels, OWN: NOT_OWN})
+
+
+def event_filters(text):
+    """Return what the engine's events are narrowed to: those of tfbisect's own containers, whatever was asked."""
+    try:
+        asked = json.loads(text)
+        if not set(asked) <= {"container", "event"} or not asked["container"]:
+            raise Refused(403, "events of other things than of named containers")
+        for name in [name for names in asked.values() for name in names]:
+            if not re.fullmatch(CONTAINER, name):
+                raise Refused(403, "events of a name that is none")
+        narrowed = {name: list(names) for name, names in asked.items()}
+    except UNREADABLE as error:
+        raise Refused(403, "events whose filters cannot be read") from error
+    return json.dumps({**narrowed, "type": ["container"], "label": [f"{OWN}=yes"]})
 
 
 def made_name(parameters):
@@ -190,7 +237,7 @@ def checked_description(body):
         outer = kept(json.loads(body), OUTER, "")
         outer["HostConfig"] = kept(outer.get("HostConfig") or {}, HOST, "HostConfig.")
         outer["Labels"] = {**outer.get("Labels", {}), OWN: "yes"}
-    except (ValueError, AttributeError, TypeError, LookupError) as error:
+    except UNREADABLE as error:
         raise Refused(403, "a container whose description cannot be read") from error
     if "NetworkMode" not in outer["HostConfig"]:
         raise Refused(403, "a container without HostConfig.NetworkMode, which must be none")
@@ -205,7 +252,7 @@ def checked_commit(body):
         outer["Labels"] = {**outer["Labels"], OWN: NOT_OWN}
         if PART not in outer["Labels"]:
             raise Refused(403, f"a committed image without the label {PART}")
-    except (ValueError, AttributeError, TypeError, LookupError) as error:
+    except UNREADABLE as error:
         raise Refused(403, "a committed image whose description cannot be read") from error
     return json.dumps(outer).encode()
 
@@ -303,6 +350,9 @@ class Handler(socketserver.BaseRequestHandler):
         if call.kind in ("remove image", "build", "commit"):
             name = call.names.get("image") or made_name(call.parameters)
             status, facts = self.ask(f"/images/{quote(name, safe='/:@')}/json")
+            if status not in (200, 404):
+                # Not known is not the same as not there.
+                raise Refused(503, f"the engine does not say whose image {name} is: {status} {facts.get('message')}")
             if status == 200 and PART not in (facts["Config"].get("Labels") or {}):
                 raise Refused(403, f"image {name} is not tfbisect's")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from service.errors import EngineLost, NoRunner
 
 LOCAL_SOCKET = "unix:///var/run/docker.sock"
 CALL_SECONDS = 60
+OK = 200
 CONNECTIONS = 64
 """Connections kept open: each run under way holds one for its channel."""
 
@@ -71,6 +73,24 @@ def describe(client: Any) -> dict[str, Any]:
     """
     with calling("describe itself"):
         return dict(client.info())
+
+
+def orders_to_end(api: Any, container: str, until: int) -> bool | None:
+    """Say whether the engine recorded an order to kill or stop a container; None where it does not tell.
+
+    Asked by hand: the client's own `events` takes a refusal, and a connection that broke, for the end of the list.
+
+    Args:
+        api: the engine's client.
+        container: its full id.
+        until: seconds since the epoch by the engine's clock up to which its record is read.
+    """
+    asked = {"since": "1", "until": str(until), "filters": json.dumps({"container": [container], "event": ["kill"]})}
+    try:
+        answer = api.get(f"{api.base_url}/v{api.api_version}/events", params=asked, timeout=CALL_SECONDS)
+        return bool(answer.content.strip()) if answer.status_code == OK else None
+    except ENGINE_ERRORS:
+        return None
 
 
 def _first_line(error: Exception) -> str:

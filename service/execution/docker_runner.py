@@ -23,7 +23,7 @@ from service.catalog.targets import Target
 from service.errors import EngineLost, ReleaseUntestable
 from service.execution.channel import BOOT, Transcript
 from service.execution.conversation import Exit, exit_of
-from service.execution.docker_engine import ENGINE_ERRORS, calling, describe
+from service.execution.docker_engine import ENGINE_ERRORS, calling, describe, orders_to_end
 from service.execution.hardening import RUN_LABEL, Accelerators, container_config, missing_protections
 from service.execution.limits import Limits
 from service.execution.owners import is_orphan, labels_of_run
@@ -138,19 +138,18 @@ class ContainerSession:
                 state = self._api.inspect_container(self.container)["State"]
                 if not state["Running"]:
                     ended = exit_of(state["ExitCode"], out_of_memory=bool(state.get("OOMKilled")))
-                    return replace(ended, from_outside=ended.signal in STOPPING and self._was_stopped(state))
+                    # An end that nobody can vouch for is no behaviour of the release.
+                    doubtful = ended.signal in STOPPING and self._was_stopped(state) is not False
+                    return replace(ended, from_outside=doubtful)
                 if time.monotonic() > deadline:
                     return None
                 time.sleep(0.05)  # its channels are closed, so its end is a matter of milliseconds
 
-    def _was_stopped(self, state: Mapping[str, Any]) -> bool:
-        """Say whether the engine was told to end the container: it keeps a record of each such order."""
+    def _was_stopped(self, state: Mapping[str, Any]) -> bool | None:
+        """Say whether the engine was told to end the container; None where it does not say."""
         # The record may come a moment after the end; the engine's own clock counts.
         until = math.ceil(datetime.fromisoformat(str(state["FinishedAt"])).timestamp()) + 1
-        orders = self._api.events(
-            since=1, until=until, filters={"container": self.container, "event": "kill"}, decode=True
-        )
-        return any(True for _ in orders)
+        return orders_to_end(self._api, self.container, until)
 
     def discard(self) -> None:
         """Kill and remove the container, once."""

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import quote
 
 import docker
 import pytest
 
+from service.bisection.outcomes import Lost, Outcome, classify
+from service.execution.docker_engine import orders_to_end
 from service.execution.hardening import RUN_LABEL, container_config
 from service.execution.limits import Limits
+from service.execution.runner import RunRequest
 from service.images.archives import context_of
 from service.images.docker_images import DockerImages
 from service.images.engine import BuildOrder, Description, LayerOrder
 from tests.deployment.conftest import Proxy
+from tests.execution.conftest import HARNESS, PROBE, TARGET, docker_runner, end_container, running_container
 
 OWN = "org.tfbisect.engine-proxy"
+KILLED = '{"container": ["abc"], "event": ["kill"]}'
 NAMED = "t=tfbisect/six:1&networkmode=none"
 
 
@@ -56,6 +65,7 @@ def verdict(proxy_module: ModuleType, head: str) -> int:
         "GET /v1.41/images/sha256:abc/json",
         "GET /v1.41/distribution/tensorflow/tensorflow:1.8.0-gpu-py3/json",
         "DELETE /v1.41/images/tfbisect/six:1?force=False&noprune=False",
+        f"GET /v1.41/events?since=1&until=2&filters={quote(KILLED)}",
     ],
 )
 def test_the_calls_that_tfbisect_makes_pass(proxy_module: ModuleType, line: str) -> None:
@@ -88,6 +98,18 @@ def test_the_calls_that_tfbisect_makes_pass(proxy_module: ModuleType, line: str)
         "POST /v1.41/session",
         "POST /v1.41/grpc",
         "GET /v1.41/events",
+        "GET /v1.41/events?since=1&until=2",
+        "GET /v1.41/events?filters=%7B%22container%22%3A%5B%22abc%22%5D%7D",
+        "GET /v1.41/events?until=2&filters=%7B%22container%22%3A%5B%5D%7D",
+        "GET /v1.41/events?until=2&filters=%7B%22container%22%3A%5B%22abc%22%5D%2C%22type%22%3A%5B%22image%22%5D%7D",
+        "GET /v1.41/events?until=2&filters=%7B%22container%22%3A%5B%22a%2Fb%22%5D%7D",
+        f"GET /v1.41/events?until=2&filters={'%5B' * 20_000}",
+        "POST /v1.41/containers/abc/start?checkpoint=before&checkpoint-dir=/tmp",
+        "POST /v1.41/containers/abc/start?detachKeys=ctrl-c",
+        "POST /v1.41/containers/abc/attach?stream=1&detachKeys=ctrl-c",
+        "GET /v1.41/containers/abc/json?size=1",
+        "DELETE /v1.41/containers/abc?link=1",
+        "GET /v1.41/info?anything=1",
         "GET /v1.41/system/df",
         "POST /v1.41/auth",
         "GET /v1.41/volumes",
@@ -243,6 +265,26 @@ def test_an_empty_list_that_would_unmask_the_hosts_proc_is_not_passed_on(proxy_m
     assert set(json.loads(proxy_module.checked_description(body))["HostConfig"]) == set(SAFE)
 
 
+def test_events_are_narrowed_to_tfbisects_own_containers(proxy_module: ModuleType) -> None:
+    asked = {"container": ["abc"], "event": ["kill"]}
+    narrowed = json.loads(proxy_module.event_filters(json.dumps(asked)))
+    assert narrowed == {**asked, "type": ["container"], "label": [f"{OWN}=yes"]}
+
+
+def test_a_built_image_cannot_pass_the_mark_of_an_own_container_on(proxy_module: ModuleType) -> None:
+    assert json.loads(proxy_module.build_labels(json.dumps({OWN: "yes", "a": "b"}))) == {OWN: "no", "a": "b"}
+
+
+def test_an_engine_that_does_not_say_whose_an_image_is_is_no_leave_to_remove_it(
+    proxy_module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler = proxy_module.Handler.__new__(proxy_module.Handler)
+    monkeypatch.setattr(handler, "ask", lambda _: (500, {"message": "database is locked"}))
+    call = proxy_module.read_call(b"DELETE /v1.41/images/postgres:16 HTTP/1.1\r\nHost: x")
+    with pytest.raises(proxy_module.Refused, match="database is locked"):
+        handler.check_owner(call)
+
+
 @pytest.fixture
 def foreign(engine: docker.DockerClient, image: str) -> Iterator[str]:
     """Return a container that did not come through the filter."""
@@ -302,6 +344,22 @@ def test_a_container_that_runs_is_neither_filled_nor_committed(
 def test_containers_of_others_are_not_listed(proxy: Proxy, foreign: str, own: str) -> None:
     _, said = proxy.call("GET /v1.41/containers/json?all=1")
     assert (own.encode() in said, foreign.encode() in said) == (True, False)
+
+
+def test_events_of_own_containers_pass_and_those_of_others_do_not(
+    engine: docker.DockerClient, proxy: Proxy, foreign: str, own: str
+) -> None:
+    for container in (foreign, own):
+        engine.api.start(container)
+        engine.api.kill(container)
+    until = int(time.time()) + 1
+    client = docker.DockerClient(base_url=proxy.address)
+    try:
+        assert orders_to_end(client.api, own, until) is True
+        assert orders_to_end(client.api, foreign, until) is False
+        assert orders_to_end(engine.api, foreign, until) is True
+    finally:
+        client.close()
 
 
 def test_an_image_of_others_is_neither_removed_nor_its_name_taken(
@@ -377,3 +435,26 @@ def test_images_are_built_run_and_removed_through_it(proxy: Proxy, image: str, t
         assert images.remove(f"{name}-laid")
         assert images.remove(name)
         client.close()
+
+
+@pytest.mark.parametrize(
+    ("how", "answer"),
+    [("remove", Lost), ("kill", Lost), ("stop", Lost), ("itself", Outcome)],
+)
+def test_behind_the_filter_a_run_that_somebody_ended_is_lost_and_one_that_ended_itself_is_not(
+    engine: docker.DockerClient, proxy: Proxy, image: str, how: str, answer: type
+) -> None:
+    client = docker.DockerClient(base_url=proxy.address)
+    runner = docker_runner(client, image)
+    snippet = "import os; os.kill(os.getpid(), 9)" if how == "itself" else "import time; time.sleep(60)"
+    request = RunRequest(uuid.uuid4().hex, TARGET, HARNESS, PROBE, "", snippet, {}, 60)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            run = pool.submit(runner.run, request, threading.Event())
+            if how != "itself":
+                end_container(engine.api, how, running_container(engine.api, request.run_id))
+            report = run.result(90)
+    finally:
+        runner.close()
+        client.close()
+    assert type(classify(report, lambda _: Outcome("measured"))) is answer, report

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from service.catalog.targets import Target
 from service.errors import NoRunner, TfbisectError
 from service.execution.docker_engine import connect
 from service.execution.docker_runner import DockerRunner
+from service.execution.hardening import RUN_LABEL
 from service.execution.limits import Limits
 from service.execution.local_runner import LocalRunner
 from service.execution.runner import RunRequest
@@ -204,6 +206,27 @@ def stage(request: pytest.FixtureRequest) -> Stage:
     """Return each kind of runner in turn."""
     found: Stage = request.getfixturevalue(f"{request.param}_stage")
     return found
+
+
+def running_container(api: Any, run: str) -> str:
+    """Return the container of a run once its process is there."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        for row in api.containers(filters={"label": f"{RUN_LABEL}={run}"}):
+            return str(row["Id"])
+        time.sleep(0.05)  # nothing tells when a container has started
+    raise AssertionError(f"the run {run} did not start within 30 seconds")
+
+
+def end_container(api: Any, how: str, container: str) -> None:
+    """End a container as people do."""
+    match how:
+        case "remove":
+            api.remove_container(container, force=True)
+        case "kill":
+            api.kill(container)
+        case _:
+            api.stop(container, timeout=5)
 
 
 def processes_with(argument: str) -> list[str]:

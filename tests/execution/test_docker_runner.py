@@ -7,21 +7,34 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
+import docker
 import pytest
 
 from service.bisection.outcomes import Lost, Outcome, RunReport, classify
 from service.errors import EngineLost, NoRunner, NotInstallable
 from service.execution.channel import Transcript
-from service.execution.docker_engine import connect
+from service.execution.docker_engine import connect, orders_to_end
 from service.execution.docker_runner import Demultiplexer, DockerRunner, container_name
 from service.execution.hardening import EXPIRES_LABEL, OWNER_LABEL, RUN_LABEL
 from service.execution.owners import is_orphan, labels_of_run, owner_of
 from service.execution.runner import RunRequest
-from tests.execution.conftest import HARNESS, PROBE, TARGET, OneImage, Stage, docker_runner
+from tests.execution.conftest import (
+    HARNESS,
+    PROBE,
+    TARGET,
+    OneImage,
+    Stage,
+    docker_runner,
+    end_container,
+    running_container,
+)
 
 REQUEST = RunRequest("request", TARGET, HARNESS, PROBE, "", "x = 1")
 NEVER = threading.Event()
@@ -138,31 +151,39 @@ def test_an_image_that_is_gone_is_lost_and_not_the_releases_fault(engine: Any) -
 @pytest.mark.containers
 @pytest.mark.parametrize("how", ["remove", "kill", "stop"])
 def test_a_run_whose_container_somebody_ended_is_lost(engine: Any, runner: DockerRunner, how: str) -> None:
-    reports: list[RunReport] = []
-    snippet = replace(REQUEST, snippet="import time; time.sleep(60)")
-    run = threading.Thread(target=lambda: reports.append(runner.run(snippet, NEVER)))
-    run.start()
-    until = time.monotonic() + 30
-    while not (running := _running_containers(engine)) and time.monotonic() < until:
-        time.sleep(0.05)
-    for container in running:
-        _end(engine.api, how, container)
-    run.join(60)
-    assert [type(classify(report, lambda _: Outcome("measured"))) for report in reports] == [Lost]
+    snippet = replace(REQUEST, run_id=uuid.uuid4().hex, snippet="import time; time.sleep(60)")
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(runner.run, snippet, NEVER)
+        end_container(engine.api, how, running_container(engine.api, snippet.run_id))
+        report = run.result(90)
+    assert type(classify(report, lambda _: Outcome("measured"))) is Lost
 
 
-def _running_containers(engine: Any) -> list[str]:
-    return [each for each in own_containers(engine) if engine.api.inspect_container(each)["State"]["Running"]]
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [(200, b"", False), (200, b'{"Action": "kill"}', True), (403, b'{"message": "no"}', None), (500, b"", None)],
+)
+def test_an_engine_that_refuses_to_tell_is_not_read_as_one_that_says_no(
+    status: int, body: bytes, told: bool | None
+) -> None:
+    class Engine(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
 
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
 
-def _end(api: Any, how: str, container: str) -> None:
-    match how:
-        case "remove":
-            api.remove_container(container, force=True)
-        case "kill":
-            api.kill(container)
-        case _:
-            api.stop(container, timeout=5)
+    with HTTPServer(("127.0.0.1", 0), Engine) as server:
+        threading.Thread(target=server.serve_forever).start()
+        api = docker.APIClient(f"tcp://127.0.0.1:{server.server_port}", version="1.41")
+        try:
+            assert orders_to_end(api, "abc", 1) is told
+        finally:
+            api.close()
+            server.shutdown()
 
 
 @pytest.mark.containers
