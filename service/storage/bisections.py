@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, null, or_, select, true, update
+from sqlalchemy import Column, ColumnElement, Connection, and_, delete, func, insert, null, or_, select, true, update
 from sqlalchemy.engine import Row
 
 from service.errors import BadInput, NotFound
@@ -105,7 +105,7 @@ class Bisections(Connected):
         owner: str | None,
     ) -> None:
         digest = text_digest(snippet)
-        connection.execute(self._insert_unless_there(snippets, {"digest": digest, "source": snippet}))
+        connection.execute(self._upsert(snippets, {"digest": digest, "source": snippet}, keep=True))
         connection.execute(
             insert(bisections).values(
                 id=new_id,
@@ -312,9 +312,12 @@ class Bisections(Connected):
         """
         with self._writing() as connection:
             digest = _read(connection, bisection_id, lock=True).snippet_digest
-            used = list(connection.scalars(select(links.c.observation_id).where(links.c.bisection_id == bisection_id)))
+            mine = select(links.c.observation_id).distinct().where(links.c.bisection_id == bisection_id)
+            # In one order for all: two that delete at once must not wait for each other.
+            used = list(connection.scalars(mine.order_by(links.c.observation_id)))
             connection.execute(delete(bisections).where(bisections.c.id == bisection_id))
             for observation_id in used:
+                _lock(connection, observations.c.id, observation_id)
                 linked = select(links.c.observation_id).where(links.c.observation_id == observation_id).exists()
                 connection.execute(delete(observations).where(observations.c.id == observation_id, ~linked))
             _delete_unused_snippet(connection, digest)
@@ -368,7 +371,13 @@ def add_terms(connection: Connection, bisection_id: str, terms: Iterable[str]) -
         connection.execute(insert(search_terms), rows)
 
 
+def _lock(connection: Connection, column: Column[str], value: str) -> None:
+    """Wait for whoever is about to refer to a row, and let nobody begin: what is asked next about it stays true."""
+    connection.execute(select(column).where(column == value).with_for_update())
+
+
 def _delete_unused_snippet(connection: Connection, digest: str) -> None:
+    _lock(connection, snippets.c.digest, digest)
     used = or_(
         select(bisections.c.id).where(bisections.c.snippet_digest == digest).exists(),
         select(watches.c.id).where(watches.c.snippet_digest == digest).exists(),

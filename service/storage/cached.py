@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import select
 
 from service.storage.connected import Connected
 from service.storage.json_text import text_digest
@@ -28,12 +28,9 @@ class CachedValues(Connected):
 
     def put_cached(self, kind: str, key: str, value: Any) -> None:
         """Keep a JSON value, in place of an older one."""
-        stored = _stored_key(key)
-        old = delete(cached_values).where(cached_values.c.kind == kind, cached_values.c.key == stored)
-        row = {"kind": kind, "key": stored, "value": value, "put_at": self._now()}
+        row = {"kind": kind, "key": _stored_key(key), "value": value, "put_at": self._now()}
         with self._writing() as connection:
-            connection.execute(old)
-            connection.execute(insert(cached_values).values(**row))
+            connection.execute(self._upsert(cached_values, row))
 
 
 def _stored_key(key: str) -> str:

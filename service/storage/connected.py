@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.schema import Table
 
 from service.clock import Clock, utc_now
-from service.storage.engine import insert_unless_there, transaction
+from service.storage.engine import insert_unless_there, transaction, upsert
 
 
 class Connected:
@@ -27,3 +27,6 @@ class Connected:
 
     def _insert_unless_there(self, table: Table, values: Any = None) -> Any:
         return insert_unless_there(table, self._engine.dialect.name, values)
+
+    def _upsert(self, table: Table, values: Any, *, keep: bool = False) -> Any:
+        return upsert(table, self._engine.dialect.name, values, keep=keep)

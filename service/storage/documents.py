@@ -6,7 +6,7 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import ColumnElement, Pool, bindparam, delete, insert, null, select
+from sqlalchemy import ColumnElement, Pool, bindparam, null, select
 from sqlalchemy.exc import IntegrityError
 
 from service.errors import StoreError
@@ -32,8 +32,7 @@ class Documents(Connected):
         row = {"bisection_id": bisection_id, **asdict(document)}
         try:
             with self._writing() as connection:
-                connection.execute(delete(documents).where(documents.c.bisection_id == bisection_id))
-                connection.execute(insert(documents).values(**row))
+                connection.execute(self._upsert(documents, row))
         except IntegrityError:
             return False
         return True

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
-from sqlalchemy.schema import Table
+from sqlalchemy.schema import Table, UniqueConstraint
 
 from service.errors import StoreError
 from service.storage import json_text
@@ -96,6 +96,27 @@ def insert_unless_there(table: Table, dialect_name: str, values: Any = None) -> 
     insert = postgresql.insert if dialect_name == "postgresql" else sqlite.insert
     into = insert(table) if values is None else insert(table).values(values)
     return into.on_conflict_do_nothing()
+
+
+def upsert(table: Table, dialect_name: str, values: Any, *, keep: bool = False) -> Any:
+    """Return an INSERT that takes the place of the row with the same key, or with `keep` leaves it as it is.
+
+    Two that write one row at once wait for each other, and so does whoever is deleting it; a DELETE followed by an
+    INSERT does not on PostgreSQL, where the second of two fails. RETURNING gives the row that stands there in the end.
+    """
+    insert = postgresql.insert if dialect_name == "postgresql" else sqlite.insert
+    into = insert(table).values(values)
+    key = _conflicting_columns(table)
+    others = [column.name for column in table.c if column.name not in key and not column.primary_key]
+    # A column set to what it was: the row is locked and given back, and readers of its key are not held up.
+    changed = {others[0]: table.c[others[0]]} if keep else {name: into.excluded[name] for name in others}
+    return into.on_conflict_do_update(index_elements=key, set_=changed)
+
+
+def _conflicting_columns(table: Table) -> list[str]:
+    """Return the columns that tell one row from another: those of a constraint of the table's own, else its key."""
+    unique = next((one for one in table.constraints if isinstance(one, UniqueConstraint)), table.primary_key)
+    return [column.name for column in unique.columns]
 
 
 @contextmanager

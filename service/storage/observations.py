@@ -63,7 +63,7 @@ class Observations(Connected):
                     .where(
                         observations.c.package == package,
                         observations.c.release.in_(some),
-                        observations.c.identity["snippet"].as_string() == snippet,
+                        observations.c.snippet == snippet,
                     )
                 )
                 found.update(row.release for row in connection.execute(query))
@@ -84,16 +84,14 @@ class Observations(Connected):
             "repeat": repeat,
             "package": identity.package,
             "release": identity.release,
+            "snippet": identity.snippet,
             "created_at": self._now(),
             "identity": asdict(identity),
             "report": report_as_json(report),
         }
         with self._writing() as connection:
-            connection.execute(self._insert_unless_there(observations, row))
-            stored = _read(connection, key, repeat)
-        if stored is None:
-            raise LookupError(f"observation {key} #{repeat} was deleted while it was appended")
-        return stored
+            kept = self._upsert(observations, row, keep=True).returning(observations)
+            return observation_of(connection.execute(kept).one())
 
     def link(self, bisection_id: str, observation_id: str, variant: str = "", *, reused: bool = False) -> None:
         """Say that a bisection uses an observation; saying it again changes nothing.

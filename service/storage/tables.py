@@ -69,8 +69,8 @@ class ExactText(TypeDecorator[str]):
         return dialect.type_descriptor(String(self.length, collation=collation))
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        """Mend what PostgreSQL refuses with an error where SQLite finds nothing: a NUL that somebody asks for."""
-        return value if value is None else value.replace("\0", "\ufffd")
+        """Replace what a database refuses with an error where it should find nothing, when somebody asks for it."""
+        return value if value is None else _UNWRITABLE.sub("\ufffd", value)
 
 
 class SaidText(TypeDecorator[str]):
@@ -151,10 +151,13 @@ observations = Table(
     Column("repeat", Integer, nullable=False),
     Column("package", Name, nullable=False),
     Column("release", Name, nullable=False),
+    # As in `identity`, where no index finds it; PostgreSQL does not even look into a JSON that holds an escaped NUL.
+    Column("snippet", Digest, nullable=False, server_default=""),
     Column("created_at", UtcDateTime, nullable=False),
     Column("identity", JSON, nullable=False),
     Column("report", JSON, nullable=False),
     UniqueConstraint("key", "repeat"),
+    Index(None, "package", "snippet", "release"),
 )
 
 links = Table(

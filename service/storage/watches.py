@@ -61,7 +61,7 @@ class Watches(Connected):
 
     def _keep_snippet(self, connection: Connection, new: NewWatch) -> None:
         row = {"digest": text_digest(new.snippet), "source": new.snippet}
-        connection.execute(self._insert_unless_there(snippets, row))
+        connection.execute(self._upsert(snippets, row, keep=True))
 
     def watch(self, id_or_name: str, *, viewer: Viewer = ADMIN) -> Watch:
         """Return a watch; a name means the living one.

@@ -67,6 +67,7 @@ def _observation(number: int, each: int) -> Row:
         "repeat": 0,
         "package": seen.package,
         "release": seen.release,
+        "snippet": seen.snippet,
         "created_at": _moment(number // each),
         "identity": asdict(seen),
         "report": report_as_json(REPORT),

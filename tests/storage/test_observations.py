@@ -58,6 +58,11 @@ def test_the_releases_that_were_measured_of_a_snippet_are_known(store: Store) ->
     assert store.measured_releases("keras", asked, "sha256:s") == frozenset()
 
 
+def test_a_nul_in_another_observation_s_parameters_is_in_nobody_s_way(store: Store) -> None:
+    store.append_observation(identity("1.12.0", parameters={"pattern": "a\0b"}), 0, REPORT)
+    assert store.measured_releases("tensorflow", ["1.12.0"], "sha256:s") == {"1.12.0"}
+
+
 @pytest.mark.parametrize("ending", ["lost", "timed-out"])
 def test_a_run_without_an_answer_is_no_observation(store: Store, ending: str) -> None:
     with pytest.raises(ValueError, match="append an event"):

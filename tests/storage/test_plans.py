@@ -109,6 +109,7 @@ def test_what_changes_in_a_release_is_read_along_its_index(crowded: Store, relea
     crowded.events_after(one)
     crowded.event_positions([one])
     crowded.open_counts()
+    crowded.measured_releases("tensorflow", ["1.0.0", "1.1.0", "9.9.9"], "sha256:1000")
     event.remove(crowded._engine, "before_cursor_execute", note)
     assert [explained(crowded, *statement) for statement in seen] == [[]] * len(seen)
 

@@ -15,7 +15,7 @@ from service.storage.engine import make_engine, transaction
 from service.storage.schema import check_version, downgrade, newest_version, upgrade
 from service.storage.store import Store
 from service.storage.tables import metadata, observations, watch_runs
-from tests.storage.worlds import IDENTITY, REPORT, REQUEST, SNIPPET, live_a_night, verdict
+from tests.storage.worlds import IDENTITY, REPORT, REQUEST, SNIPPET, identity, live_a_night, verdict
 
 
 def test_migrations_make_the_tables_that_the_program_works_with(url: str) -> None:
@@ -52,6 +52,17 @@ def test_migrations_go_down_and_up_with_data_in_the_tables(url: str) -> None:
         assert store.linked_observations(one)[0].observation.report == REPORT
         # Version 0001 had no place for these.
         assert (store.tokens(), store.watches()) == ([], [])
+
+
+def test_what_was_observed_before_is_found_by_its_snippet_after_the_upgrade(url: str) -> None:
+    with Store.open(url) as store:
+        for number in range(2100):  # more than are filled in at once
+            store.append_observation(identity(f"1.{number}.0", parameters={"pattern": "a\0b"}), 0, REPORT)
+    downgrade(url, "0004")
+    upgrade(url)
+    with Store.open(url) as store:
+        asked = [f"1.{number}.0" for number in range(2200)]
+        assert store.measured_releases("tensorflow", asked, IDENTITY.snippet) == set(asked[:2100])
 
 
 def test_migrations_go_down_to_nothing_and_up_again(url: str) -> None:
