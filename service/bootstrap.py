@@ -6,7 +6,7 @@ import logging
 import shutil
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from concurrent.futures import Executor
 from functools import cached_property
 from pathlib import Path
@@ -53,6 +53,7 @@ from service.reports.markdown import markdown
 from service.reports.readings import Readings
 from service.reports.views import Views
 from service.resources import resource_dir
+from service.secret_urls import without_credentials
 from service.settings import Settings
 from service.storage.records import ADMIN
 from service.storage.store import Store
@@ -69,7 +70,7 @@ class House:
     def store(self) -> Store:
         """Return the database; an empty one gets its tables."""
         self.settings.data_dir.mkdir(parents=True, exist_ok=True)
-        return Store.open(self.settings.store_url, clock=self.clock)
+        return Store.open(self.settings.store_url.reveal(), clock=self.clock)
 
     @cached_property
     def probes(self) -> Mapping[str, Probe]:
@@ -239,7 +240,7 @@ class House:
         settings = self.settings
         postage = Postage(
             webhook_secret=settings.webhook_secret.get_secret_value(),
-            smtp_url=settings.smtp_url.get_secret_value(),
+            smtp_url=settings.smtp_url.reveal(),
             mail_from=settings.mail_from,
             inner_addresses=settings.inner_addresses,
         )
@@ -287,6 +288,11 @@ class House:
             self.store.close()
 
 
+def without_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Leave users and passwords of addresses out of a log line: it passes on what libraries say."""
+    return {name: without_credentials(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
 def set_up_logging(*, quiet: bool = False, json: bool = False) -> None:
     """Send log lines to standard error, so that standard output carries only results."""
     level = logging.ERROR if quiet else logging.WARNING
@@ -299,6 +305,7 @@ def set_up_logging(*, quiet: bool = False, json: bool = False) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            without_secrets,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),

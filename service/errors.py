@@ -20,6 +20,8 @@ TfbisectError
 
 from __future__ import annotations
 
+from service.secret_urls import without_credentials
+
 
 class TfbisectError(Exception):
     """The root. A message says what is wrong, both values, and what to do next."""
@@ -29,8 +31,9 @@ class TfbisectError(Exception):
     title = "Something went wrong"
 
     def __init__(self, message: str, *, field: str | None = None, line: int | None = None, traceback: str = "") -> None:
-        super().__init__(message)
-        self.message = message
+        # What a library or a program says is passed on, and may name an address with its password.
+        self.message = without_credentials(message)
+        super().__init__(self.message)
         self.field = field
         """Path of the offending field in the request, such as `releases`; None where no field is to blame."""
         self.line = line

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
+
+from service.secret_urls import SecretUrl
 
 GIB = 1024**3
 MIB = 1024**2
@@ -26,14 +29,22 @@ def _default_data_dir() -> Path:
 class Settings(BaseSettings):
     """Settings with their defaults. A field's description is its documentation."""
 
-    model_config = SettingsConfigDict(env_prefix="TFBISECT_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="TFBISECT_",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,  # what cannot be read may be a password
+    )
 
     data_dir: Path = Field(default_factory=_default_data_dir, description="where the database and environments live")
-    database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the data folder")
+    database_url: SecretUrl = Field(SecretUrl(""), description="SQLAlchemy URL; empty: SQLite in the data folder")
     runner: Literal["auto", "docker", "local"] = Field("auto", description="auto takes Docker where an engine answers")
     parallel: int = Field(0, ge=0, le=256, description="runs at once; 0: one per core")
 
-    index_url: str = Field("", description="package index (simple API); empty: uv's own default")
+    index_url: SecretUrl = Field(
+        SecretUrl(""),
+        description="package index (simple API), https://user:password@host/simple; empty: uv's own default",
+    )
     ca_bundle: Path | None = Field(None, description="certificate bundle for builds and the index, in company networks")
     catalog_max_age_seconds: PositiveFloat = Field(6 * 3600.0, description="age at which the catalog is asked anew")
 
@@ -51,7 +62,9 @@ class Settings(BaseSettings):
         "",
         description="mirror that official images come from, such as mirror.example.org/hub; empty: Docker Hub",
     )
-    debian_mirror: str = Field("", description="mirror for bases made on the spot; empty: the host's own")
+    debian_mirror: SecretUrl = Field(
+        SecretUrl(""), description="mirror for bases made on the spot; empty: the host's own"
+    )
 
     cache_dir: Path | None = Field(None, description="where downloaded packages are kept; empty: in the data folder")
     image_budget_bytes: int = Field(
@@ -105,8 +118,8 @@ class Settings(BaseSettings):
     webhook_secret: SecretStr = Field(
         SecretStr(""), description="key that webhooks are signed with; empty: none are sent"
     )
-    smtp_url: SecretStr = Field(
-        SecretStr(""), description="mail server: smtp://user:password@host:587, or smtps://…; empty: no mail is sent"
+    smtp_url: SecretUrl = Field(
+        SecretUrl(""), description="mail server: smtp://user:password@host:587, or smtps://…; empty: no mail is sent"
     )
     mail_from: str = Field("tfbisect@localhost", description="sender of mail")
     inner_addresses: bool = Field(False, description="let watches that came by the API notify inner addresses")
@@ -125,10 +138,21 @@ class Settings(BaseSettings):
         secrets = (SecretsSettingsSource(settings_cls, secrets_dir=folder),) if folder.is_dir() else ()
         return (init_settings, env_settings, *secrets)
 
+    @field_validator("public_url", "registry", "python_image", "scheduler")
+    @classmethod
+    def _holds_no_password(cls, value: str) -> str:
+        """Refuse a user and a password where nobody would use them, and everybody would be shown them."""
+        if "@" in re.sub(r"@sha256:[0-9a-f]+$", "", value):
+            raise ValueError(
+                "no user and password can stand here: links show the public URL to everybody, a Dask scheduler knows "
+                "none, and at a registry the engine signs in by itself, after `docker login`"
+            )
+        return value
+
     @property
-    def store_url(self) -> str:
+    def store_url(self) -> SecretUrl:
         """Return the database's URL."""
-        return self.database_url or f"sqlite:///{self.data_dir / 'tfbisect.sqlite3'}"
+        return self.database_url or SecretUrl(f"sqlite:///{self.data_dir / 'tfbisect.sqlite3'}")
 
     @property
     def download_dir(self) -> Path:

@@ -11,7 +11,7 @@ import pytest
 import service
 
 SERVICE = Path(service.__file__).parent
-GROUND = {"errors", "settings", "clock", "resources", "locks"}
+GROUND = {"errors", "settings", "secret_urls", "clock", "resources", "locks"}
 BELOW_COORDINATION = {"execution", "storage", "catalog", "bisection"} | GROUND
 ALLOWED: dict[str, set[str]] = {
     "cli": {"bootstrap", "web", "reports", "nightly", "coordination", "images"} | BELOW_COORDINATION,
@@ -25,9 +25,10 @@ ALLOWED: dict[str, set[str]] = {
     "storage": {"bisection"} | GROUND,
     "catalog": {"bisection"} | GROUND,
     "bisection": set(),
-    "settings": {"errors"},
+    "settings": {"errors", "secret_urls"},
     "resources": {"errors"},
-    "errors": set(),
+    "errors": {"secret_urls"},
+    "secret_urls": set(),
     "clock": set(),
     "locks": set(),
     "__main__": {"cli"},

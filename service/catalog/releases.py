@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
+import requests.auth
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag
 from packaging.utils import InvalidName, InvalidWheelFilename, canonicalize_name, parse_wheel_filename
@@ -27,6 +29,7 @@ from pypi_simple import (
 from service.catalog.cache import Cache
 from service.clock import Clock, utc_now
 from service.errors import IndexUnreachable, Unavailable, UnknownName
+from service.secret_urls import SecretUrl
 from service.settings import Settings
 
 CACHE_KIND = "releases"
@@ -67,16 +70,43 @@ class CatalogRelease:
         return Version(self.version).is_prerelease
 
 
+class SameOrigin(requests.auth.AuthBase):
+    """Signs in where an index is, and nowhere else: its files may lie with strangers."""
+
+    def __init__(self, address: str, user: str, password: str) -> None:
+        self._origin = origin_of(address)
+        self._sign = requests.auth.HTTPBasicAuth(user, password)
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        return self._sign(request) if origin_of(request.url or "") == self._origin else request
+
+
+def origin_of(address: str) -> tuple[str, str]:
+    """Return scheme and host of an address."""
+    parts = urlsplit(address)
+    return parts.scheme, parts.netloc.rpartition("@")[2].lower()
+
+
 @dataclass(frozen=True)
 class Index:
-    """Where packages come from: a Simple API address, and the certificates to trust."""
+    """Where packages come from: a Simple API address, the certificates to trust, and how to sign in."""
 
     url: str = PYPI_SIMPLE_ENDPOINT
+    """Without user and password: it is told, kept as a key, and passed on the command line of uv."""
     ca_bundle: Path | None = None
+    credentials: tuple[str, str] | None = field(default=None, repr=False)
+    """User and password."""
+
+    @classmethod
+    def at(cls, address: SecretUrl, ca_bundle: Path | None) -> Index:
+        """Return the index at an address, or the usual one where it is empty."""
+        return cls(address.without_credentials or PYPI_SIMPLE_ENDPOINT, ca_bundle, address.credentials)
 
     def session(self) -> requests.Session:
-        """Return an HTTP session that trusts the bundle."""
+        """Return an HTTP session that trusts the bundle and signs in."""
         session = requests.Session()
+        if self.credentials is not None:
+            session.auth = SameOrigin(self.url, *self.credentials)
         if self.ca_bundle is not None:
             session.verify = str(self.ca_bundle)
         return session
@@ -104,7 +134,7 @@ class Catalog:
     """Answers which releases a package has."""
 
     def __init__(self, cache: Cache, settings: Settings, *, clock: Clock = utc_now) -> None:
-        self.index = Index(settings.index_url or PYPI_SIMPLE_ENDPOINT, settings.ca_bundle)
+        self.index = Index.at(settings.index_url, settings.ca_bundle)
         self._cache = cache
         self._max_age = timedelta(seconds=settings.catalog_max_age_seconds)
         self._now = clock

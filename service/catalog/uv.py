@@ -19,6 +19,8 @@ from service.errors import IndexUnreachable, NotInstallable, Unavailable
 RESOLVE_TIMEOUT_SECONDS = 300
 INSTALL_TIMEOUT_SECONDS = 1800  # CUDA wheels are 3 GB; a slow line must be able to bring them
 GLANCE_SECONDS = 0.5  # between two looks at how far it is
+INDEX_NAME = "TFBISECT"
+"""What uv calls the index; variables named after it say how to sign in there."""
 NETWORK_FAILURES = (
     "failed to fetch",
     "error sending request",
@@ -115,7 +117,7 @@ class Uv:
         self.cache_dir.mkdir(parents=True, exist_ok=True)
         command = [uv_command(), *arguments, "--no-config", "--no-python-downloads", "--color", "never"]
         if arguments[0] == "pip":
-            command += ["--default-index", self.index.url]
+            command += ["--default-index", f"{INDEX_NAME}={self.index.url}"]
         try:
             variables = self._variables() | (loader_variables(interpreter) if interpreter else {})
             done = watched(command, folder, variables, timeout_seconds, written)
@@ -132,14 +134,20 @@ class Uv:
         return ["--python-version", recipe.python, "--python-platform", recipe.platform]
 
     def _variables(self) -> dict[str, str]:
-        """Return the environment: the user's own, without what would change uv's answer."""
-        kept = {
-            name: value for name, value in os.environ.items() if not name.startswith(("UV_", "PIP_", "VIRTUAL_ENV"))
-        }
-        for name in ("UV_INDEX_URL_USERNAME", "UV_HTTP_TIMEOUT", "UV_CONCURRENT_DOWNLOADS"):
+        """Return the environment: the user's own, without what would change uv's answer, and without our settings.
+
+        Source packages are built with it, by code of theirs: the database's password is no business of theirs.
+        """
+        left_out = ("UV_", "PIP_", "VIRTUAL_ENV", "TFBISECT_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
+        for name in ("UV_HTTP_TIMEOUT", "UV_CONCURRENT_DOWNLOADS"):
             if name in os.environ:
                 kept[name] = os.environ[name]
         kept["UV_CACHE_DIR"] = str(self.cache_dir)
+        if self.index.credentials is not None:
+            # Not on the command line, which every user of the machine can read.
+            user, password = self.index.credentials
+            kept |= {f"UV_INDEX_{INDEX_NAME}_USERNAME": user, f"UV_INDEX_{INDEX_NAME}_PASSWORD": password}
         if self.index.ca_bundle is not None:
             kept["SSL_CERT_FILE"] = str(self.index.ca_bundle)
         return kept

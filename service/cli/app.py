@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 from rich.table import Table
 
 from service.bisection.policy import Branches, Policy
@@ -28,7 +29,7 @@ from service.cli.terminal import verdict_lines
 from service.cli.watches import watch_app
 from service.coordination.answers import answer_text
 from service.coordination.replay import SHAPE, read_table, run_world, usual_expectation
-from service.errors import ReplayError, TfbisectError
+from service.errors import BadInput, ReplayError, TfbisectError
 from service.execution.executors import serve_worker
 from service.settings import Role, Settings
 from service.storage.exchange import export_lines, import_lines
@@ -191,21 +192,21 @@ def db_upgrade() -> None:
     """Bring the database to this version's schema."""
     settings = Settings()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    upgrade(settings.store_url)
+    upgrade(settings.store_url.reveal())
     err.print("The database is up to date.")
 
 
 @db_app.command("export")
 def db_export() -> None:
     """Write everything in the database to standard output, as JSON Lines."""
-    for line in export_lines(Settings().store_url):
+    for line in export_lines(Settings().store_url.reveal()):
         sys.stdout.write(line + "\n")
 
 
 @db_app.command("import")
 def db_import() -> None:
     """Fill a new database with what `db export` wrote, from standard input; all or nothing."""
-    counts = import_lines(Settings().store_url, sys.stdin)
+    counts = import_lines(Settings().store_url.reveal(), sys.stdin)
     err.print("Imported: " + ", ".join(f"{number} {name}" for name, number in counts.items()) + ".")
 
 
@@ -248,6 +249,17 @@ def main() -> None:
     except TfbisectError as error:
         complain(error.title, error.message, error.traceback)
         sys.exit(error.exit_code)
+    except ValidationError as error:
+        if error.title != Settings.__name__:
+            raise
+        complain("Settings not usable", wrong_settings(error))
+        sys.exit(BadInput.exit_code)
     except KeyboardInterrupt:
         err.print("Interrupted; what was measured is kept, and the same command goes on from there.")
         sys.exit(INTERRUPTED)
+
+
+def wrong_settings(error: ValidationError) -> str:
+    """Say which settings cannot be used and why, without their values: those may be passwords."""
+    faults = ((".".join(map(str, fault["loc"])).upper(), fault["msg"]) for fault in error.errors(include_input=False))
+    return "; ".join(f"TFBISECT_{name}: {message.removeprefix('Value error, ')}" for name, message in faults)

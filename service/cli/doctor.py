@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy import make_url
-
 from service.catalog.interpreters import installed_interpreters
 from service.errors import TfbisectError
 from service.settings import GIB, Settings
@@ -50,7 +48,7 @@ def _data_folder(house: House) -> tuple[State, str]:
 
 def _database(house: House) -> tuple[State, str]:
     house.store.ping()
-    return "ok", f"{make_url(house.settings.store_url).render_as_string(hide_password=True)} (TFBISECT_DATABASE_URL)"
+    return "ok", f"{house.settings.store_url} (TFBISECT_DATABASE_URL)"
 
 
 def _disk(house: House) -> tuple[State, str]:
@@ -92,10 +90,12 @@ CHECKS: Iterable[tuple[str, Callable[[House], tuple[State, str]]]] = (
 
 
 def setting_rows(settings: Settings) -> list[dict[str, Any]]:
-    """List every setting: its variable, its value and what it does. Secrets are not shown."""
-    rows = []
-    for name, field in type(settings).model_fields.items():
-        value = getattr(settings, name)
-        shown = "***" if "secret" in name or "password" in name else str(value)
-        rows.append({"name": f"TFBISECT_{name.upper()}", "value": shown, "description": field.description or ""})
-    return rows
+    """List every setting: its variable, its value and what it does; the types of secrets do not show them."""
+    return [
+        {
+            "name": f"TFBISECT_{name.upper()}",
+            "value": str(getattr(settings, name)),
+            "description": field.description or "",
+        }
+        for name, field in type(settings).model_fields.items()
+    ]

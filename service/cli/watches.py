@@ -12,6 +12,7 @@ import typer
 
 from service.errors import BadInput
 from service.nightly.watches import read_watch, watch_from
+from service.secret_urls import host_of
 from service.settings import Settings
 from service.storage.store import Store
 from service.storage.watch_records import NewWatch, Watch
@@ -20,7 +21,7 @@ watch_app = typer.Typer(help="What the nightly repeats.", no_args_is_help=True)
 
 
 def _store() -> Store:
-    return Store.open(Settings().store_url)
+    return Store.open(Settings().store_url.reveal())
 
 
 @watch_app.command("add")
@@ -91,7 +92,13 @@ def list_watches(as_json: Annotated[bool, typer.Option("--json", help="as JSON")
 def _row(store: Store, watch: Watch) -> dict[str, Any]:
     nights = store.history(watch.id, limit=1).rows
     last = f"{nights[0].finished_at:%Y-%m-%d} {nights[0].status}: {nights[0].message}" if nights else "no night yet"
-    return {**asdict(watch), "watched": [str(package["package"]) for package in watch.packages], "last": last}
+    notify = [{**entry, "target": host_of(entry["target"])} for entry in watch.notify]
+    return {
+        **asdict(watch),
+        "notify": notify,
+        "watched": [str(package["package"]) for package in watch.packages],
+        "last": last,
+    }
 
 
 @watch_app.command("remove")

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +22,7 @@ from service.images.archives import Packed, context_of, empty_archive
 from service.images.datasets import fetch_datasets
 from service.images.engine import PART, BuildFailed, BuildOrder, ImageEngine, PullFailed, StoredImage
 from service.locks import held
+from service.secret_urls import SecretUrl
 
 log = structlog.get_logger()
 
@@ -46,7 +47,7 @@ class GroundSettings:
 
     source: Literal["auto", "registry", "local"] = "auto"
     python_image: str = "python:{python}-slim"
-    debian_mirror: str = ""
+    debian_mirror: SecretUrl = field(default_factory=lambda: SecretUrl(""))
 
 
 class Grounds:
@@ -204,7 +205,7 @@ def can_make_system() -> bool:
     return shutil.which("mmdebstrap") is not None
 
 
-def make_system(archive: Path, packages: list[str], mirror: str) -> None:
+def make_system(archive: Path, packages: list[str], mirror: SecretUrl) -> None:
     """Write a minimal Debian's root file system.
 
     Raises:
@@ -219,8 +220,33 @@ def make_system(archive: Path, packages: list[str], mirror: str) -> None:
     command += ["--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*"]
     command += ["--dpkgopt=path-exclude=/usr/share/doc/*", host_suite(), str(archive)]
     # Without a mirror mmdebstrap takes the suite's own.
-    command += [place] if (place := mirror or host_mirror()) else []
-    log.info("making a base image with mmdebstrap", suite=host_suite(), mirror=place)
+    place = mirror or SecretUrl(host_mirror())
+    log.info("making a base image with mmdebstrap", suite=host_suite(), mirror=str(place))
+    with _signing_in(place, archive.parent) as options:
+        command[1:1] = options
+        _run_mmdebstrap([*command, *([place.without_credentials] if place else [])])
+
+
+@contextmanager
+def _signing_in(mirror: SecretUrl, folder: Path) -> Iterator[list[str]]:
+    """Give the options by which mmdebstrap signs in at a mirror: neither its command line nor the image tells how."""
+    if mirror.credentials is None:
+        yield []
+        return
+    user, password = mirror.credentials
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        signing = Path(place) / "auth.conf"  # mkdtemp: for this user only
+        signing.write_text(f"machine {mirror.without_credentials} login {user} password {password}\n", "utf-8")
+        inside = "/etc/apt/auth.conf"
+        yield [f"--setup-hook=copy-in {signing} /etc/apt", f'--customize-hook=rm -f "$1"{inside}']
+
+
+def _run_mmdebstrap(command: list[str]) -> None:
+    """Run mmdebstrap to its end.
+
+    Raises:
+        Unavailable: it failed.
+    """
     try:
         subprocess.run(command, capture_output=True, text=True, timeout=SYSTEM_TIMEOUT_SECONDS, check=True)
     except subprocess.CalledProcessError as error:

@@ -23,6 +23,7 @@ import structlog
 
 from service.errors import BadInput
 from service.nightly.watches import target_of
+from service.secret_urls import without_credentials
 from service.storage.store import Store
 from service.storage.watch_records import Delivery, NewDelivery, NewWatchRun, Watch
 
@@ -169,7 +170,7 @@ class Sender:
         except Undeliverable as failed:
             status_code, error = failed.status_code, str(failed)
         except (OSError, httpx.HTTPError, smtplib.SMTPException, BadInput, ValueError) as failed:
-            error = f"{type(failed).__name__}: {failed}"
+            error = without_credentials(f"{type(failed).__name__}: {failed}")
         again = retry_after_seconds(delivery.attempts, status_code) if error else None
         self._store.note_attempt(delivery, status_code=status_code, error=error, retry_after_seconds=again)
         if error:

@@ -38,6 +38,7 @@ from service.nightly.nights import (
 from service.nightly.notifications import messages_for
 from service.nightly.repetition import Again
 from service.nightly.watches import request_of
+from service.secret_urls import without_credentials
 from service.storage.json_text import digest_of
 from service.storage.records import FINISHED, Bisection
 from service.storage.store import Store
@@ -272,7 +273,7 @@ class Nightly:
             log.warning("nightly.watch_failed", watch=watch.name, package=name, reason=message)
         except Exception as error:
             # One watch must not stop the others; what went wrong is kept and shown.
-            message = f"{type(error).__name__}: {error}"
+            message = without_credentials(f"{type(error).__name__}: {error}")
             log.exception("nightly.watch_failed", watch=watch.name, package=name)
         return self._tell(watch, NewWatchRun(watch.id, pass_id, name, "failed", {}, message=message))
 

@@ -30,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from service.coordination.intake import BisectionRequest
 from service.errors import BadInput
+from service.secret_urls import host_of
 from service.storage.watch_records import NewWatch, Watch
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
@@ -51,9 +52,9 @@ class Notify(BaseModel):
         if self.target.startswith(_FROM_ENVIRONMENT):
             return self
         if self.channel == "mail" and not re.fullmatch(r"[^@\s]+@[^@\s]+", self.target):
-            raise ValueError(f"{self.target} is no mail address")
+            raise ValueError(f"{host_of(self.target)} is no mail address")
         if self.channel != "mail" and not re.match(r"https?://[^/\s]", self.target):
-            raise ValueError(f"{self.target} is no web address; begin it with https://")
+            raise ValueError(f"{host_of(self.target)} is no web address; begin it with https://")
         return self
 
 

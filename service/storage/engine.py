@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, Operati
 from sqlalchemy.schema import Table, UniqueConstraint
 
 from service.errors import StoreError
+from service.secret_urls import SecretUrl
 from service.storage import json_text
 
 _BUSY_SECONDS = 30
@@ -30,7 +31,9 @@ def parse_url(url: str | URL) -> URL:
     try:
         parsed = make_url(url)
     except ArgumentError as error:
-        raise StoreError(f"{url!r} is no database URL; write sqlite:////path/file or postgresql://…") from error
+        raise StoreError(
+            f"{SecretUrl(str(url))} is no database URL; write sqlite:////path/file or postgresql://…"
+        ) from error
     if parsed.drivername in {"postgres", "postgresql"}:
         return parsed.set(drivername="postgresql+psycopg")
     if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
@@ -54,6 +57,8 @@ def make_engine(url: str | URL, *, cache_kibibytes: int = CACHE_KIBIBYTES) -> En
             if parsed.get_backend_name() == "sqlite"
             else _postgres_engine(parsed)
         )
+    except ArgumentError as error:
+        raise StoreError(f"the database cannot be opened so: {error}; {place(parsed)}") from error
     except (NoSuchModuleError, ImportError) as error:
         raise StoreError(f"no driver for {parsed.drivername}; use postgresql:// or sqlite:///") from error
 
@@ -148,4 +153,4 @@ def transaction(engine: Engine, *, writes: bool, snapshot: bool = False) -> Iter
 
 def place(url: URL) -> str:
     """Say where the database is, without its password."""
-    return f"check TFBISECT_DATABASE_URL, now {url.render_as_string(hide_password=True)}"
+    return f"check TFBISECT_DATABASE_URL, now {SecretUrl(url.render_as_string(hide_password=False))}"

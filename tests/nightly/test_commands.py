@@ -42,7 +42,7 @@ class CommandLine:
         return list(json.loads(self("watch", "list", "--json").stdout))
 
     def store(self) -> Store:
-        return Store.open(Settings().store_url)
+        return Store.open(Settings().store_url.reveal())
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def statuses(summary: Summary) -> list[str]:
 
 
 def stored_observations(house: NightlyHouse) -> int:
-    engine = make_engine(house.settings.store_url)
+    engine = make_engine(house.settings.store_url.reveal())
     try:
         with transaction(engine, writes=False) as connection:
             return connection.scalar(select(func.count()).select_from(observations)) or 0

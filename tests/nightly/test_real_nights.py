@@ -190,7 +190,7 @@ def test_the_release_in_which_dropout_stopped_dropping_is_told_on_the_first_morn
 def test_a_pass_that_is_killed_is_finished_the_next_night_and_its_containers_are_gone(
     settings: Settings,
 ) -> None:
-    Store.open(settings.store_url).close()
+    Store.open(settings.store_url.reveal()).close()
     killed = _killed_pass(settings)
     stored = _observations(settings)
     assert stored
@@ -209,7 +209,7 @@ def _killed_pass(settings: Settings) -> int:
     variables = {
         "TFBISECT_DATA_DIR": str(settings.data_dir),
         "TFBISECT_CACHE_DIR": str(settings.cache_dir),
-        "TFBISECT_INDEX_URL": settings.index_url,
+        "TFBISECT_INDEX_URL": settings.index_url.reveal(),
         "TFBISECT_WATCHES_DIR": str(settings.watches_dir),
         "TFBISECT_RUNNER": "docker",
         "TFBISECT_PARALLEL": "1",
@@ -227,7 +227,7 @@ def _killed_pass(settings: Settings) -> int:
 
 def _observations(settings: Settings) -> list[str]:
     """Return the stored observations, oldest first."""
-    engine = make_engine(settings.store_url)
+    engine = make_engine(settings.store_url.reveal())
     try:
         with transaction(engine, writes=False) as connection:
             return [str(one) for one in connection.scalars(select(observations.c.id).order_by(observations.c.id))]

@@ -26,7 +26,7 @@ def test_a_token_is_shown_once_and_stored_as_a_digest(tokens: CliRunner) -> None
     assert secret.startswith("tfb_")
     database = Settings().data_dir / "tfbisect.sqlite3"
     assert secret.encode() not in database.read_bytes()
-    with Store.open(Settings().store_url) as store:
+    with Store.open(Settings().store_url.reveal()) as store:
         token = store.token_of(secret)
     assert token is not None
     assert token.scopes == {"read", "submit"}
