@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.bisection.outcomes import Answer, Outcome, Untestable
+from service.bisection.untrusted import brief, finite
 from service.catalog.snippets import require_dropout, require_model, syntax_tree
 
 # Sums in another order differ in the last digits of a 32-bit float; dropout changes losses by far more.
@@ -72,24 +73,32 @@ class RateSeen:
 
 def rate_seen(share: Mapping[str, Any]) -> RateSeen | None:
     """Return what a layer really drops, or None where it was not measured."""
-    declared, trials = share.get("declared"), share.get("trials")
+    declared, trials = finite(share.get("declared")), trials_of(share)
     means = losses(share, "losses")
-    if not means or not isinstance(declared, int | float) or not isinstance(trials, int) or trials < 1:
+    if not means or declared is None or not trials:
         return None
     mean = sum(means) / len(means)
-    if share.get("measures") == "share":
+    is_share = share.get("measures") == "share"
+    if not 0 <= mean <= (1 if is_share else MOST_VARIANCE):
+        return None  # no share and no variance lies there: something else wrote it
+    if is_share:
         low, high = wilson(mean, trials, CONFIDENT)
         wide_low, wide_high = wilson(mean, trials, ALMOST_CERTAIN)
     else:
         low, high = variance_interval(mean, trials, CONFIDENT)
         wide_low, wide_high = variance_interval(mean, trials, ALMOST_CERTAIN)
-    of_variance = NOISE.get(str(share.get("attribute")), float) if share.get("measures") != "share" else float
+    of_variance = float if is_share else NOISE.get(brief(share.get("attribute")), float)
     seen, low, high, wide_low, wide_high = map(of_variance, (mean, low, high, wide_low, wide_high))
-    kept = share.get("mean") if share.get("measures") == "share" else None
-    kept = float(kept) if isinstance(kept, int | float) and math.isfinite(kept) else None
+    kept = finite(share.get("mean")) if is_share else None
     mean_fits = kept is None or abs(kept - 1.0) <= ALMOST_CERTAIN * mean_deviation(declared, trials)
     fits = wide_low <= declared <= wide_high
-    return RateSeen(str(share.get("layer")), declared, seen, low, high, kept, mean_fits, fits)
+    return RateSeen(brief(share.get("layer")), declared, seen, low, high, kept, mean_fits, fits)
+
+
+def trials_of(share: Mapping[str, Any]) -> int:
+    """Return how many numbers a share was taken from; 0 where that is not known."""
+    trials = share.get("trials")
+    return trials if isinstance(trials, int) and 0 < trials < MOST_TRIALS else 0
 
 
 def mean_deviation(rate: float, trials: int) -> float:
@@ -97,6 +106,9 @@ def mean_deviation(rate: float, trials: int) -> float:
     return math.sqrt(rate / (1.0 - rate) / trials) if 0.0 < rate < 1.0 else 1.0
 
 
+MOST_TRIALS = 2**63
+MOST_VARIANCE = 1e100
+"""Beyond both, the arithmetic below leaves what a float holds."""
 CONFIDENT = 1.96
 # Five deviations: one false alarm in a million layers, where a survey looks at some hundred.
 ALMOST_CERTAIN = 5.0
@@ -128,6 +140,7 @@ def shares(measurements: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 LOSSES = ("train_losses", "batch_losses", "evaluate_losses")
+CONTROL_CHARACTERS = 500
 CONTROLS = ("zero_rate_losses", "zero_rate_evaluate_losses", "near_one_losses")
 
 
@@ -138,7 +151,7 @@ def blindness(measurements: Mapping[str, Any]) -> str:
     one with a rate near 1, which shows that dropout would.
     """
     if measurements.get("control_failed"):
-        return f"a control could not run ({measurements['control_failed']})"
+        return f"a control could not run ({brief(measurements['control_failed'], CONTROL_CHARACTERS)})"
     own = [losses(measurements, name) for name in LOSSES]
     zero, near_one = losses(measurements, "zero_rate_losses"), losses(measurements, "near_one_losses")
     tolerance = ROUNDING * scale(measurements)
@@ -168,9 +181,9 @@ def apart_without_dropout(measurements: Mapping[str, Any]) -> bool:
 def losses(measurements: Mapping[str, Any], name: str) -> list[float]:
     """Return a list of finite losses, empty when there is none such."""
     found = measurements.get(name)
-    if not isinstance(found, list) or not all(isinstance(loss, int | float) for loss in found):
-        return []
-    return [float(loss) for loss in found] if all(math.isfinite(loss) for loss in found) else []
+    read = [finite(loss) for loss in found] if isinstance(found, list) else []
+    numbers = [loss for loss in read if loss is not None]
+    return numbers if len(numbers) == len(read) else []
 
 
 def scale(measurements: Mapping[str, Any]) -> float:
@@ -190,4 +203,4 @@ def span(seen: Sequence[float]) -> str:
 
 def said(measurements: Mapping[str, Any]) -> str:
     """Say which losses were handed over, briefly."""
-    return ", ".join(f"{name} {str(measurements.get(name))[:60]}" for name in LOSSES)
+    return ", ".join(f"{name} {brief(measurements.get(name))}" for name in LOSSES)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.bisection.outcomes import Answer, Outcome, Untestable
+from service.bisection.untrusted import finite
 
 ZERO = 1e-6
 
@@ -17,13 +18,17 @@ def check(source: str) -> None:
 def judge(measurements: Mapping[str, Any]) -> Answer:
     """Say whether the loss is positive in training and zero in evaluation."""
     names = ("train_losses", "batch_losses", "evaluate_losses")
-    lists = [measurements.get(name) for name in names]
-    if not all(
-        isinstance(seen, list) and seen and all(isinstance(loss, int | float) for loss in seen) for seen in lists
-    ):
+    trained, stepped, evaluated = (losses(measurements.get(name)) for name in names)
+    if not (trained and stepped and evaluated):
         return Untestable("the losses are missing, or not finite")
-    trained, stepped, evaluated = lists
     said = f"training loss {min(trained):.6g} to {max(trained):.6g}, evaluation loss {max(evaluated):.6g}"
     if max(evaluated) > ZERO:
         return Outcome("always-drops", said)
     return Outcome("drops" if min(*trained, *stepped) > ZERO else "never-drops", said)
+
+
+def losses(found: object) -> list[float]:
+    """Return a list of finite losses; empty when something else is in it."""
+    read = [finite(loss) for loss in found] if isinstance(found, list) else []
+    numbers = [loss for loss in read if loss is not None]
+    return numbers if len(numbers) == len(read) else []

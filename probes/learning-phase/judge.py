@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from service.bisection.outcomes import Answer, Outcome, Untestable
+from service.bisection.untrusted import brief, finite
 
 TRUTH = {"fit": 1, "evaluate": 0, "predict": 0}
 # An argument that was left open.
 NOT_TOLD = 0.5
+KINDS_NAMED = 20
 
 
 def check(source: str) -> None:
@@ -28,7 +30,8 @@ def judge(measurements: Mapping[str, Any]) -> Answer:
     if wrong:
         only_asked = all(ask == "learning_phase" for _, _, ask, _ in wrong)
         return Outcome("learning-phase-unset" if only_asked else "inference-in-training", said)
-    return Outcome("right-phase", f"{len(told)} answers, in {', '.join(sorted({kind for kind, *_ in told}))} models")
+    kinds_seen = sorted({kind for kind, *_ in told})[:KINDS_NAMED]
+    return Outcome("right-phase", f"{len(told)} answers, in {', '.join(kinds_seen)} models")
 
 
 def answers(kinds: Mapping[str, Any]) -> Iterator[tuple[str, str, str, float]]:
@@ -36,5 +39,5 @@ def answers(kinds: Mapping[str, Any]) -> Iterator[tuple[str, str, str, float]]:
     for kind, calls in kinds.items():
         for call, asked in calls.items() if isinstance(calls, Mapping) else ():
             for ask, seen in asked.items() if isinstance(asked, Mapping) and call in TRUTH else ():
-                if isinstance(seen, int | float):
-                    yield str(kind), str(call), str(ask), float(seen)
+                if (told := finite(seen)) is not None:
+                    yield brief(kind), call, brief(ask), told

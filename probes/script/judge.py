@@ -10,6 +10,7 @@ from typing import Any
 
 from service.bisection.likeness import close
 from service.bisection.outcomes import CANNOT_ANSWER, Answer, Outcome, Reported, Untestable, Value
+from service.bisection.untrusted import brief, finite
 from service.catalog.normalising import normalised
 from service.catalog.snippets import syntax_tree
 
@@ -22,6 +23,7 @@ LARGEST = 2**63
 """A larger integer is compared as a text: no float holds it."""
 NUMBERS = 200
 """So many numbers of a run are compared within the tolerance; where there are more, all are compared as text."""
+EXCEPTION = re.compile(r"[^\W\d][\w.]{0,199}")
 # With a point or an exponent: a whole number counts something and is compared exactly.
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d*(?:[eE][-+]?\d+)?|[eE][-+]?\d+)(?!\w|\.\w)")
 
@@ -33,17 +35,17 @@ def check(source: str) -> None:
 
 def judge(measurements: Mapping[str, Any]) -> Answer:
     """Judge by a pattern, by reported values, by the output or by the exit code, as asked."""
-    parameters = measurements.get("parameters")
-    if not isinstance(parameters, Mapping) or not isinstance(measurements.get("exit_code"), int):
+    parameters, exit_code = measurements.get("parameters"), measurements.get("exit_code")
+    if not isinstance(parameters, Mapping) or not isinstance(exit_code, int) or abs(exit_code) >= LARGEST:
         return Untestable("the script's ending is missing")
-    if measurements["exit_code"] == CANNOT_ANSWER:
+    if exit_code == CANNOT_ANSWER:
         return Untestable("the script ended with 125: it cannot answer here")
     if parameters.get("pattern"):
         return by_pattern(measurements)
     if raised := measurements.get("raised"):
         return by_exception(raised)
-    if measurements["exit_code"] != 0:
-        return Outcome(f"exit:{measurements['exit_code']}", last_line(measurements.get("output")))
+    if exit_code != 0:
+        return Outcome(f"exit:{exit_code:d}", last_line(measurements.get("output")))
     if parameters.get("judge_by") == "output":
         return by_output(measurements, tolerance_of(parameters))
     if measurements.get("reported") or parameters.get("expect"):
@@ -54,7 +56,7 @@ def judge(measurements: Mapping[str, Any]) -> Answer:
 def by_pattern(measurements: Mapping[str, Any]) -> Answer:
     """Say whether the pattern was found in the output or the traceback."""
     if isinstance(found := measurements.get("found"), str):
-        return Outcome("matches", found)
+        return Outcome("matches", found[:DETAIL_CHARACTERS])
     if raised := measurements.get("raised"):
         return by_exception(raised)
     return Outcome("does-not-match", last_line(measurements.get("output")))
@@ -63,16 +65,17 @@ def by_pattern(measurements: Mapping[str, Any]) -> Answer:
 def by_exception(raised: object) -> Answer:
     """Name the exception and its last line: a changed error is another behaviour."""
     facts = raised if isinstance(raised, Mapping) else {}
-    lines = str(facts.get("traceback", "")).strip().splitlines() or [str(facts.get("message", ""))]
+    lines = text_of(facts.get("traceback")).strip().splitlines() or [text_of(facts.get("message"))]
     message = normalised(lines[-1]).text.partition(": ")[2]
-    label = f"raises:{facts.get('exception', 'Exception')}"
-    return Outcome(f"{label}: {shortened(message)}" if message else label, lines[-1])
+    name = text_of(facts.get("exception"))
+    label = f"raises:{name if EXCEPTION.fullmatch(name) else 'Exception'}"
+    return Outcome(f"{label}: {shortened(message)}" if message else label, lines[-1][:DETAIL_CHARACTERS])
 
 
 def by_output(measurements: Mapping[str, Any], tolerance: float) -> Answer:
     """Let releases with the same normalised output share an outcome, its numbers compared within the tolerance."""
-    seen = normalised(str(measurements.get("output", "")))
-    replaced = ", ".join(f"{what!r} -> <{kind}>" for kind, what in seen.replaced[:REPLACED])
+    seen = normalised(text_of(measurements.get("output")))
+    replaced = ", ".join(f"{what[:LABEL_CHARACTERS]!r} -> <{kind}>" for kind, what in seen.replaced[:REPLACED])
     more = len(seen.replaced) - REPLACED
     said = [seen.text[:DETAIL_CHARACTERS]]
     said += ["(cut: only its beginning was compared)"] if measurements.get("cut") else []
@@ -93,7 +96,7 @@ def by_values(reported: object, parameters: Mapping[str, Any]) -> Answer:
     """Compare reported values with those expected, or else with those that other releases report."""
     listed = reported if isinstance(reported, list) else []
     pairs = [pair for pair in listed if isinstance(pair, list) and len(pair) == 2]
-    seen = {name: value for pair in pairs for name, value in items(str(pair[0]), pair[1])}
+    seen = {name: value for pair in pairs for name, value in items(text_of(pair[0]), pair[1])}
     tolerance, expected = tolerance_of(parameters), parameters.get("expect")
     if isinstance(expected, Mapping) and expected:
         wanted = {name: value for key, given in expected.items() for name, value in items(str(key), given)}
@@ -120,8 +123,8 @@ def by_expectation(seen: Mapping[str, Value], expected: Mapping[str, Value], tol
 def tolerance_of(parameters: Mapping[str, Any]) -> float:
     """Return the relative tolerance that was asked for."""
     given = parameters.get("tolerance")
-    known = isinstance(given, int | float) and not isinstance(given, bool) and given >= 0
-    return float(given) if known and given is not None else TOLERANCE
+    tolerance = None if isinstance(given, bool) else finite(given)
+    return tolerance if tolerance is not None and tolerance >= 0 else TOLERANCE
 
 
 def items(name: str, value: object, depth: int = 0) -> Iterator[tuple[str, Value]]:
@@ -130,7 +133,8 @@ def items(name: str, value: object, depth: int = 0) -> Iterator[tuple[str, Value
         case _ if depth > DEEPEST:
             yield name, "nested too deeply"
         case {"digest": text}:
-            yield name, f"{value.get('dtype')}{value.get('shape')}:{text}"
+            array = (brief(part, LABEL_CHARACTERS) for part in (value.get("dtype"), value.get("shape"), text))
+            yield name, "{}{}:{}".format(*array)
         case Mapping():
             for key, item in value.items():
                 yield from items(f"{name}.{key}", item, depth + 1)
@@ -156,7 +160,14 @@ def rounded(value: Value, tolerance: float) -> str:
 
 def last_line(output: object) -> str:
     """Return the last line that was printed."""
-    return next(reversed(str(output or "").strip().splitlines()), "")[:DETAIL_CHARACTERS]
+    return next(reversed(text_of(output).strip().splitlines()), "")[:DETAIL_CHARACTERS]
+
+
+def text_of(value: object) -> str:
+    """Return a text as it is, and what should have been one in short."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else brief(value, DETAIL_CHARACTERS)
 
 
 def digest(text: str) -> str:

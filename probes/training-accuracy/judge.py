@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.bisection.outcomes import Answer, Outcome, Untestable
+from service.bisection.untrusted import finite
 from service.catalog.snippets import require_dropout, require_model, syntax_tree
 
 LEARNED = 0.9
@@ -22,10 +23,10 @@ def check(source: str) -> None:
 
 def judge(measurements: Mapping[str, Any]) -> Answer:
     """Say whether a rate of 0.999 keeps the model from learning."""
-    own, chance = last(measurements.get("own_rate")), measurements.get("chance")
+    own, chance = last(measurements.get("own_rate")), finite(measurements.get("chance"))
     runs = measurements.get("near_one")
     strong = [accuracy for run in runs if (accuracy := last(run)) is not None] if isinstance(runs, list) else []
-    if own is None or not strong or not isinstance(chance, int | float):
+    if own is None or not strong or chance is None:
         return Untestable("the accuracies are missing")
     said = f"last training accuracy {own:.1%} with the own rate, {strong[-1]:.1%} with 0.999 (chance {chance:.1%})"
     if own < LEARNED:
@@ -39,6 +40,4 @@ def judge(measurements: Mapping[str, Any]) -> Answer:
 
 def last(accuracies: object) -> float | None:
     """Return the accuracy of the last epoch."""
-    if isinstance(accuracies, list) and accuracies and isinstance(accuracies[-1], int | float):
-        return float(accuracies[-1])
-    return None
+    return finite(accuracies[-1]) if isinstance(accuracies, list) and accuracies else None

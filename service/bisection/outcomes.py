@@ -6,9 +6,12 @@ derived from them each time they are read, so that a better rule can read old fa
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from service.bisection.untrusted import brief
 
 Ending = Literal["answered", "exited", "signalled", "out-of-memory", "timed-out", "output-flood", "unprepared", "lost"]
 """How a run ended.
@@ -75,6 +78,8 @@ class Untestable:
     """The release cannot answer, for this reason."""
 
     reason: str
+    fault: str = field(default="", compare=False)
+    """The traceback of a probe's rule that broke on this result, for the log: a mistake of ours. Empty: none did."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +102,16 @@ class Lost:
 Answer = Outcome | Untestable | Refused | Lost
 CANNOT_ANSWER = 125
 """The exit code by which a script says so, as for `git bisect run`."""
+RULE_FAILED = "the probe's rule failed on this result"
+FAULT_CHARACTERS = 4000
+NAME_CHARACTERS = 200
+MESSAGE_CHARACTERS = 4000
+"""The harness cuts at half of that: only what was forged is longer."""
 Judge = Callable[[Mapping[str, Any]], Answer]
-"""A probe's own rule: measurements -> Answer. Pure, total, tolerant of missing keys (measurements are untrusted)."""
+"""A probe's own rule: measurements -> Answer. Pure, total, tolerant of missing keys (measurements are untrusted).
+
+Called by `classify` alone, which reads a result for every room.
+"""
 
 
 def is_failure(label: str) -> bool:
@@ -119,7 +132,7 @@ def classify(report: RunReport, judge: Judge) -> Answer:
         case "unprepared":
             return Untestable(report.reason)
         case "answered" if report.result is not None:
-            return _classify_result(report.result, judge)
+            return _read_result(report.result, judge)
         case "signalled":
             return Outcome(f"raises:signal-{report.signal}", report.reason)
         case "timed-out" | "out-of-memory" | "output-flood":
@@ -136,6 +149,19 @@ def _classify_exit(report: RunReport) -> Answer:
     return Outcome(f"exits:{report.exit_code}", report.reason)
 
 
+def _read_result(result: Mapping[str, Any], judge: Judge) -> Answer:
+    """Say what the harness's result means; one that the rule breaks on is as good as none.
+
+    An exception that got out of here would end the bisection without storing what it stumbled over, and the next
+    coordinator would run it again, without end.
+    """
+    try:
+        return _classify_result(result, judge)
+    except Exception:
+        # The end of the trail says where it broke; a snippet can make the values in it long.
+        return Untestable(RULE_FAILED, traceback.format_exc()[-FAULT_CHARACTERS:])
+
+
 def _classify_result(result: Mapping[str, Any], judge: Judge) -> Answer:
     """Say what the harness's result means."""
     match result.get("kind"):
@@ -143,12 +169,18 @@ def _classify_result(result: Mapping[str, Any], judge: Judge) -> Answer:
             measurements = result.get("measurements")
             return judge(measurements if isinstance(measurements, Mapping) else {})
         case "raised":
-            return Outcome(f"raises:{result.get('exception', 'Exception')}", str(result.get("message", "")))
+            name = _text(result.get("exception"), NAME_CHARACTERS) or "Exception"
+            return Outcome(f"raises:{name}", _text(result.get("message")))
         case "refused":
             line = result.get("line")
-            raised = str(result.get("exception") or "")
-            return Refused(str(result.get("message", "")), line if isinstance(line, int) else None, raised)
+            raised = _text(result.get("exception"), NAME_CHARACTERS)
+            return Refused(_text(result.get("message")), line if isinstance(line, int) else None, raised)
         case "untestable":
-            return Untestable(str(result.get("message", "no reason given")))
+            return Untestable(_text(result.get("message")) or "no reason given")
         case kind:
-            return Untestable(f"the probe answered with an unknown kind of result ({kind!r})")
+            return Untestable(f"the probe answered with an unknown kind of result ({brief(kind)})")
+
+
+def _text(value: object, characters: int = MESSAGE_CHARACTERS) -> str:
+    """Return a text of a result, bounded; what should have been one in short."""
+    return "" if value is None else brief(value, characters)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.bisection.planner import Policy
 from service.bisection.releases import ReleaseTree, tree_of
+from service.bisection.untrusted import brief, finite
 from service.catalog.probes import Parameter, Probe
 from service.catalog.ranges import absent, parse_releases, select
 from service.catalog.releases import Catalog, CatalogRelease, package_name
@@ -25,7 +25,9 @@ SNIPPET_BYTES = 64 * 1024
 SUBJECT = ""
 """The name of the track that runs the snippet itself, beside its variants."""
 
-Dimension = Annotated[int, Field(ge=1, le=100_000)]
+DIMENSIONS = 8
+LARGEST_DIMENSION = 100_000
+Dimension = Annotated[int, Field(ge=1, le=LARGEST_DIMENSION)]
 
 
 class BisectionRequest(BaseModel):
@@ -44,7 +46,7 @@ class BisectionRequest(BaseModel):
         None, description="built from the index, or the project's own images; by default as the service is set up"
     )
     input_shape: tuple[Dimension, ...] | None = Field(
-        None, max_length=8, description="shape of one input without the batch, where the snippet does not tell"
+        None, max_length=DIMENSIONS, description="shape of one input without the batch, where the snippet does not tell"
     )
     resolution: int | None = Field(
         None, ge=1, le=1000, description="every behaviour that lasts at least this many mainline releases is found"
@@ -269,20 +271,46 @@ def _check_value(name: str, value: Any, parameter: Parameter) -> None:
     fits = PARAMETER_CHECKS[parameter.type](value)
     if not fits:
         words = PARAMETER_WORDS[parameter.type]
-        raise BadInput(f"parameter {name} is {value!r} and must be {words}.", field=f"parameters.{name}")
+        raise BadInput(f"parameter {name} is {shown(value)} and must be {words}.", field=f"parameters.{name}")
     if parameter.choices and value not in parameter.choices:
         raise BadInput(
-            f"parameter {name} is {value!r} and must be one of {', '.join(filter(None, parameter.choices))}.",
+            f"parameter {name} is {shown(value)} and must be one of {', '.join(filter(None, parameter.choices))}.",
             field=f"parameters.{name}",
         )
 
 
+def shown(value: object) -> str:
+    """Return a value that was handed in as a message shows it: short, whatever it is."""
+    return repr(value[:SHOWN_CHARACTERS]) if isinstance(value, str) else brief(value, SHOWN_CHARACTERS)
+
+
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Say whether a value is a finite number that a float holds."""
+    return not isinstance(value, bool) and finite(value) is not None
 
 
-def _is_whole(value: Any) -> bool:
-    return _is_number(value) and float(value).is_integer()
+def _is_dimension(value: Any) -> bool:
+    return _is_number(value) and 1 <= value <= LARGEST_DIMENSION and float(value).is_integer()
+
+
+def _is_integer(value: Any) -> bool:
+    # Python 2.7 and C both take 64 bits without a second thought; no probe counts further.
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+
+
+def _are_values(value: Any, depth: int = 0) -> bool:
+    """Say whether these are names with values, nested at most so deep, every integer one that a float holds."""
+    match value:
+        case dict() | list() if depth >= DEEPEST_VALUE or len(value) > VALUES:
+            return False
+        case dict():
+            return all(isinstance(name, str) and _are_values(item, depth + 1) for name, item in value.items())
+        case list():
+            return all(_are_values(item, depth + 1) for item in value)
+        case bool() | float() | str() | None:
+            return True
+        case _:
+            return _is_number(value)
 
 
 def _is_pattern(value: Any) -> bool:
@@ -293,24 +321,28 @@ def _is_pattern(value: Any) -> bool:
 
 
 PATTERN_CHARACTERS = 1000
+SHOWN_CHARACTERS = 100
+VALUES = 100
+DEEPEST_VALUE = 8
 PARAMETER_WORDS: Mapping[str, str] = {
-    "shape": "a list of whole numbers, such as [28, 28]",
-    "integer": "a whole number",
-    "number": "a number that is not negative",
+    "shape": f"a list of at most {DIMENSIONS} whole numbers from 1 to {LARGEST_DIMENSION}, such as [28, 28]",
+    "integer": "a whole number of at most 64 bits",
+    "number": "a finite number that is not negative",
     "text": "a text",
     "flag": "true or false",
-    "values": 'an object of names and values, such as {"loss": 0.5}',
+    "values": (
+        f'an object of at most {VALUES} names and values, such as {{"loss": 0.5}}, '
+        f"nested at most {DEEPEST_VALUE} deep, no integer beyond what a float holds"
+    ),
     "pattern": f"a regular expression of at most {PATTERN_CHARACTERS} characters",
 }
 PARAMETER_CHECKS: Mapping[str, Callable[[Any], bool]] = {
-    "shape": lambda value: (
-        isinstance(value, list) and all(_is_number(part) and float(part).is_integer() for part in value)
-    ),
-    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
-    "number": lambda value: _is_number(value) and 0 <= value < math.inf,
+    "shape": lambda value: isinstance(value, list) and len(value) <= DIMENSIONS and all(map(_is_dimension, value)),
+    "integer": _is_integer,
+    "number": lambda value: _is_number(value) and value >= 0,
     "text": lambda value: isinstance(value, str),
     "flag": lambda value: isinstance(value, bool),
-    "values": lambda value: isinstance(value, dict) and len(value) <= 100,
+    "values": lambda value: isinstance(value, dict) and _are_values(value),
     "pattern": _is_pattern,
 }
 

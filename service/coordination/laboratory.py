@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from service.bisection.outcomes import Answer, Judge, Lost, RunReport, classify
+import structlog
+
+from service.bisection.outcomes import Answer, Judge, RunReport, Untestable, classify
 from service.catalog.environments import Environment, Environments
 from service.catalog.targets import Target
 from service.coordination.intake import Case, Track
@@ -25,8 +27,10 @@ Execute = Callable[[RunRequest, threading.Event], RunReport]
 Warm = Callable[[Target, str], None]
 """Whatever can have a release ready, its framework imported, for one more run."""
 
-UNKEPT = frozenset({"timed-out", "unprepared"})
-"""Endings that hold for this bisection only: a limit or an index may be another one tomorrow."""
+log = structlog.get_logger()
+
+UNKEPT = frozenset({"lost", "timed-out", "unprepared"})
+"""Endings that hold for this bisection only: infrastructure, a limit or an index may be another one tomorrow."""
 
 
 @dataclass(frozen=True)
@@ -147,8 +151,7 @@ class Laboratory:
     def _run(self, question: Question, identity: ObservationIdentity, cancelled: threading.Event) -> Measurement:
         """Run the probe once and append what happened."""
         report = self._execute(self._request(question), cancelled)
-        answer = classify(report, question.case.probe.judge)
-        if isinstance(answer, Lost) or report.ending in UNKEPT:
+        if report.ending in UNKEPT:
             return _unstored(question, report)
         stored = self._store.append_observation(identity, self._repeat(question, identity), report)
         return _measurement(question, stored, reused=False)
@@ -184,7 +187,16 @@ def measurement_of(linked: LinkedObservation, judge: Judge) -> Measurement:
     """Read back an answer that a bisection already has."""
     report = linked.observation.report
     release, observation_id = linked.observation.identity.release, linked.observation.id
-    return Measurement(linked.variant, release, classify(report, judge), report, linked.reused, observation_id)
+    answer = _meaning(report, judge, release)
+    return Measurement(linked.variant, release, answer, report, linked.reused, observation_id)
+
+
+def _meaning(report: RunReport, judge: Judge, release: str) -> Answer:
+    """Say what a run means; a rule of a probe that broke on its result is a mistake of ours and is logged."""
+    answer = classify(report, judge)
+    if isinstance(answer, Untestable) and answer.fault:
+        log.error("judge.failed", judge=judge.__module__, release=release, fault=answer.fault)
+    return answer
 
 
 def _measurement(question: Question, stored: StoredObservation, *, reused: bool) -> Measurement:
@@ -192,7 +204,7 @@ def _measurement(question: Question, stored: StoredObservation, *, reused: bool)
     return Measurement(
         track=question.track.name,
         release=question.release,
-        answer=classify(stored.report, question.case.probe.judge),
+        answer=_meaning(stored.report, question.case.probe.judge, question.release),
         report=stored.report,
         reused=reused,
         observation_id=stored.id,
@@ -201,5 +213,5 @@ def _measurement(question: Question, stored: StoredObservation, *, reused: bool)
 
 def _unstored(question: Question, report: RunReport) -> Measurement:
     """Return an answer that holds for this bisection only."""
-    answer = classify(report, question.case.probe.judge)
+    answer = _meaning(report, question.case.probe.judge, question.release)
     return Measurement(question.track.name, question.release, answer, report, reused=False)

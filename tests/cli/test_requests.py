@@ -20,6 +20,14 @@ from service.resources import resource_dir
 PROBES = load_probes(resource_dir("probes"))
 
 
+def nested(depth: int) -> dict[str, Any]:
+    """Return a value in so many objects."""
+    value: Any = 1
+    for _ in range(depth):
+        value = {"a": value}
+    return dict(value)
+
+
 def test_parameters_come_from_their_own_options_and_from_pairs() -> None:
     parameters = parse_parameters(["judge_by=output"], ["loss=0.5", "name=Adam"], pattern="^1.5$", tolerance=None)
     assert parameters == {"judge_by": "output", "pattern": "^1.5$", "expect": {"loss": 0.5, "name": "Adam"}}
@@ -33,9 +41,17 @@ def test_parameters_come_from_their_own_options_and_from_pairs() -> None:
         ({"pattern": "x" * 2000}, "at most 1000 characters"),
         ({"pattern": 3}, "regular expression"),
         ({"judge_by": "color"}, "must be one of output."),
-        ({"tolerance": -1}, "a number that is not negative"),
-        ({"tolerance": True}, "a number"),
+        ({"tolerance": -1}, "a finite number that is not negative"),
+        ({"tolerance": True}, "a finite number"),
+        ({"tolerance": 10**400}, "is an integer of 1329 bits and must be a finite number"),
+        ({"tolerance": float("inf")}, "a finite number"),
+        ({"tolerance": float("nan")}, "a finite number"),
+        ({"judge_by": "x" * 100_000}, f"is '{'x' * 100}' and must be one of"),
         ({"expect": [1]}, "names and values"),
+        ({"expect": {"loss": 10**400}}, "no integer beyond what a float holds"),
+        ({"expect": {"loss": [0] * 101}}, "at most 100"),
+        ({"expect": nested(9)}, "at most 8 deep"),
+        ({"expect": nested(5000)}, "at most 8 deep"),
         ({"input_shape": [float("inf")]}, "no parameter"),
     ],
 )
@@ -44,9 +60,12 @@ def test_a_parameter_of_the_wrong_kind_is_refused_with_what_it_must_be(given: di
         accepted(PROBES["script"], given)
 
 
-@pytest.mark.parametrize("shape", [[float("inf")], [2.5], ["28"], 28])
+SHAPES: list[Any] = [[float("inf")], [2.5], ["28"], 28, [0], [-1], [10**400], [100_001], [1] * 9, [True]]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_a_shape_is_a_list_of_whole_numbers(shape: Any) -> None:
-    with pytest.raises(BadInput, match="list of whole numbers"):
+    with pytest.raises(BadInput, match="list of at most 8 whole numbers from 1 to 100000"):
         accepted(PROBES["dropout"], {"input_shape": shape})
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import delete, event, select
+from structlog.testing import capture_logs
 
-from service.bisection.outcomes import RunReport
+from service.bisection.outcomes import RULE_FAILED, Answer, Outcome, RunReport, Untestable
 from service.catalog.targets import Target
 from service.coordination.conclusion import Finished
 from service.coordination.intake import BisectionRequest
-from service.coordination.laboratory import Measurement
+from service.coordination.laboratory import Measurement, Question
 from service.coordination.progress import Silent
 from service.coordination.session import POLL_SECONDS
 from service.errors import NoRunner
@@ -175,6 +177,35 @@ def test_a_lost_run_is_tried_again_and_never_becomes_an_outcome(tmp_path: Path) 
     assert finished.verdict is not None
     assert [change["after"] for change in finished.verdict["changes"]] == ["1.11.0", "1.13.1"]
     assert finished.verdict["runs"]["lost"] == 9
+
+
+def test_a_result_that_breaks_a_rule_is_stored_logged_and_not_run_again(world: World) -> None:
+    case = world.intake.case(asked())
+
+    def broken(_measurements: Any) -> Answer:
+        return Outcome(f"{1 // 0}")
+
+    question = Question(replace(case, probe=replace(case.probe, judge=broken)), case.tracks[0], "1.9.0", 0)
+    with capture_logs() as logged:
+        measured = world.laboratory.measure(question, threading.Event())
+        again = world.laboratory.measure(question, threading.Event())
+    assert measured.answer == again.answer == Untestable(RULE_FAILED)
+    assert (world.runs.calls, again.reused) == (1, True)
+    assert [each["event"] for each in logged] == ["judge.failed"] * 2
+    assert "ZeroDivisionError" in logged[0]["fault"]
+
+
+@pytest.mark.parametrize("losses", [[10**400, 1.0], [10**4000], [{}]], ids=["huge", "unshown", "odd"])
+def test_a_result_of_hostile_numbers_ends_a_bisection_instead_of_being_run_for_ever(
+    tmp_path: Path, losses: list[Any]
+) -> None:
+    result = {"kind": "measured", "measurements": {"train_losses": losses, "batch_losses": losses}}
+    world = World(tmp_path, answering(ending="answered", result=result))
+    finished = run(world)
+    world.close()
+    assert finished.status == "failed"
+    assert finished.error is not None
+    assert "the losses are missing, or not finite" in finished.error["detail"]
 
 
 @pytest.mark.parametrize(

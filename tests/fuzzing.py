@@ -1,0 +1,48 @@
+"""Fuzzing within a time budget: so many examples as time allows, more with FULL=1."""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+
+FULL = os.environ.get("FULL") == "1"
+BUDGET_SECONDS = float(os.environ.get("TFBISECT_FUZZ_SECONDS", "120" if FULL else "5"))
+"""For each fuzzed test."""
+
+# As many as the budget lets pass; derandomised in the ordinary run, so that a change is never blamed for a find that
+# another seed would have made before it.
+unhurried = settings(
+    max_examples=100_000 if FULL else 200,
+    deadline=None,
+    derandomize=not FULL,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+)
+
+
+def within_budget(test: Callable[..., None]) -> Callable[..., None]:
+    """Let every example pass at once when the budget is used up, unless one failed and is being made smaller.
+
+    Goes below `given`; a test that draws inside (st.data) cannot be cut short this way.
+    """
+    began: list[float] = []
+    failed: list[BaseException] = []
+
+    @functools.wraps(test)
+    def budgeted(*args: Any, **kwargs: Any) -> None:
+        began.append(time.monotonic())
+        del began[1:]
+        if not failed and time.monotonic() - began[0] > BUDGET_SECONDS:
+            return
+        try:
+            test(*args, **kwargs)
+        except BaseException as error:
+            failed.append(error)
+            raise
+
+    return budgeted
