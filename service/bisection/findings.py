@@ -170,6 +170,7 @@ def _coverage(known: Known, todo: Agenda) -> Coverage:
     measured = {release for release in releases if known.reading(release).label}
     gaps = {release for release in releases if known.reading(release).gap}
     inferred = {release for line in known.lines for release in _inferred(line)} - measured - gaps
+    not_run = tuple(release for release in releases if release not in measured | gaps | inferred)
     return Coverage(
         first=releases[0] if releases else "",
         last=releases[-1] if releases else "",
@@ -177,7 +178,8 @@ def _coverage(known: Known, todo: Agenda) -> Coverage:
         measured=len(measured),
         inferred=len(inferred),
         untestable=len(gaps),
-        unexamined=len(releases) - len(measured) - len(gaps) - len(inferred),
+        unexamined=len(not_run),
+        not_run=not_run,
         resolution=known.resolution,
         complete=not todo,
         branches=known.policy.branches,

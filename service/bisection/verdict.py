@@ -101,6 +101,8 @@ class Coverage:
     branches: str = "tips"
     open: tuple[str, ...] = ()
     """Releases that the policy still wants to run, the most valuable first."""
+    not_run: tuple[str, ...] = ()
+    """The releases that `unexamined` counts, in the order of history."""
     statement: str = ""
 
 
@@ -221,6 +223,7 @@ def to_json(verdict: Verdict, facts: VerdictFacts | None = None) -> dict[str, An
             *({"release": gap.release, "reason": gap.reason, "kind": gap.kind} for gap in verdict.gaps),
             *({"release": release, "reason": ABSENT, "kind": "absent"} for release in facts.absent),
         ],
+        "not_run": list(verdict.coverage.not_run),
         "flaky": [_flaky_json(release) for release in verdict.flaky],
         "noise": round(verdict.noise, 4),
     }

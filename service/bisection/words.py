@@ -57,7 +57,7 @@ def _place(change: Change) -> str:
         return f"between {change.before} and {change.after}, not yet narrowed down"
     if not change.between:
         return f"in {change.after}"
-    return f"after {change.before} and in {change.after} at the latest ({named(change.between)} could not be measured)"
+    return f"after {change.before} and in {change.after} at the latest ({named(change.between)} untestable)"
 
 
 def named(releases: Sequence[str]) -> str:
@@ -145,11 +145,12 @@ def _flaky_sentence(flaky: Flaky) -> str:
 
 
 def _gaps_sentence(verdict: Verdict) -> str:
-    """Name the releases that could not be measured."""
+    """Name the releases that are untestable."""
     count = len(verdict.gaps)
     releases = [gap.release for gap in verdict.gaps]
+    are = "is" if count == 1 else "are"
     reason = f" ({verdict.gaps[0].reason})" if len({gap.reason for gap in verdict.gaps}) == 1 else ""
-    return f"{named(releases)} could not be measured{reason}." if count else ""
+    return f"{named(releases)} {are} untestable{reason}." if count else ""
 
 
 def coverage_statement(verdict: Verdict) -> str:
@@ -176,11 +177,11 @@ def _promise(verdict: Verdict) -> str:
 
 
 def _left_alone(coverage: Coverage) -> str:
-    """Say why releases were not looked at."""
+    """Say why releases were not run."""
     if not coverage.unexamined or not coverage.complete:
         return ""
     branches = "patch releases beside no change" if coverage.branches == "tips" else "patch releases"
-    return f"Those not looked at are {branches if coverage.branches != 'all' else 'releases'} or lie beyond a gap."
+    return f"Those not run are {branches if coverage.branches != 'all' else 'releases'} or lie beyond a gap."
 
 
 def _looked_at(coverage: Coverage) -> str:
@@ -191,8 +192,8 @@ def _looked_at(coverage: Coverage) -> str:
     counts = [
         (coverage.measured, "measured"),
         (coverage.inferred, "inferred from neighbours that agree"),
-        (coverage.untestable, "impossible to measure"),
-        (coverage.unexamined, "not looked at"),
+        (coverage.untestable, "untestable"),
+        (coverage.unexamined, "not run"),
     ]
     said = ", ".join(f"{count} {what}" for count, what in counts if count)
     return f"Of {coverage.considered} releases from {coverage.first} to {coverage.last}: {said}."

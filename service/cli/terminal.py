@@ -16,9 +16,11 @@ from rich.text import Text
 
 from service.bisection.outcomes import Answer, Outcome
 from service.bisection.releases import MAINLINE
+from service.bisection.words import named
 from service.coordination.answers import answer_text
 from service.coordination.intake import Case
 from service.coordination.laboratory import Measurement
+from service.reports.states import PLACES, STATES, State
 
 DETAIL_LINES = 12
 OUTCOME_CHARACTERS = 48
@@ -123,9 +125,10 @@ class LiveProgress:
         name = Text(f"{key[1]} {key[0]}".rstrip())
         answers = self._rows.get(key, [])
         since = self._running.get(key)
-        note = f"running {time.monotonic() - since:.0f} s" if since is not None else ""
+        running = STATES["running"]
+        note = f"{running.word} {time.monotonic() - since:.0f} s" if since is not None else ""
         if not answers:
-            return name, Text("…", style="dim"), Text(note, style="dim")
+            return name, Text(running.sign, style=running.style), Text(note, style="dim")
         last = answers[-1]
         shown = Text(answer_text(last.answer), style=answer_style(last.answer, self._expected))
         return (
@@ -160,7 +163,7 @@ def headline(case: Case) -> str:
 def origin(measurement: Measurement) -> str:
     """Say where an answer comes from."""
     if measurement.reused:
-        return "stored"
+        return "reused"
     seconds = measurement.report.seconds.get("total")
     return f"{seconds:.1f} s" if seconds else (measurement.report.runner or "not run")
 
@@ -174,10 +177,10 @@ def verdict_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> Itera
     for variant in verdict.get("variants", ()):
         yield Text(variant["words"], style="bold green" if variant["effect"] == "cures" else "")
     yield Text(f"Coverage: {verdict['coverage']['statement']}", style="dim")
-    yield from untestable_lines(verdict)
+    yield from unknown_lines(verdict)
     runs = verdict["runs"]
     yield Text(
-        f"Runs: {runs['executed']} executed, {runs['reused']} answered from the store, {runs['lost']} lost"
+        f"Runs: {runs['executed']} executed, {runs['reused']} reused, {runs['lost']} lost"
         f" (runner: {verdict['runner']}). Again: tfbisect show {verdict['id']}",
         style="dim",
     )
@@ -193,10 +196,13 @@ def detail_lines(verdict: Mapping[str, Any]) -> Iterable[Text]:
             yield Text(f"    … and {len(lines) - DETAIL_LINES} more lines", style="dim")
 
 
-def untestable_lines(verdict: Mapping[str, Any]) -> Iterable[Text]:
-    """Say which releases could not answer, and why."""
+def unknown_lines(verdict: Mapping[str, Any]) -> Iterable[Text]:
+    """Say which releases have no outcome: those that could not answer, and why, and those that were not run."""
+    untestable, not_run = STATES["untestable"], STATES["not_run"]
     for gap in verdict["untestable"]:
-        yield Text(f"{gap['release']}: {gap['reason']}", style="dim")
+        yield Text(f"{untestable.sign} {gap['release']} {untestable.word}: {gap['reason']}", style=untestable.style)
+    if verdict.get("not_run"):
+        yield Text(f"{not_run.sign} {not_run.word}: {named(verdict['not_run']).rstrip(',')}", style=not_run.style)
 
 
 def timeline_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> Iterable[Text]:
@@ -221,18 +227,20 @@ def timeline_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> Iter
             yield row + _release_text(release, segment["outcome"], how, expected) + _change_text(change)
 
 
-def segment_releases(segment: Mapping[str, Any]) -> list[tuple[str, str]]:
+def segment_releases(segment: Mapping[str, Any]) -> list[tuple[str, State]]:
     """Return the releases of a segment, oldest first, each with how it is known."""
-    known = [(release, how) for how in ("measured", "inferred", "untestable") for release in segment[how]]
+    known = [(release, how) for how in PLACES for release in segment[how]]
     return sorted(known, key=lambda item: release_order(item[0]))
 
 
-def _release_text(release: str, outcome: str, how: str, expected: frozenset[str]) -> Text:
+def _release_text(release: str, outcome: str, how: State, expected: frozenset[str]) -> Text:
     """Say what is known of one release, and how."""
+    shown = STATES[how]
+    style = shown.style or answer_style(outcome, expected)
     row = Text(f"{release:<12}")
-    word = shortened(outcome) if how != "untestable" else "untestable"
-    row.append(f"{word:<16}  ", style=answer_style(outcome, expected) if how == "measured" else "dim")
-    row.append("inferred  " if how == "inferred" else "", style="dim")
+    row.append(f"{shown.sign} ", style=style)
+    row.append(f"{shown.word if how == 'untestable' else shortened(outcome):<16}  ", style=style)
+    row.append(f"{shown.word}  " if how == "inferred" else "", style=style)
     return row
 
 
@@ -245,5 +253,5 @@ def _change_text(change: Mapping[str, Any] | None) -> Text:
     """Say what changes at a release."""
     if change is None:
         return Text()
-    gap = f" at the latest: {', '.join(change['between'])} could not be measured" if change["between"] else ""
+    gap = f" at the latest: {', '.join(change['between'])} untestable" if change["between"] else ""
     return Text(f"{change['kind']} in {change['after']}{gap}", style=STYLES[change["kind"]])

@@ -16,13 +16,6 @@ from service.reports.readings import Reading
 from service.reports.timeline import Timeline
 from service.reports.views import BisectionView
 
-STATE_SIGNS = {
-    "measured": "",
-    "inferred": " (inferred)",
-    "untestable": "untestable",
-    "running": "running",
-    "waiting": "not asked",
-}
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -33,7 +26,7 @@ def markdown(reading: Reading, view: BisectionView, source: str, base_url: str) 
         f"### {plain(view.summary)}",
         _facts(reading, verdict, base_url),
         _error(bisection.error or {}),
-        _table(view.timeline),
+        release_table(view.timeline),
         *(_change(change, reading, base_url) for change in verdict.get("changes", ())),
         *(plain(str(variant.get("words", ""))) for variant in verdict.get("variants", ())),
         plain(str(verdict.get("coverage", {}).get("statement", ""))),
@@ -66,18 +59,18 @@ def _error(error: Mapping[str, Any]) -> str:
     return f"{said}\n\n{fenced(trail, 'text')}" if trail else said
 
 
-def _table(timeline: Timeline) -> str:
+def release_table(timeline: Timeline) -> str:
     """Return the releases and what each one did."""
     if not timeline.columns:
         return ""
-    rows = ["| release | behaviour | |", "| --- | --- | --- |"]
+    rows = ["| release | behaviour | | |", "| --- | --- | --- | --- |"]
     for column in timeline.columns:
         for depth, step in enumerate((column.step, *column.branch)):
             cell = step.cell
             indent = "&nbsp;&nbsp;└ " if depth else ""
             behaviour = f"`{plain(cell.outcome)}`" if cell.outcome else ""
             flag = f"**{step.marker.says}**" if step.marker else ""
-            rows.append(f"| {indent}{cell.release} | {behaviour}{STATE_SIGNS[cell.state]} | {flag} |")
+            rows.append(f"| {indent}{cell.release} | {behaviour} | {cell.shown.sign} {cell.shown.word} | {flag} |")
     return "\n".join(rows)
 
 
@@ -89,7 +82,7 @@ def _change(change: Mapping[str, Any], reading: Reading, base_url: str) -> str:
     links = [f"[notes of {after}]({notes_url(package, after)})"]
     if compared:
         links.append(f"[commits {before}…{after}]({compared})")
-    between = f"; not testable between: {', '.join(change['between'])}" if change.get("between") else ""
+    between = f"; untestable between: {', '.join(change['between'])}" if change.get("between") else ""
     commands = "\n".join(
         reproduce_command(bisection.id, bisection.request, release, base_url) for release in (before, after)
     )
@@ -103,7 +96,7 @@ def _untestable(verdict: Mapping[str, Any]) -> str:
     """Return the releases that could not answer."""
     gaps = verdict.get("untestable", ())
     return (
-        "\n".join(["Not testable:", *(f"- {gap['release']}: {plain(str(gap['reason']))[:300]}" for gap in gaps)])
+        "\n".join(["Untestable:", *(f"- {gap['release']}: {plain(str(gap['reason']))[:300]}" for gap in gaps)])
         if gaps
         else ""
     )

@@ -4,28 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 from packaging.version import Version
 
 from service.bisection.releases import MAINLINE, ReleaseTree
+from service.reports.states import PLACES, STATES, Shown, State
 from service.reports.tones import tones_of
 
-State = Literal["measured", "inferred", "running", "untestable", "waiting", "not asked"]
-STATES: Mapping[State, str] = {
-    "measured": "a container ran this release",
-    "inferred": "both neighbours agree, so this one was not run",
-    "running": "a container runs this release now",
-    "untestable": "this release cannot answer; open it to see why",
-    "waiting": "not asked yet",
-    "not asked": "nothing was concluded of this release: its branch was not looked into",
-}
 PAGE_WIDTH, WIDEST_COLUMN, NARROWEST_COLUMN = 700, 200, 70
 """Pixels, as app.css lays columns out on a small screen, or beside an open drawer."""
 FLAG_PIXELS, LETTER_PIXELS = 40, 7
 HIGHEST_FLAGS = 4
-PLACES: tuple[State, ...] = ("measured", "inferred", "untestable")
-"""The states that a segment lists its releases by."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +31,14 @@ class Cell:
     date: str = ""
 
     @property
+    def shown(self) -> Shown:
+        """Return how its state looks."""
+        return STATES[self.state]
+
+    @property
     def says(self) -> str:
         """Return the cell in words, for a screen reader and a tooltip."""
-        words = [self.release, self.outcome or self.state]
-        if self.outcome:
-            words.append(self.state)
+        words = [self.release, *([self.outcome] if self.outcome else []), self.shown.word]
         return ", ".join(words) + (f": {self.note}" if self.note else "")
 
 
@@ -133,10 +126,8 @@ class Knowledge:
     """What is known beside the verdict."""
 
     tree: ReleaseTree | None = None
-    """All releases of the bisection: those the verdict does not mention are waiting. None: what it mentions."""
+    """All releases of the bisection: those the verdict does not mention were not run. None: what it mentions."""
     running: Collection[str] = ()
-    is_over: bool = False
-    """Nothing more will be asked."""
     expected: Collection[str] = ()
     outcomes: Sequence[str] = ()
     """The labels that the probe declares, in its order."""
@@ -181,9 +172,8 @@ def _cell(
     knowledge: Knowledge,
 ) -> Cell:
     """Return the cell of one release."""
-    nothing: tuple[State, str] = ("not asked" if knowledge.is_over else "waiting", "")
-    state, outcome = placed.get(release, nothing)
-    if release in knowledge.running and state in ("waiting", "inferred"):
+    state, outcome = placed.get(release, ("not_run", ""))
+    if release in knowledge.running and state in ("not_run", "inferred"):
         state, outcome = "running", ""
     return Cell(
         release, state, outcome, tones.get(outcome, "none"), reasons.get(release, ""), knowledge.dates.get(release, "")

@@ -120,7 +120,6 @@ class Views:
         knowledge = Knowledge(
             tree=tree,
             running=running,
-            is_over=is_finished(bisection),
             expected=probe.expected if probe else (),
             outcomes=tuple(probe.outcomes) if probe else (),
             dates=self.releases.dates(bisection.package) if outlook else {},

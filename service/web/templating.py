@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service import __version__
-from service.reports.timeline import STATES
+from service.reports.states import STATES
 from service.storage.ulid import made_at
 from service.web.assets import Assets
 

@@ -121,7 +121,7 @@ def test_a_failure_in_every_release_is_laid_at_the_door_of_the_snippet() -> None
 @pytest.mark.parametrize(
     ("world", "options", "words"),
     [
-        ("wwubb", {}, "after 1.1.0 and in 1.3.0 at the latest (1.2.0 could not be measured)"),
+        ("wwubb", {}, "after 1.1.0 and in 1.3.0 at the latest (1.2.0 untestable)"),
         ("uuu", {}, "No verdict: none of the 3 releases tried can be tested (1.0.0: no wheel)"),
         ("lll", {}, "this says nothing about the releases"),
         ("wwww", {}, "No change from 1.0.0 to 1.3.0: works in all 4 releases measured."),

@@ -27,26 +27,26 @@ def shown(tmp_path: Path) -> Iterator[list[str]]:
 
 def test_the_timeline_names_each_change_beside_its_release(shown: list[str]) -> None:
     assert shown[:6] == [
-        "  mainline    1.9.0       drops",
-        "              1.10.0      drops",
-        "            ▶ 1.11.0      never-drops       introduced in 1.11.0",
-        "              1.12.0      never-drops",
-        "            ▶ 1.13.1      drops             fixed in 1.13.1",
-        "              1.14.0      drops",
+        "  mainline    1.9.0       ● drops",
+        "              1.10.0      ● drops",
+        "            ▶ 1.11.0      ● never-drops       introduced in 1.11.0",
+        "              1.12.0      ● never-drops",
+        "            ▶ 1.13.1      ● drops             fixed in 1.13.1",
+        "              1.14.0      ● drops",
     ]
 
 
 def test_branches_hang_below_without_repeating_the_mainline(shown: list[str]) -> None:
     assert shown[6:10] == [
-        "  1.10        1.10.1      drops",
-        "  1.12        1.12.2      never-drops       inferred",
-        "              1.12.3      never-drops",
-        "  1.13        1.13.2      drops",
+        "  1.10        1.10.1      ● drops",
+        "  1.12        1.12.2      ○ never-drops       inferred",
+        "              1.12.3      ● never-drops",
+        "  1.13        1.13.2      ● drops",
     ]
 
 
 def test_what_was_run_and_what_was_reused_is_said(shown: list[str]) -> None:
-    assert "Runs: 13 executed, 0 answered from the store, 0 lost (runner: docker)." in shown[-1]
+    assert "Runs: 13 executed, 0 reused, 0 lost (runner: docker)." in shown[-1]
 
 
 @pytest.mark.parametrize(

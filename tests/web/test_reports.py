@@ -28,7 +28,19 @@ def test_the_report_names_changes_links_and_commands(service: Served) -> None:
     assert text.startswith("### Introduced in 1.11.0")
     assert "https://github.com/tensorflow/tensorflow/compare/v1.10.0...v1.11.0" in text
     assert f"{service.url}/b/{done['id']}.py | tfbisect run -" in text
-    assert "| 1.11.0 | `never-drops` | **introduced in 1.11.0** |" in text
+    assert "| 1.11.0 | `never-drops` | ● measured | **introduced in 1.11.0** |" in text
+
+
+def test_a_report_with_a_release_that_was_not_run_is_whole_in_every_form(service: Served) -> None:
+    done = service.bisected(TUTORIAL, branches="none")
+    left = done["verdict"]["not_run"]
+    assert left
+    page, report = (service.client.get(f"/b/{done['id']}{end}") for end in ("", ".md"))
+    assert page.status_code == report.status_code == 200
+    for release in left:
+        assert f"{release} |  | · not run |" in report.text
+        assert f'title="{release}, not run"' in page.text
+    assert service.world.markdown(done["id"]) == report.text.replace(service.url, "http://127.0.0.1:8000")
 
 
 def test_a_snippet_cannot_break_out_of_the_report() -> None:

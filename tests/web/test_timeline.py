@@ -73,12 +73,10 @@ def test_a_change_beside_a_gap_is_flagged_as_a_range_and_never_as_one_culprit() 
     assert [step.marker.says for step in drawn.steps if step.marker] == ["introduced in 1.10.0 to 1.11.0"]
 
 
-def test_releases_that_the_verdict_does_not_know_wait_or_run_or_were_not_asked() -> None:
+def test_releases_that_the_verdict_does_not_know_run_or_were_not_run() -> None:
     tree = tree_of(["1.9.0", "1.10.0", "1.10.1", "1.11.0", "1.12.0", "1.15.0", "2.0.0"])
     live = states(timeline_of(DROPOUT, Knowledge(tree=tree, running=["1.15.0"], **PROBE)))
-    assert (live["1.15.0"], live["2.0.0"], live["1.10.1"]) == ("running", "waiting", "waiting")
-    over = states(timeline_of(DROPOUT, Knowledge(tree=tree, is_over=True, **PROBE)))
-    assert over["2.0.0"] == "not asked"
+    assert (live["1.15.0"], live["2.0.0"], live["1.10.1"]) == ("running", "not_run", "not_run")
 
 
 def test_an_untestable_release_says_why() -> None:

@@ -162,7 +162,7 @@ def read_release(bisection_id: Id, release: ReleaseName, site: ThisSite, caller:
     reading = site.readings.reading(bisection_id, caller.viewer)
     runs = [run for run in reading.observations if run.observation.identity.release == release]
     if not runs:
-        raise NotFound(f"no run of {release} in this bisection; it was inferred, or not asked yet.")
+        raise NotFound(f"no run of {release} in this bisection; it was inferred, or not run.")
     return json_response(Document.of([full_observation_json(run, reading.judge) for run in runs]))
 
 

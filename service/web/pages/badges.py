@@ -21,6 +21,7 @@ TONE_COLOURS: Mapping[str, str] = {
 GREY, GREEN, AMBER, RED = "#5a616b", "#0b7a75", "#93690a", "#b23c12"
 LETTER = 6.6  # pixels: the mean advance of an 11 px letter in the fonts that badges are shown in
 CARD_WIDTH, CARD_HEIGHT = 1200, 630
+SIGN = 'font-size="20" fill="#575e68" text-anchor="middle"'
 
 
 def badge_words(status: str, verdict: Mapping[str, Any]) -> tuple[str, str]:
@@ -82,11 +83,14 @@ def _rail(timeline: Timeline) -> str:
     drawn = []
     for index, column in enumerate(columns):
         cell, x = column.step.cell, 72 + index * width
-        colour = TONE_COLOURS[cell.tone]
-        opacity = "1" if cell.state == "measured" else "0.45"
+        shown, colour = cell.shown, cell.shown.colour or TONE_COLOURS[cell.tone]
         drawn.append(
-            f'<rect x="{x:.1f}" y="448" width="{width - 3:.1f}" height="22" fill="{colour}" opacity="{opacity}"/>'
+            f'<rect x="{x:.1f}" y="448" width="{width - 3:.1f}" height="22" fill="{colour}" opacity="{shown.opacity}">'
+            f"<title>{escape(cell.says)}</title></rect>"
         )
+        if cell.state != "measured":
+            at = x + (width - 3) / 2
+            drawn.append(f'<text x="{at:.1f}" y="442" {SIGN}>{shown.sign}</text>')
         if column.step.marker:
             drawn.append(f'<rect x="{x - 4:.1f}" y="430" width="5" height="58" fill="#1b1e23"/>')
         if len(columns) <= 14 or column.step.marker or index in (0, len(columns) - 1):
