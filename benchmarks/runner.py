@@ -26,7 +26,7 @@ from service.catalog.targets import Target
 from service.execution.channel import BOOT, opening, question
 from service.execution.docker_engine import connect
 from service.execution.docker_runner import DockerRunner
-from service.execution.hardening import RUN_USER, run_environment
+from service.execution.hardening import run_environment
 from service.execution.limits import Limits, limits_of
 from service.execution.local_runner import LocalRunner
 from service.execution.runner import RunRequest
@@ -36,6 +36,7 @@ from service.settings import Settings
 
 RESULTS = Path(__file__).parent / "results"
 TUTORIAL = Path(__file__).parent.parent / "examples" / "dropout_tutorial.py"
+RUN_USER = "65532:65532"
 PARALLEL = 2
 BATCH = 6
 NEVER = threading.Event()

@@ -12,7 +12,7 @@ import ssl
 import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
@@ -23,10 +23,12 @@ from service.catalog.targets import Target
 from service.errors import EngineLost, ReleaseUntestable
 from service.execution.channel import BOOT, Transcript
 from service.execution.conversation import Exit, exit_of
-from service.execution.docker_engine import ENGINE_ERRORS, calling, describe, orders_to_end
+from service.execution.docker_engine import calling, describe, orders_to_end
 from service.execution.hardening import RUN_LABEL, Accelerators, container_config, missing_protections
 from service.execution.limits import Limits
 from service.execution.owners import is_orphan, labels_of_run
+from service.execution.removal import Removals
+from service.execution.run_users import RunUsers, container_users
 from service.execution.sessions import Environments, Place, SessionRunner
 
 COMMAND = ("python", "-u", "-c", BOOT)
@@ -85,7 +87,7 @@ class Demultiplexer:
 class ContainerSession:
     """A container with its channel; see conversation.Session."""
 
-    def __init__(self, api: Any, container: str, channel: Any, remove: Callable[[str], None]) -> None:
+    def __init__(self, api: Any, container: str, channel: Any, remove: Callable[[], None]) -> None:
         self._api = api
         self.container = container
         self._remove = remove
@@ -158,7 +160,7 @@ class ContainerSession:
         self._discarded = True
         os.close(self._writable)
         self._close_channel()
-        self._remove(self.container)
+        self._remove()
 
     def _close_channel(self) -> None:
         # The HTTP response that became the channel buffers the same socket: closed later, it complains.
@@ -206,9 +208,12 @@ class DockerRunner(SessionRunner):
         self._images = images
         self._runtime = runtime
         self._accelerators = accelerators or Accelerators()
-        self._missing = missing_protections(describe(client))
-        # Removing takes the engine longer than a run has to wait: one thread of its own does it.
-        self._remover = ThreadPoolExecutor(1, thread_name_prefix="tfbisect-remove")
+        engine = describe(client)
+        self._missing = missing_protections(engine)
+        self._users = RunUsers(container_users(engine))
+        self._at_work: set[str] = set()
+        # Removing takes the engine longer than a run has to wait.
+        self._removals = Removals(self._remove, self._orphans)
         self.remove_orphans()
 
     def missing_protections(self, place: Place | None = None) -> tuple[str, ...]:  # noqa: ARG002 - the same everywhere
@@ -216,18 +221,24 @@ class DockerRunner(SessionRunner):
         return self._missing
 
     def remove_orphans(self) -> list[str]:
-        """Remove the containers of runners that are gone; return their ids."""
-        with calling("list containers"):
-            found = self._api.containers(all=True, filters={"label": RUN_LABEL})
-        orphans = [row["Id"] for row in found if is_orphan(row.get("Labels") or {}, time.time())]
+        """Have the containers of runners that are gone removed; return their ids."""
+        orphans = self._orphans()
         for container in orphans:
-            self._remove(container)
+            self._removals.add(container)
         return orphans
 
     def close(self) -> None:
         """Remove all containers that this runner started, and wait for it."""
         super().close()
-        self._remover.shutdown(wait=True)
+        self._removals.close()
+
+    def _orphans(self) -> list[str]:
+        """Return the containers that nobody owns any more, those among them whose creation was never confirmed."""
+        with calling("list containers"):
+            found = self._api.containers(all=True, filters={"label": RUN_LABEL})
+        now = time.time()
+        orphans = [row["Id"] for row in found if is_orphan(row.get("Labels") or {}, now)]
+        return [container for container in orphans if container not in self._at_work]
 
     def _make_place(self, target: Target) -> Place:
         environment = self._environments.resolve(target)
@@ -236,7 +247,8 @@ class DockerRunner(SessionRunner):
     def _start(self, place: Place, name: str, lifetime_seconds: float) -> ContainerSession:
         self._images.used(place.environment)
         with calling("start a container"):
-            session = self._attach(self._create(place, name, lifetime_seconds))
+            user = self._users.take()
+            session = self._attach(self._create(place, name, lifetime_seconds, user), user)
             try:
                 self._api.start(session.container)
             except docker.errors.APIError as error:
@@ -249,41 +261,49 @@ class DockerRunner(SessionRunner):
                 raise
         return session
 
-    def _attach(self, container: str) -> ContainerSession:
+    def _attach(self, container: str, user: int) -> ContainerSession:
         """Open the channel of a container ahead of its start, so that no word is missed."""
+
+        def end() -> None:
+            self._at_work.discard(container)
+            self._users.give_back(user)
+            self._removals.add(container)
+
+        self._at_work.add(container)
         try:
             channel = self._api.attach_socket(container, {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
         except BaseException:
-            self._remove_later(container)
+            end()
             raise
-        return ContainerSession(self._api, container, channel, self._remove_later)
+        return ContainerSession(self._api, container, channel, end)
 
-    def _create(self, place: Place, name: str, lifetime_seconds: float) -> str:
+    def _create(self, place: Place, name: str, lifetime_seconds: float, user: int) -> str:
         config = container_config(
             place.image,
             COMMAND,
             self._limits,
+            user=user,
             labels={RUN_LABEL: name, **labels_of_run(lifetime_seconds)},
             runtime=self._runtime,
             accelerators=self._accelerators if place.hardware == "cuda" else None,
         )
-        created = self._api.create_container_from_config(config, container_name(name))
-        return str(created["Id"])
-
-    def _remove_later(self, container: str) -> None:
+        own_name = container_name(name)
         try:
-            self._remover.submit(self._remove, container)
-        except RuntimeError:
-            self._remove(container)  # already closing
+            return str(self._api.create_container_from_config(config, own_name)["Id"])
+        except BaseException:
+            # The engine may have made it and not had the time to say so.
+            self._removals.add(own_name)
+            self._users.give_back(user)
+            raise
 
     def _remove(self, container: str) -> None:
-        """Kill and remove. What the engine cannot remove now carries a date after which the next runner does."""
-        try:
+        """Kill and remove; one that is gone is removed.
+
+        Raises:
+            EngineLost: it may still be there.
+        """
+        with calling("remove a container"), suppress(docker.errors.NotFound):
             self._api.remove_container(container, force=True, v=True)
-        except docker.errors.NotFound:
-            return
-        except ENGINE_ERRORS:
-            return
 
 
 def container_name(run: str) -> str:

@@ -10,9 +10,6 @@ from typing import Any
 from service.execution.limits import Limits
 from service.settings import GIB, Settings
 
-RUN_USER = "65532:65532"
-"""Neither root nor anybody: no file of an image belongs to it."""
-
 OWNER_LABEL = "org.tfbisect.owner"
 RUN_LABEL = "org.tfbisect.run"
 EXPIRES_LABEL = "org.tfbisect.expires"
@@ -53,6 +50,7 @@ def container_config(
     command: Sequence[str],
     limits: Limits,
     *,
+    user: int,
     labels: Mapping[str, str],
     runtime: str = "",
     accelerators: Accelerators | None = None,
@@ -63,6 +61,7 @@ def container_config(
         image: image id or reference.
         command: the process and its arguments.
         limits: bounds of the run.
+        user: number of the run's own user and group; no file of an image belongs to it.
         labels: who started it and what for.
         runtime: the engine's runtime by name, such as runsc; "" takes the engine's default.
         accelerators: what a run on an accelerator is given; None for a run on the CPU.
@@ -73,7 +72,7 @@ def container_config(
         "Image": image,
         "Entrypoint": [],
         "Cmd": list(command),
-        "User": RUN_USER,
+        "User": f"{user}:{user}",
         "WorkingDir": "/tmp",  # noqa: S108 - the run's own tmpfs
         "Hostname": "probe",
         "Env": [f"{name}={value}" for name, value in sorted(run_environment(limits).items())],
@@ -95,7 +94,11 @@ def _host_config(limits: Limits, runtime: str) -> dict[str, Any]:
     config: dict[str, Any] = {
         "NetworkMode": "none",
         "ReadonlyRootfs": True,
-        "Tmpfs": {"/tmp": f"rw,nosuid,nodev,noexec,mode=1777,size={limits.tmpfs_bytes}"},  # noqa: S108
+        "Tmpfs": {
+            "/tmp": _tmpfs(limits.tmpfs_bytes, limits.tmpfs_files),  # noqa: S108
+            # Named here since the engine's own bounds its bytes only: an empty file takes none.
+            "/dev/shm": _tmpfs(limits.shared_memory_bytes, limits.shared_memory_files),  # noqa: S108
+        },
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges:true"],
         "Privileged": False,
@@ -115,6 +118,11 @@ def _host_config(limits: Limits, runtime: str) -> dict[str, Any]:
         "RestartPolicy": {"Name": "no"},
     }
     return config | ({"Runtime": runtime} if runtime else {})
+
+
+def _tmpfs(size_bytes: int, files: int) -> str:
+    """Return how a folder in memory is mounted."""
+    return f"rw,nosuid,nodev,noexec,mode=1777,size={size_bytes},nr_inodes={files}"
 
 
 def accelerators_of(settings: Settings) -> Accelerators:
@@ -143,7 +151,7 @@ def missing_protections(engine: Mapping[str, Any]) -> tuple[str, ...]:
     Args:
         engine: the engine's own description of itself (GET /info).
     """
-    missing = [words for ability, words in _ENGINE_ABILITIES.items() if not engine.get(ability, True)]
+    missing = [words for ability, words in _ENGINE_ABILITIES.items() if not engine.get(ability)]
     if not any("seccomp" in option for option in engine.get("SecurityOptions") or ()):
         missing.append("no system call filter")
     return tuple(missing)

@@ -18,6 +18,8 @@ class Limits:
     """Processes and threads."""
     tmpfs_bytes: int = 256 * MIB
     """Size of /tmp, the only place to write to."""
+    tmpfs_files: int = 32_768
+    """Files and folders in /tmp: empty ones take the kernel's memory, and minutes to remove by the million."""
     output_bytes: int = 256 * 1024
     """How much printing is kept; the middle is cut."""
     flood_bytes: int = 64 * MIB
@@ -25,6 +27,7 @@ class Limits:
     open_files: int = 1024
     shared_memory_bytes: int = 64 * MIB
     """Size of /dev/shm, where semaphores live."""
+    shared_memory_files: int = 4_096
 
 
 def limits_of(settings: Settings) -> Limits:

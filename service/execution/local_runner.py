@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 import shutil
@@ -12,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -23,25 +25,48 @@ from service.execution.conversation import Exit, exit_of
 from service.execution.environment_folders import EnvironmentFolders, InstallableEnvironments
 from service.execution.hardening import run_environment
 from service.execution.limits import Limits
-from service.execution.processes import kill_marked, takes_more_than
+from service.execution.processes import descendants, files_in, has_left_our_root, kill_marked, takes_more_than
+from service.execution.run_users import LOCAL_USERS, RunUsers, users_at_work
 from service.execution.runner import RunRequest
-from service.execution.sandbox import PROGRAM_FOLDERS, Sandbox, find_sandbox, next_user, readable_for
+from service.execution.sandbox import PROGRAM_FOLDERS, Sandbox, find_sandbox, readable_for
 from service.execution.sessions import Place, SessionRunner
 
 RECEIVE_BYTES = 256 * 1024
 EXIT_WAIT_SECONDS = 3
 MARK = "TFBISECT_RUN"
+IN_MEMORY = ("/tmp", "/dev/shm")  # noqa: S108 - a run's own
 
 
 class ProcessSession:
     """A process of this machine with its channel; see conversation.Session."""
 
     def __init__(
-        self, command: Sequence[str], variables: Mapping[str, str], limits: Limits, home: Path, user: int | None
+        self,
+        command: Sequence[str],
+        variables: Mapping[str, str],
+        limits: Limits,
+        home: Path,
+        *,
+        user: int | None,
+        enclosed: bool,
+        gone: Callable[[], None],
     ) -> None:
+        """Start a process.
+
+        Args:
+            command: it, with all that protects around it.
+            variables: its environment.
+            limits: what is watched from outside.
+            home: its folder, removed in the end.
+            user: the number of its own user; None where it has none.
+            enclosed: the process that we see is bubblewrap, which what runs cannot reach.
+            gone: called when nothing of it is left.
+        """
         self._home = home
         self._user = user
-        self._memory_bytes = limits.memory_bytes
+        self._enclosed = enclosed
+        self._gone = gone
+        self._limits = limits
         self._mark = f"{MARK}={secrets.token_hex(16)}"
         # Every pipe without a buffer: what is read is read from the descriptor.
         self._process = subprocess.Popen(
@@ -86,7 +111,15 @@ class ProcessSession:
 
     def takes_too_much(self) -> bool:
         """Say whether the processes of the run together have more memory than they may."""
-        return takes_more_than(self._memory_bytes, self._process.pid)
+        if takes_more_than(self._limits.memory_bytes, self._process.pid):
+            return True
+        # An empty file takes none of a file system's bytes, and a kilobyte of the kernel's memory.
+        return self._enclosed and self._files() > self._limits.tmpfs_files
+
+    def _files(self) -> int:
+        """Return how many files the run has in memory: the first process in its namespaces sees what it sees."""
+        first = next(itertools.islice(descendants(self._process.pid), 1, None), None)
+        return files_in(IN_MEMORY, first) if first is not None and has_left_our_root(first) else 0
 
     def exit(self) -> Exit | None:
         """Wait a moment until it has ended and say how; None when it goes on."""
@@ -94,7 +127,8 @@ class ProcessSession:
             code = self._process.wait(EXIT_WAIT_SECONDS)
         except subprocess.TimeoutExpired:
             return None
-        return Exit(None, -code) if code < 0 else exit_of(code)
+        # Bubblewrap tells by a number how what it holds has ended; what ended bubblewrap came from outside.
+        return Exit(None, -code, from_outside=self._enclosed) if code < 0 else exit_of(code)
 
     def discard(self) -> None:
         """Kill the process with all its children and remove its folder. Can be called again."""
@@ -105,6 +139,7 @@ class ProcessSession:
         for pipe in self._pipes:
             pipe.close()
         shutil.rmtree(self._home, ignore_errors=True)
+        self._gone()
 
 
 class LocalRunner(SessionRunner):
@@ -139,6 +174,7 @@ class LocalRunner(SessionRunner):
         super().__init__(environments, limits, harness_source=harness_source, warm=warm)
         self._folders = EnvironmentFolders(data_dir / "environments", environments, interpreter)
         self._sandbox = sandbox
+        self._users = RunUsers(LOCAL_USERS, users_at_work)
         self._fetch_datasets = datasets
         self._datasets: Path | None = None
 
@@ -171,7 +207,7 @@ class LocalRunner(SessionRunner):
     def _start(self, place: Place, name: str, lifetime_seconds: float) -> ProcessSession:
         python = _python_of(place)
         sandbox = self._sandbox_for(python)
-        user = next_user() if sandbox.own_user else None
+        user = self._users.take() if sandbox.own_user else None
         datasets = [self._datasets] if self._datasets else []
         command = sandbox.wrap(
             [str(python), "-u", "-c", BOOT],
@@ -180,11 +216,15 @@ class LocalRunner(SessionRunner):
             seconds=lifetime_seconds,
             user=user or os.getuid(),
         )
+        gone = partial(self._users.give_back, user) if user is not None else _nothing
         try:
             home = _make_home(user)
             variables = _variables(self._limits, None if sandbox.bubblewrap else home, self._datasets)
-            return ProcessSession(command, variables, self._limits, home, user)
+            return ProcessSession(
+                command, variables, self._limits, home, user=user, enclosed=sandbox.bubblewrap, gone=gone
+            )
         except OSError as error:
+            gone()
             raise EngineLost(f"cannot start a process for {name}: {error}") from error
 
     def _sandbox_for(self, python: Path) -> Sandbox:
@@ -193,6 +233,10 @@ class LocalRunner(SessionRunner):
 
 def _python_of(place: Place) -> Path:
     return Path(place.image) / "bin" / "python"
+
+
+def _nothing() -> None:
+    """Give nothing back."""
 
 
 def _make_home(user: int | None) -> Path:

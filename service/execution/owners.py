@@ -49,7 +49,22 @@ def is_orphan(labels: Mapping[str, str], now: float) -> bool:
     place, _, process = labels.get(OWNER_LABEL, "").rpartition("/")
     place, _, pid = place.rpartition("/")
     # Elsewhere only time tells: another machine's process cannot be seen from here.
-    return place == _here() and pid.isdigit() and _started_at(int(pid)) != process
+    return place == _here() and pid.isdigit() and _is_over(int(pid), process)
+
+
+def _is_over(pid: int, started_at: str) -> bool:
+    """Say whether a process is known to have ended: one that is hidden from us is not."""
+    found = _started_at(pid)
+    if found:
+        return found != started_at
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        return False
+    # It may have begun between the two looks; the next look tells.
+    return False
 
 
 def _started_at(pid: int) -> str:

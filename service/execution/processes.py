@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -48,6 +48,29 @@ def _share_bytes(pid: int) -> int:
     if "Pss_Anon" not in kibibytes:
         return kibibytes.get("Pss", 0) * 1024
     return (kibibytes["Pss_Anon"] + kibibytes.get("Pss_Shmem", 0)) * 1024
+
+
+def has_left_our_root(pid: int) -> bool:
+    """Say whether a process sees another file system than this one."""
+    try:
+        return not Path(f"/proc/{pid}/root/").samefile("/")
+    except OSError:
+        return False
+
+
+def files_in(folders: Iterable[str], pid: int) -> int:
+    """Return how many files and folders the file systems of some folders hold, as a process sees them.
+
+    Args:
+        folders: absolute paths, each the root of a file system of its own.
+        pid: a process that has that view; one that is gone has none.
+    """
+    found = 0
+    for folder in folders:
+        with suppress(OSError):
+            state = os.statvfs(f"/proc/{pid}/root{folder}")
+            found += state.f_files - state.f_ffree
+    return found
 
 
 def marked(mark: str, user: int | None) -> Iterator[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 import shutil
@@ -12,11 +11,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from service.errors import EngineLost
 from service.execution.limits import Limits
-
-# Beyond what systems hand out to people, services and containers (1,879,048,192 and up is free by systemd's table).
-FIRST_RUN_USER = 1_900_000_000
-_USERS = itertools.count(FIRST_RUN_USER + os.getpid() * 64 % 100_000_000)
+from service.execution.run_users import LOCAL_USERS
 
 SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/alternatives")
 TRY_SECONDS = 20
@@ -61,6 +58,10 @@ class Sandbox:
             "no limit of processes": self.kernel_limits and (self.own_user or not self.as_root),
             "no limit of files and address space": self.kernel_limits,
             "memory is watched from outside, not limited by the kernel as a whole": False,
+            "memory of a run's children is not watched": _kernel_lists_children(),
+            # The kernel counts these per user.
+            "handles of inotify, pages of pipes, keys and message queues are shared with other runs": self.own_user,
+            "no limit of files in /tmp": self.bubblewrap,
             "no share of CPU": False,
             "no system call filter": False,
         }
@@ -109,11 +110,6 @@ class Sandbox:
 _KEPT_CAPABILITIES = ("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP")
 
 
-def next_user() -> int:
-    """Return the number of a user that no other run has."""
-    return next(_USERS)
-
-
 @cache
 def find_sandbox(python: Path, bubblewrap: bool = True) -> Sandbox:
     """Return what works on this machine, strongest first; each is tried with a real process.
@@ -122,6 +118,9 @@ def find_sandbox(python: Path, bubblewrap: bool = True) -> Sandbox:
         python: the interpreter that runs will use, in its virtual environment: where a user of its own cannot reach
             it, that means is out.
         bubblewrap: False does without it even where it works.
+
+    Raises:
+        EngineLost: a try took so long that nothing can be said of what works; nothing weaker is taken for that.
     """
     root = os.getuid() == 0
     limits = shutil.which("prlimit") is not None
@@ -133,6 +132,11 @@ def find_sandbox(python: Path, bubblewrap: bool = True) -> Sandbox:
     return Sandbox(as_root=root)
 
 
+def _kernel_lists_children() -> bool:
+    """Say whether the kernel was built to list a process's children; without it only the first process is watched."""
+    return any(Path("/proc/self/task").glob("*/children"))
+
+
 def readable_for(python: Path) -> list[Path]:
     """Return the folders that an interpreter needs: its own, and that of its virtual environment."""
     return [python.resolve().parent.parent, python.parent.parent]
@@ -141,12 +145,17 @@ def readable_for(python: Path) -> list[Path]:
 def _works(sandbox: Sandbox, python: Path) -> bool:
     """Run an interpreter in it."""
     command = [str(python), "-c", "import json"]
-    wrapped = sandbox.wrap(command, readable_for(python), Limits(), seconds=TRY_SECONDS, user=FIRST_RUN_USER)
+    wrapped = sandbox.wrap(command, readable_for(python), Limits(), seconds=TRY_SECONDS, user=LOCAL_USERS.first)
     variables = {"PATH": PROGRAM_FOLDERS}
     try:
         done = subprocess.run(wrapped, capture_output=True, timeout=TRY_SECONDS, check=False, cwd="/", env=variables)
-    except (OSError, subprocess.TimeoutExpired):
+    except OSError:
         return False
+    except subprocess.TimeoutExpired as error:
+        raise EngineLost(
+            f"this machine is too busy to tell what protects a run: {wrapped[0]} took more than {TRY_SECONDS} s; "
+            "try again."
+        ) from error
     return done.returncode == 0
 
 

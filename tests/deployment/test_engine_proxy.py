@@ -253,7 +253,7 @@ def test_a_committed_image_that_reaches_further_or_is_not_said_to_be_ours_is_ref
 
 
 def test_what_the_runner_asks_for_passes_whole_and_is_marked(proxy_module: ModuleType) -> None:
-    asked = container_config("image", ["true"], Limits(), labels={RUN_LABEL: "x"}, runtime="runsc")
+    asked = container_config("image", ["true"], Limits(), user=1, labels={RUN_LABEL: "x"}, runtime="runsc")
     passed = json.loads(proxy_module.checked_description(json.dumps(asked).encode()))
     assert passed["Labels"].pop(OWN) == "yes"
     del asked["HostConfig"]["Privileged"]  # false, which is the default

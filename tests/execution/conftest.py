@@ -42,7 +42,13 @@ HARNESS = (resource_dir("probes") / "harness.py").read_text(encoding="ascii")
 PROBE = "def run(context):\n    return {'x': context.execute().get('x')}\n"
 TARGET = Target("bare-python", "1.0.0")
 LIMITS = Limits(
-    memory_bytes=256 * MIB, pids=64, tmpfs_bytes=16 * MIB, output_bytes=4096, flood_bytes=4 * MIB, open_files=128
+    memory_bytes=256 * MIB,
+    pids=64,
+    tmpfs_bytes=16 * MIB,
+    tmpfs_files=5000,
+    output_bytes=4096,
+    flood_bytes=4 * MIB,
+    open_files=128,
 )
 
 

@@ -19,6 +19,7 @@ import pytest
 
 from service.bisection.outcomes import Lost, Outcome, RunReport, classify
 from service.errors import EngineLost, NoRunner, NotInstallable
+from service.execution import owners
 from service.execution.channel import Transcript
 from service.execution.docker_engine import connect, orders_to_end
 from service.execution.docker_runner import Demultiplexer, DockerRunner, container_name
@@ -97,10 +98,39 @@ def test_a_warm_container_that_died_meanwhile_is_replaced_by_a_cold_one(runner: 
 
 
 @pytest.mark.containers
+def test_what_the_engine_could_not_remove_is_removed_later_and_nobody_waits_for_it(
+    engine: Any, python_image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = docker_runner(engine, python_image)
+    remove = runner._api.remove_container
+    refused: list[str] = []
+
+    def at_first_not(container: str, **options: Any) -> None:
+        if len(refused) < 2:
+            refused.append(container)
+            raise ConnectionError("the engine restarts")
+        remove(container, **options)
+
+    monkeypatch.setattr(runner._api, "remove_container", at_first_not)
+    assert runner.run(REQUEST, NEVER).ending == "answered"
+    runner.close()
+    assert len(refused) == 2
+    assert own_containers(engine) == []
+
+
+@pytest.mark.containers
+def test_two_runs_never_share_a_user(runner: DockerRunner, engine: Any) -> None:
+    for framework in ("json", "decimal"):
+        runner.warm(TARGET, framework)
+    users = {engine.api.inspect_container(each)["Config"]["User"] for each in own_containers(engine)}
+    assert len(users) == 2
+
+
+@pytest.mark.containers
 def test_no_more_containers_wait_than_there_are_slots(runner: DockerRunner, engine: Any) -> None:
     for framework in ("json", "decimal", "email"):
         runner.warm(TARGET, framework)
-    runner._remover.submit(lambda: None).result()  # removals before this one are done
+    assert runner._removals.wait(60)
     assert len(own_containers(engine)) == 2
 
 
@@ -282,6 +312,18 @@ def test_a_container_is_an_orphan_when_its_process_is_gone_or_its_time_long_over
     labels: dict[str, str], orphan: bool
 ) -> None:
     assert is_orphan(labels, time.time()) is orphan
+
+
+def test_a_process_that_is_hidden_from_us_counts_as_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where /proc hides others' processes, no file of theirs is found, and only a signal is refused."""
+
+    def refuse(*_: int) -> None:
+        raise PermissionError
+
+    labels = labels_of_run(60)
+    monkeypatch.setattr(owners, "_started_at", lambda _: "")
+    monkeypatch.setattr(os, "kill", refuse)
+    assert not is_orphan(labels, time.time())
 
 
 def test_a_repeated_run_gets_a_container_name_of_its_own() -> None:

@@ -8,11 +8,21 @@ from service.execution.hardening import Accelerators, container_config, missing_
 from service.execution.limits import Limits, limits_of
 from service.settings import Settings
 
-LIMITS = Limits(memory_bytes=1000, cpus=1.5, pids=64, tmpfs_bytes=2000, open_files=100, shared_memory_bytes=300)
+LIMITS = Limits(
+    memory_bytes=1000,
+    cpus=1.5,
+    pids=64,
+    tmpfs_bytes=2000,
+    tmpfs_files=50,
+    open_files=100,
+    shared_memory_bytes=300,
+    shared_memory_files=20,
+)
+ABLE = {"MemoryLimit": True, "SwapLimit": True, "CpuCfsQuota": True, "PidsLimit": True}
 
 
 def host(**changes: Any) -> dict[str, Any]:
-    config: dict[str, Any] = container_config("image", ["python"], LIMITS, labels={}, **changes)["HostConfig"]
+    config: dict[str, Any] = container_config("image", ["python"], LIMITS, user=7, labels={}, **changes)["HostConfig"]
     return config
 
 
@@ -32,7 +42,13 @@ def host(**changes: Any) -> dict[str, Any]:
         ("PidsLimit", 64),
         ("ShmSize", 300),
         ("LogConfig", {"Type": "none", "Config": {}}),
-        ("Tmpfs", {"/tmp": "rw,nosuid,nodev,noexec,mode=1777,size=2000"}),
+        (
+            "Tmpfs",
+            {
+                "/tmp": "rw,nosuid,nodev,noexec,mode=1777,size=2000,nr_inodes=50",
+                "/dev/shm": "rw,nosuid,nodev,noexec,mode=1777,size=300,nr_inodes=20",
+            },
+        ),
     ],
 )
 def test_a_container_is_started_with(option: str, value: object) -> None:
@@ -49,8 +65,8 @@ def test_a_container_gets_nothing_of_the_host(gift: str) -> None:
 
 
 def test_a_container_runs_as_a_user_that_is_not_root_and_has_no_network_device() -> None:
-    config = container_config("image", ["python"], LIMITS, labels={"a": "b"})
-    assert config["User"] == "65532:65532"
+    config = container_config("image", ["python"], LIMITS, user=7, labels={"a": "b"})
+    assert config["User"] == "7:7"
     assert config["NetworkDisabled"] is True
     assert config["Labels"] == {"a": "b"}
     assert config["Entrypoint"] == []
@@ -58,7 +74,7 @@ def test_a_container_runs_as_a_user_that_is_not_root_and_has_no_network_device()
 
 def test_the_hosts_environment_does_not_reach_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "hunter2")
-    assert "hunter2" not in str(container_config("image", ["python"], LIMITS, labels={}))
+    assert "hunter2" not in str(container_config("image", ["python"], LIMITS, user=7, labels={}))
 
 
 def test_a_runtime_is_named_only_where_one_is_set() -> None:
@@ -73,9 +89,14 @@ def test_thread_pools_are_no_larger_than_the_cpus_allowed() -> None:
 @pytest.mark.parametrize(
     ("engine", "missing"),
     [
-        ({"MemoryLimit": True, "PidsLimit": True, "SecurityOptions": ["name=seccomp,profile=default"]}, ()),
-        ({"MemoryLimit": False, "SecurityOptions": ["name=seccomp"]}, ("no memory limit",)),
-        ({"PidsLimit": False, "SecurityOptions": None}, ("no limit of processes", "no system call filter")),
+        ({**ABLE, "SecurityOptions": ["name=seccomp,profile=default"]}, ()),
+        ({**ABLE, "MemoryLimit": False, "SecurityOptions": ["name=seccomp"]}, ("no memory limit",)),
+        ({**ABLE, "PidsLimit": False, "SecurityOptions": None}, ("no limit of processes", "no system call filter")),
+        # What it does not speak of it is not trusted with.
+        (
+            {},
+            ("no memory limit", "no swap limit", "no CPU limit", "no limit of processes", "no system call filter"),
+        ),
     ],
 )
 def test_an_engine_that_cannot_limit_is_found_out(engine: dict[str, Any], missing: tuple[str, ...]) -> None:

@@ -131,6 +131,17 @@ def test_tmp_is_bounded(stage: Stage) -> None:
     assert megabytes <= LIMITS.tmpfs_bytes // MIB
 
 
+def test_empty_files_are_bounded(stage: Stage) -> None:
+    if stage.lacks("no limit of files in /tmp"):
+        pytest.skip("this runner says that it cannot bound them here")
+    report = stage.run("fills_tmp_with_names", timeout_seconds=60)
+    if stage.kind == "docker":
+        assert measured(report) == LIMITS.tmpfs_files - 1
+    else:
+        assert report.ending == "out-of-memory"
+    assert stage.is_alive()
+
+
 def test_leaving_without_an_answer_gives_the_exit_code(stage: Stage) -> None:
     report = stage.run("exits_at_once")
     assert (report.ending, report.exit_code) == ("exited", 3)

@@ -1,0 +1,142 @@
+"""Removing what runs leave in an engine: at once, again until it is gone, and what nobody owns any more."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import structlog
+
+from service.errors import EngineLost
+
+log = structlog.get_logger()
+
+AT_ONCE = 32
+"""Removals under way: an engine may take a minute for one, and none waits for another."""
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 60.0
+ORPHANS_SECONDS = 60.0
+"""How often what nobody owns any more is looked for."""
+CLOSING_SECONDS = 60.0
+"""How long closing waits for an engine that does not remove: what is left carries its owner, and others remove it."""
+
+
+def pause_seconds(failures: int) -> float:
+    """Return how long to wait after the n-th failure, n >= 1, until the next try."""
+    return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 16))
+
+
+@dataclass
+class _Removal:
+    """A container that has to go."""
+
+    failures: int = 0
+    due: float = 0.0
+    under_way: bool = False
+
+
+class Removals:
+    """Removes containers in the background; safe to use from several threads."""
+
+    def __init__(
+        self,
+        remove: Callable[[str], None],
+        find_orphans: Callable[[], Iterable[str]],
+        *,
+        first_pause_seconds: float = FIRST_PAUSE_SECONDS,
+        orphans_seconds: float = ORPHANS_SECONDS,
+    ) -> None:
+        """Begin.
+
+        Args:
+            remove: removes one; returns once it is gone and raises EngineLost where it may still be there.
+            find_orphans: returns what nobody owns any more; raises EngineLost.
+            first_pause_seconds: how soon a removal that failed is tried again; the pauses double.
+            orphans_seconds: how often orphans are looked for.
+        """
+        self._remove = remove
+        self._find_orphans = find_orphans
+        self._scale = first_pause_seconds / FIRST_PAUSE_SECONDS
+        self._orphans_seconds = orphans_seconds
+        self._waiting: dict[str, _Removal] = {}
+        self._changed = threading.Condition()
+        self._closed = False
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="tfbisect-remove")
+        self._rounds = threading.Thread(target=self._go_round, name="tfbisect-removals", daemon=True)
+        self._rounds.start()
+
+    def add(self, container: str) -> None:
+        """Remove a container, now and until it is gone."""
+        with self._changed:
+            self._waiting.setdefault(container, _Removal())
+            self._changed.notify_all()
+
+    def waiting(self) -> frozenset[str]:
+        """Return what is still to be removed."""
+        with self._changed:
+            return frozenset(self._waiting)
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Wait until all that was added is gone; return whether it is."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._waiting, timeout_seconds)
+
+    def close(self, timeout_seconds: float = CLOSING_SECONDS) -> None:
+        """Remove what is left and stop; what the engine does not remove in that time stays for others."""
+        with self._changed:
+            for removal in self._waiting.values():
+                removal.due = 0.0
+            self._changed.notify_all()
+        if not self.wait(timeout_seconds):
+            log.warning("containers are left behind; the next start removes them", containers=sorted(self.waiting()))
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._rounds.join()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _go_round(self) -> None:
+        """Start what is due, until closed."""
+        look_again = time.monotonic() + self._orphans_seconds
+        while True:
+            with self._changed:
+                if self._closed:
+                    return
+                now = time.monotonic()
+                for container, removal in self._waiting.items():
+                    if not removal.under_way and removal.due <= now:
+                        removal.under_way = True
+                        self._pool.submit(self._try, container, removal)
+                if now >= look_again:
+                    look_again = now + self._orphans_seconds
+                    self._pool.submit(self._look_for_orphans)
+                moments = [removal.due for removal in self._waiting.values() if not removal.under_way]
+                self._changed.wait(max(0.0, min([look_again, *moments]) - time.monotonic()))
+
+    def _try(self, container: str, removal: _Removal) -> None:
+        """Try once."""
+        gone = False
+        try:
+            self._remove(container)
+            gone = True
+        except EngineLost as error:
+            log.info("a container is not removed yet", container=container, reason=error.message)
+        finally:
+            # Whatever went wrong, it is tried again.
+            with self._changed:
+                if gone:
+                    self._waiting.pop(container, None)
+                removal.under_way = False
+                removal.failures += 1
+                removal.due = time.monotonic() + pause_seconds(removal.failures) * self._scale
+                self._changed.notify_all()
+
+    def _look_for_orphans(self) -> None:
+        try:
+            for container in self._find_orphans():
+                self.add(container)
+        except EngineLost as error:
+            log.info("orphans could not be looked for", reason=error.message)

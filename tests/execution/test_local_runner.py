@@ -1,0 +1,36 @@
+"""Processes of this machine: what ends them from outside is no behaviour of a release, where it can be told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from service.bisection.outcomes import Lost, Outcome, classify
+from service.execution.processes import descendants
+from tests.execution.conftest import Stage
+
+
+def _enclosures() -> Iterator[int]:
+    """Yield the processes of bubblewrap that this one has started, those on the outside first."""
+    for pid in descendants(os.getpid()):
+        if Path(f"/proc/{pid}/comm").read_text().strip() == "bwrap":
+            yield pid
+
+
+@pytest.mark.local
+def test_a_run_whose_bubblewrap_somebody_ended_is_lost(bubblewrap_stage: Stage) -> None:
+    before = set(_enclosures())
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(bubblewrap_stage.run, "waits_for_nothing", timeout_seconds=60)
+        until = time.monotonic() + 30
+        while not (found := [pid for pid in _enclosures() if pid not in before]) and time.monotonic() < until:
+            time.sleep(0.05)  # nothing tells when it has started
+        os.kill(found[0], signal.SIGKILL)
+        report = run.result(60)
+    assert type(classify(report, lambda _: Outcome("measured"))) is Lost, report
