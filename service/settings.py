@@ -100,6 +100,11 @@ class Settings(BaseSettings):
     allowed_hosts: str = Field(
         "", description="names the web service answers to beside localhost and IP addresses, comma-separated; * for any"
     )
+    trusted_proxies: str = Field(
+        "",
+        description="proxies whose X-Forwarded-For and -Proto are believed, as addresses or networks, comma-separated; "
+        "empty: none",
+    )
     require_token: bool = Field(False, description="ask for a token (`tfbisect tokens create`)")
     anonymous_read: bool = Field(False, description="with require_token: public bisections are read without one")
     body_bytes: PositiveInt = Field(256 * 1024, description="largest request body of the web service")

@@ -15,12 +15,10 @@ from service.reports.dependencies import Surroundings, no_problem, none_known
 from service.resources import resource_dir
 from service.settings import Role
 from service.web.app import create_app
+from service.web.server import server_config
 
 if TYPE_CHECKING:
     from service.bootstrap import House
-
-
-GRACE_SECONDS = 3
 
 
 def serve_until_stopped(house: House, host: str, port: int, role: Role = "all") -> None:
@@ -59,11 +57,7 @@ def _listen(house: House, host: str, port: int, role: Role) -> None:
     problem = house.engine_problem if role == "all" else no_problem
     known = house.known_images if role == "all" else none_known
     app = create_app(house, Surroundings(resource_dir("examples"), problem, known))
-    # An open event stream must not keep the service from stopping; its reader comes back to the next one.
-    config = uvicorn.Config(
-        app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS
-    )
-    uvicorn.Server(config).run()
+    uvicorn.Server(server_config(app, host, port, house.settings)).run()
 
 
 @contextmanager

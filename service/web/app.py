@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from service import __version__
@@ -91,6 +91,10 @@ def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def _status(request: Request, error: HTTPException) -> Response:
         return _answer(request, problem_of_status(error.status_code, str(error.detail), error.headers))
+
+    @app.exception_handler(ClientDisconnect)
+    async def _left(_request: Request, _error: ClientDisconnect) -> Response:
+        return Response(status_code=400)  # nobody is there to read it, and nothing went wrong here
 
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> Response:

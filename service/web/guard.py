@@ -7,12 +7,14 @@ untouched.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Collection
 from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.web.problems import Problem
@@ -42,11 +44,12 @@ class Guard:
 
         Args:
             app: what answers.
-            hosts: names that this service answers to, beside localhost and IP addresses; "*" for any.
+            hosts: names that this service answers to, beside localhost and IP addresses; "*.example.org" stands for all
+                below it, "*" for any.
             body_bytes: the largest request body.
         """
         self._app = app
-        self._hosts = frozenset(host.lower() for host in hosts)
+        self._names = TrustedHostMiddleware(_accept, ["localhost", *hosts], www_redirect=False)
         self._body_bytes = body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,7 +62,7 @@ class Guard:
         if scope["method"] == "HEAD" and not scope["path"].endswith("/events"):
             # The server leaves the body out; a route need not know. A stream has no end that HEAD could wait for.
             scope = {**scope, "method": "GET"}
-        problem = self._refusal(scope, headers)
+        problem = await self._misdirected(scope, headers) or self._refusal(scope, headers)
         if problem is not None:
             await problem.response()(scope, receive, sealed)
         elif scope["method"] in UNSAFE:
@@ -69,13 +72,9 @@ class Guard:
 
     def _refusal(self, scope: Scope, headers: Headers) -> Problem | None:
         """Return why a request is refused, from its head alone."""
-        host = headers.get("host", "")
-        if not self._answers_to(host):
-            detail = f"This service does not answer to the name {host!r}; allow it with TFBISECT_ALLOWED_HOSTS."
-            return Problem(421, "Misdirected Request", detail, "misdirected-request")
         if scope["method"] not in UNSAFE:
             return None
-        if is_cross_origin(headers, host):
+        if is_cross_origin(headers, headers.get("host", "")):
             detail = "Another site sent this; open the form here, or send the request without an Origin."
             return Problem(403, "Cross-origin request", detail, "cross-origin")
         length = headers.get("content-length", "")
@@ -83,10 +82,25 @@ class Guard:
             return too_large(self._body_bytes)
         return None
 
-    def _answers_to(self, host: str) -> bool:
-        """Say whether a Host header names this service; a rebound name of an attacker's does not."""
-        name = _name_of(host).lower()
-        return "*" in self._hosts or name in self._hosts or name == "localhost" or _is_address(name)
+    async def _misdirected(self, scope: Scope, headers: Headers) -> Problem | None:
+        """Refuse a request that names another host: an attacker may have rebound a name of theirs to this machine.
+
+        Starlette's middleware judges names. IP addresses pass by here, since it cannot be told "any address", and they
+        cannot be rebound; and its refusal is put into words here, since ours are problems with security headers.
+        """
+        host = headers.get("host", "")
+        if _is_address(host):
+            return None
+        judged: list[Message] = []
+
+        async def take(message: Message) -> None:
+            judged.append(message)
+
+        await self._names(scope, _nothing, take)
+        if not judged:
+            return None
+        detail = f"This service does not answer to the name {host!r}; allow it with TFBISECT_ALLOWED_HOSTS."
+        return Problem(421, "Misdirected Request", detail, "misdirected-request")
 
     async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, counting what it sends: a body without a length is bounded too."""
@@ -128,18 +142,20 @@ def _sealed(send: Send, resource_policy: tuple[bytes, bytes]) -> Send:
     return with_headers
 
 
-def _name_of(host: str) -> str:
-    """Return a Host header without its port."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
+async def _accept(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    """Stand for what a request that is let in comes to."""
+
+
+async def _nothing() -> Message:
+    """Stand for a body that nobody reads."""
+    return {"type": "http.disconnect"}
 
 
 @lru_cache(1024)  # asked with each request, and nearly always about the same name
-def _is_address(name: str) -> bool:
-    """Say whether a name is an IP address: those cannot be rebound."""
+def _is_address(host: str) -> bool:
+    """Say whether a Host header is an IP address, with or without a port, and nothing else."""
+    found = re.fullmatch(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<four>[0-9.]+))(?::[0-9]{1,5})?", host, re.ASCII)
     try:
-        ipaddress.ip_address(name)
+        return found is not None and bool(ipaddress.ip_address(found["six"] or found["four"]))
     except ValueError:
         return False
-    return True

@@ -16,6 +16,7 @@ import uvicorn
 
 from service.reports.dependencies import Surroundings
 from service.web.app import create_app
+from service.web.server import server_config
 from tests.web.world import MadeUpRuns, World
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -43,14 +44,8 @@ class Served:
 
 @contextmanager
 def served(world: World) -> Iterator[Served]:
-    config = uvicorn.Config(
-        create_app(world, Surroundings(examples=EXAMPLES)),
-        host="127.0.0.1",
-        port=0,
-        log_level="error",
-        timeout_graceful_shutdown=1,
-    )
-    server = uvicorn.Server(config)
+    app = create_app(world, Surroundings(examples=EXAMPLES))
+    server = uvicorn.Server(server_config(app, "127.0.0.1", 0, world.settings, grace_seconds=1))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from service.web import server
 from tests.web.conftest import Served
 from tests.web.world import TUTORIAL
 
@@ -23,16 +25,107 @@ SUBMISSION = {"snippet": TUTORIAL, "releases": "1.9..1.14"}
         ("rebound.example", 421),
         ("localhost.example", 421),
         ("", 421),
+        ("localhost:@evil.example", 421),
+        ("localhost:8000@evil.example", 421),
+        ("localhost:80:80", 421),
+        ("localhost/x", 421),
+        ("127.0.0.1:@evil.example", 421),
+        ("127.0.0.1:x", 421),
+        ("[::1]evil.example", 421),
+        ("[::1]:@evil.example", 421),
+        ("[::1", 421),
+        ("999.0.0.1", 421),
+        ("localhost, evil.example", 421),
+        ("\u0661\u0662\u0667.0.0.1".encode(), 421),
     ],
 )
-def test_only_names_of_this_service_are_answered_to(service: Served, host: str, status: int) -> None:
-    assert service.client.get("/healthz", headers={"host": host}).status_code == status
+def test_only_names_of_this_service_are_answered_to(service: Served, host: str | bytes, status: int) -> None:
+    named = host if isinstance(host, bytes) else host.encode()
+    assert service.client.get("/healthz", headers={b"host": named}).status_code == status
 
 
 @pytest.mark.parametrize(("allowed", "status"), [("bisect.example", 200), ("other.example", 421), ("*", 200)])
 def test_further_names_are_a_setting(service_with: Callable[..., Served], allowed: str, status: int) -> None:
     service = service_with(allowed_hosts=f"{allowed}, second.example")
     assert service.client.get("/healthz", headers={"host": "bisect.example:8443"}).status_code == status
+
+
+def test_a_name_may_stand_for_all_below_it(service_with: Callable[..., Served]) -> None:
+    service = service_with(allowed_hosts="*.bisect.example")
+    for host, status in (("ci.bisect.example", 200), ("bisect.example", 421), ("bisect.example.evil", 421)):
+        assert service.client.get("/healthz", headers={"host": host}).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("proxies", "address"), [("", "127.0.0.1"), ("10.0.0.1", "127.0.0.1"), ("127.0.0.0/8", "9.9.9.9")]
+)
+def test_a_forwarded_address_is_believed_from_a_proxy_that_is_named(
+    service_with: Callable[..., Served], proxies: str, address: str
+) -> None:
+    service = service_with(trusted_proxies=proxies, submissions_per_minute=1)
+    forged = {"x-forwarded-for": "9.9.9.9"}
+    statuses = [
+        service.client.post("/api/v1/bisections", json=SUBMISSION, headers=forged).status_code for _ in range(2)
+    ]
+    assert statuses == [202, 429]
+    other = {"x-forwarded-for": "8.8.8.8"}
+    again = service.client.post("/api/v1/bisections", json=SUBMISSION, headers=other).status_code
+    # Somebody else only where the header counts.
+    assert again == (202 if address == "9.9.9.9" else 429)
+
+
+HALF_SENT = {
+    "nothing": b"",
+    "half a head": b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n",
+    "half a body": b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    b"Content-Length: 100\r\n\r\nsnippet=",
+    "half a body of JSON": b"POST /api/v1/bisections HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    b"Content-Length: 100\r\n\r\n{",
+    "a body that a GET need not have": b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nx",
+    "half a chunk": b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nx",
+}
+
+
+@pytest.mark.parametrize("sent", HALF_SENT.values(), ids=HALF_SENT)
+def test_half_a_request_is_dropped_after_seconds(
+    service: Served, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], sent: bytes
+) -> None:
+    monkeypatch.setattr(server, "ARRIVAL_SECONDS", 0.3)
+    with socket.create_connection(("127.0.0.1", int(service.url.rpartition(":")[2])), timeout=20) as line:
+        line.sendall(sent)
+        while line.recv(4096):
+            pass  # until the service ends the connection
+    assert service.client.get("/healthz").status_code == 200
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_who_sends_a_byte_now_and_then_is_dropped_too(service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "ARRIVAL_SECONDS", 0.3)
+    with socket.create_connection(("127.0.0.1", int(service.url.rpartition(":")[2])), timeout=0.05) as line:
+        line.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+        dropped = False
+        while not dropped:
+            try:
+                line.sendall(b"x")
+                dropped = line.recv(10) == b""
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                dropped = True
+
+
+def test_a_connection_that_is_kept_takes_one_request_after_the_other(
+    service: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "ARRIVAL_SECONDS", 0.3)
+    with socket.create_connection(("127.0.0.1", int(service.url.rpartition(":")[2])), timeout=20) as line:
+        answers = line.makefile("rb")
+        for _ in range(3):
+            line.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert answers.readline() == b"HTTP/1.1 200 OK\r\n"
+            while answers.readline() != b"\r\n":
+                pass
+            answers.read(len(b'{"status":"ok"}'))
 
 
 @pytest.mark.parametrize(
