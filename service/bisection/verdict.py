@@ -158,13 +158,9 @@ class VerdictFacts:
     probe: str = "dropout"
     probe_digest: str = ""
     snippet_digest: str = ""
-    snippet_name: str = "snippet.py"
-    """What the reproduce commands call the snippet."""
     executed: int = 0
     reused: int = 0
     lost: int = 0
-    options: tuple[str, ...] = ()
-    """Further options of the reproduce commands, such as ("--input-shape", "28,28")."""
     absent: tuple[str, ...] = ()
     """Numbers in the range that the package index never had, such as 1.13.0."""
 
@@ -185,19 +181,6 @@ def kind_of_change(old: str, new: str, expected: frozenset[str]) -> Kind:
             return "changed"
 
 
-def reproduce_command(release: str, facts: VerdictFacts) -> str:
-    """Return the command that measures one release again."""
-    words = ["tfbisect", "run", _quoted(facts.snippet_name), "--package", facts.package, "--releases", release]
-    words += ["--hardware", facts.hardware, "--probe", facts.probe, *map(_quoted, facts.options), "--fresh"]
-    return " ".join(words)
-
-
-def _quoted(word: str) -> str:
-    """Quote a word for a POSIX shell where it needs that."""
-    plain = word and all(letter.isalnum() or letter in "-_./,:=@%+" for letter in word)
-    return word if plain else "'" + word.replace("'", "'\"'\"'") + "'"
-
-
 def to_json(verdict: Verdict, facts: VerdictFacts | None = None) -> dict[str, Any]:
     """Return a verdict in the shape of the contract, schema tfbisect/verdict/1."""
     facts = facts or VerdictFacts()
@@ -215,7 +198,7 @@ def to_json(verdict: Verdict, facts: VerdictFacts | None = None) -> dict[str, An
         "words": verdict.words,
         "releases": _releases_json(verdict.coverage, len(facts.absent)),
         "segments": [_segment_json(segment) for segment in verdict.segments],
-        "changes": [_change_json(change, facts) for change in changes_of(verdict)],
+        "changes": [_change_json(change) for change in changes_of(verdict)],
         "never_fixed": _unfixed_json(verdict),
         "coverage": _coverage_json(verdict.coverage, facts.absent),
         "runs": {"executed": facts.executed, "reused": facts.reused, "lost": facts.lost},
@@ -254,8 +237,8 @@ def _segment_json(segment: Segment) -> dict[str, Any]:
     }
 
 
-def _change_json(change: Change, facts: VerdictFacts) -> dict[str, Any]:
-    """Return one change, with the commands that show its two sides."""
+def _change_json(change: Change) -> dict[str, Any]:
+    """Return one change."""
     return {
         "kind": change.kind,
         "line": change.line,
@@ -268,10 +251,6 @@ def _change_json(change: Change, facts: VerdictFacts) -> dict[str, Any]:
         "unasked": list(change.unasked),
         "confirmed": change.confirmed,
         "confidence": None if change.confidence is None else rounded_down(change.confidence),
-        "reproduce": {
-            "before": reproduce_command(change.before, facts),
-            "after": reproduce_command(change.after, facts),
-        },
     }
 
 

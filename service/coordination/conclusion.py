@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from service.bisection.verdict import NothingTestable, Verdict, VerdictFacts, to
 from service.coordination.faults import snippet_fault
 from service.coordination.intake import SUBJECT, Case
 from service.coordination.progress import Progress
+from service.coordination.reproducing import reproduce_command
 from service.coordination.variants import VARIANTS, cure_in_words
 from service.errors import NoAnswer, TfbisectError
 from service.storage.json_text import text_digest
@@ -104,10 +104,11 @@ def _verdict_json(
         executed=progress.executed,
         reused=progress.reused,
         lost=progress.lost,
-        options=_options(case),
         absent=case.absent,
     )
-    return {**to_json(verdict, facts), "details": _details(case, progress, verdict)}
+    said = to_json(verdict, facts)
+    changes = _with_commands(said, case, progress.track.name)
+    return {**said, "changes": changes, "details": _details(case, progress, verdict)}
 
 
 def _details(case: Case, progress: Progress, verdict: Verdict) -> list[dict[str, str]]:
@@ -122,13 +123,18 @@ def _details(case: Case, progress: Progress, verdict: Verdict) -> list[dict[str,
     return [{"outcome": label, **said} for label, said in found.items()]
 
 
-def _options(case: Case) -> tuple[str, ...]:
-    """Return the command-line options that ask the same question again."""
-    shape = case.request.input_shape
-    given = [f"--set={name}={json.dumps(value)}" for name, value in sorted(case.request.parameters.items())]
-    source = case.request.image_source
-    named = ("--image-source", source) if source else ()
-    return (*(("--input-shape", ",".join(map(str, shape))) if shape else ()), *named, *given)
+def _with_commands(said: Mapping[str, Any], case: Case, variant: str) -> list[dict[str, Any]]:
+    """Return the changes in JSON, each with the commands that show its two sides."""
+    request = case.request.model_dump(mode="json")
+    return [
+        {
+            **change,
+            "reproduce": {
+                side: reproduce_command(request, change[side], variant=variant) for side in ("before", "after")
+            },
+        }
+        for change in said["changes"]
+    ]
 
 
 def problem(error: TfbisectError) -> dict[str, Any]:

@@ -6,10 +6,12 @@ import json
 import shlex
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urlencode, urljoin
 
 from packaging.version import Version
 from pypi_simple import PYPI_SIMPLE_ENDPOINT
+
+from service.coordination.reproducing import reproduce_command
 
 REPOSITORIES: Mapping[str, str] = {
     "tensorflow": "https://github.com/tensorflow/tensorflow",
@@ -43,41 +45,23 @@ def compare_url(package: str, before: str, after: str) -> str | None:
     return f"{home}/compare/{tag_of(package, before)}...{tag_of(package, after)}"
 
 
-def reproduce_command(
+def reproduce_from_page(
     bisection_id: str, request: Mapping[str, Any], release: str, base_url: str, variant: str = ""
 ) -> str:
     """Return the shell command that measures one release again, from nothing but this page."""
-    words = ["tfbisect", "run", "-", "--package", str(request.get("package", "tensorflow")), "--releases", release]
-    words += ["--hardware", str(request.get("hardware", "cpu")), "--probe", str(request.get("probe", "dropout"))]
-    if shape := request.get("input_shape"):
-        words += ["--input-shape", ",".join(str(size) for size in shape)]
-    for name, value in request.get("parameters", {}).items():
-        words += ["--set", f"{name}={_json(value)}"]
-    if images := request.get("image_source"):
-        words += ["--image-source", str(images)]
-    if seconds := request.get("timeout_seconds"):
-        words += ["--timeout", f"{seconds:g}"]
-    if request.get("prereleases"):
-        words.append("--prereleases")
-    if variant in request.get("variants", ()):
-        words += ["--variant", variant]
-    source = shlex.quote(f"{base_url}/b/{bisection_id}.py")
-    return f"curl -sSf {source} | {shlex.join([*words, '--fresh'])}"
+    own = f"?{urlencode({'variant': variant})}" if variant in request.get("variant_snippets", {}) else ""
+    source = shlex.quote(f"{base_url}/b/{bisection_id}.py{own}")
+    return f"curl -sSf {source} | {reproduce_command(request, release, snippet='-', variant=variant)}"
 
 
 def submit_command(request: Mapping[str, Any], bisection_id: str, base_url: str) -> str:
     """Return the shell command that sends a bisection again by REST."""
     left_out = {"snippet"} | {name for name, value in request.items() if value in (None, [], {}, False)}
     body = {name: value for name, value in request.items() if name not in left_out}
-    options = " ".join(f"--argjson {name} {shlex.quote(_json(value))}" for name, value in body.items())
+    options = " ".join(f"--argjson {name} {shlex.quote(json.dumps(value))}" for name, value in body.items())
     fields = ", ".join(f"${name}" for name in body)
     build = f"jq -Rs {options} '{{snippet: ., {fields}}}'".replace("  ", " ")
     return (
         f"curl -sSf {shlex.quote(f'{base_url}/b/{bisection_id}.py')} | {build} | "
         f"curl -sS -H 'content-type: application/json' -d @- {shlex.quote(f'{base_url}/api/v1/bisections')}"
     )
-
-
-def _json(value: Any) -> str:
-    """Return a value as JSON."""
-    return json.dumps(value)

@@ -10,7 +10,7 @@ from typing import Any
 
 from service.coordination.answers import answer_json
 from service.reports.documents import meaning, measurements_of
-from service.reports.links import compare_url, notes_url, reproduce_command
+from service.reports.links import compare_url, notes_url, reproduce_from_page
 from service.reports.plots import numbers_in
 from service.reports.readings import Reading
 from service.reports.timeline import Timeline
@@ -84,7 +84,7 @@ def _change(change: Mapping[str, Any], reading: Reading, base_url: str) -> str:
         links.append(f"[commits {before}…{after}]({compared})")
     between = f"; untestable between: {', '.join(change['between'])}" if change.get("between") else ""
     commands = "\n".join(
-        reproduce_command(bisection.id, bisection.request, release, base_url) for release in (before, after)
+        reproduce_from_page(bisection.id, bisection.request, release, base_url) for release in (before, after)
     )
     return (
         f"**{str(change['kind']).capitalize()} in {after}**: `{plain(str(change['old']))}` in {before}, "

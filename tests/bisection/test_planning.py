@@ -12,7 +12,7 @@ from service.bisection.comparison import differences
 from service.bisection.outcomes import Answer, Lost, Outcome, Refused, Untestable
 from service.bisection.planner import NextRuns, current_verdict, plan
 from service.bisection.releases import ReleaseTree
-from service.bisection.verdict import Changes, NothingTestable, VerdictFacts, changes_of, reproduce_command, to_json
+from service.bisection.verdict import NothingTestable, changes_of
 from tests.bisection.worlds import bisected, branch, policy, rows, spoken
 
 TREE = ReleaseTree(tuple(f"1.{index}.0" for index in range(9)))
@@ -142,15 +142,6 @@ def test_a_flaky_release_is_said_with_its_probability_and_interval() -> None:
     assert sum(share.probability for share in flaky.shares) == pytest.approx(1)
     assert all(share.low < share.probability < share.high for share in flaky.shares)
     assert "answers differently each time" in verdict.words
-
-
-def test_each_side_of_a_change_has_its_command() -> None:
-    verdict = bisected("wb").verdict
-    assert isinstance(verdict, Changes)
-    facts = VerdictFacts(snippet_name="my model.py", probe="dropout")
-    change = to_json(verdict, facts)["changes"][0]
-    assert change["reproduce"]["before"].startswith("tfbisect run 'my model.py' --package tensorflow --releases 1.0.0 ")
-    assert change["reproduce"]["after"] == reproduce_command("1.1.0", facts)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
+import re
 import shlex
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -12,9 +14,8 @@ from dataclasses import replace
 import pytest
 
 from service.bisection.outcomes import RunReport
-from service.cli.requests import parse_parameters
 from service.reports.differences import Difference, between
-from service.reports.links import compare_url, notes_url, reproduce_command
+from service.reports.links import compare_url, notes_url
 from service.reports.markdown import fenced, harmless, plain
 from service.reports.plots import draw, numbers_in
 from service.web.pages.badges import badge, badge_words
@@ -110,29 +111,18 @@ def test_links_lead_to_the_project_or_to_the_index() -> None:
     assert compare_url("unknown", "1", "2") is None
 
 
-def test_the_reproduce_command_is_safe_in_a_shell() -> None:
-    request = {"package": "tensor flow; rm -rf /", "hardware": "cpu", "probe": "dropout", "input_shape": [28, 28]}
-    command = reproduce_command("ID", request, "1.11.0", "http://h")
-    assert "'tensor flow; rm -rf /'" in command
-    assert command.endswith("--input-shape 28,28 --fresh")
-
-
-def test_the_reproduce_command_asks_the_same_with_the_same_parameters_and_the_same_variant() -> None:
-    request = {
-        "probe": "script",
-        "parameters": {"pattern": "loss = 0", "expect": {"loss": 0.5}},
-        "image_source": "official",
-        "timeout_seconds": 90.0,
-        "prereleases": True,
-        "variants": ["eager"],
-    }
-    command = reproduce_command("ID", request, "1.11.0", "http://h", "eager")
-    arguments = shlex.split(command.partition(" | ")[2])
-    options = ["--set", 'pattern="loss = 0"', "--set", 'expect={"loss": 0.5}', "--image-source", "official"]
-    options += ["--timeout", "90", "--prereleases"]
-    assert arguments[-12:] == [*options, "--variant", "eager", "--fresh"]
-    assert parse_parameters(options[1:4:2], ()) == request["parameters"]
-    assert "--variant" not in reproduce_command("ID", request, "1.11.0", "http://h")
+def test_the_command_on_a_page_reads_the_source_that_was_run(service: Served) -> None:
+    own = TUTORIAL.replace("x_train", "images")
+    done = service.bisected(
+        TUTORIAL, variants=["input-shape"], variant_snippets={"renamed": own}, releases="1.10..1.11"
+    )
+    for variant, run in (("", TUTORIAL), ("input-shape", TUTORIAL), ("renamed", own)):
+        page = service.client.get(f"/b/{done['id']}/r/1.11.0", params={"variant": variant}).text
+        [command] = re.findall(r"<code>(curl .*?)</code>", page)
+        downloading, _, running = html.unescape(command).partition(" | ")
+        assert service.client.get(shlex.split(downloading)[-1]).text == run
+        assert ("--variant input-shape" in running) == (variant == "input-shape")
+    assert service.client.get(f"/b/{done['id']}.py", params={"variant": "nosuch"}).status_code == 404
 
 
 def test_numbers_are_found_in_measurements_however_odd() -> None:

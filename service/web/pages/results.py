@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from service.reports.documents import by_release, is_finished, meaning
 from service.reports.foresight import Outlook
-from service.reports.links import notes_url, reproduce_command, submit_command
+from service.reports.links import notes_url, reproduce_from_page, submit_command
 from service.reports.markdown import markdown, table
 from service.reports.plots import numbers_in
 from service.reports.readings import Reading
@@ -84,10 +84,14 @@ def download_csv(bisection_id: Id, site: ThisSite, caller: Reader) -> Response:
 
 
 @router.get("/b/{id}.py")
-def download_snippet(bisection_id: Id, site: ThisSite, caller: Reader) -> Response:
-    """Return the snippet."""
+def download_snippet(bisection_id: Id, site: ThisSite, caller: Reader, variant: str = "") -> Response:
+    """Return the snippet, or the source of a variant of the user's own."""
     bisection = site.readings.bisection(bisection_id, caller.viewer)
-    return Response(site.store.snippet(bisection.snippet_digest), media_type="text/plain; charset=utf-8")
+    own = bisection.request.get("variant_snippets", {})
+    if variant and variant not in own:
+        raise Refusal(Problem(404, "Not found", f"There is no source of a variant {variant[:64]!r} here.", "not-found"))
+    source = own[variant] if variant else site.store.snippet(bisection.snippet_digest)
+    return Response(source, media_type="text/plain; charset=utf-8")
 
 
 @router.get("/b/{id}")
@@ -227,7 +231,7 @@ def release_record(
         notes=notes_url(bisection.package, release),
         variant=variant,
         query=f"?{urlencode({'variant': variant})}" if variant else "",
-        command=reproduce_command(bisection.id, bisection.request, release, site.base_url(request), variant),
+        command=reproduce_from_page(bisection.id, bisection.request, release, site.base_url(request), variant),
         explained=dict(site.dependencies.probes[bisection.probe].outcomes)
         if bisection.probe in site.dependencies.probes
         else {},

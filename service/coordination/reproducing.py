@@ -1,0 +1,45 @@
+"""The command that measures one release again: the one place that says a request in the words of the command line."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+
+def reproduce_command(request: Mapping[str, Any], release: str, *, snippet: str = "", variant: str = "") -> str:
+    """Return the shell command that measures one release again, whatever is stored.
+
+    Args:
+        request: as it is stored, in JSON.
+        release: which release.
+        snippet: what the command calls the source; "-": standard input; "": a file named after what it is.
+        variant: the variant whose answer it was; "": the snippet itself. A variant of the user's own is a source of
+            its own, so the command runs that source.
+    """
+    is_own = variant in request.get("variant_snippets", {})
+    source = snippet or (f"{variant}.py" if is_own else "snippet.py")
+    words = ["tfbisect", "run", source, "--package", str(request.get("package", "tensorflow")), "--releases", release]
+    words += ["--hardware", str(request.get("hardware", "cpu")), "--probe", str(request.get("probe", "dropout"))]
+    if variant and not is_own:
+        words += ["--variant", variant]
+    return shlex.join([*words, *_options(request), "--fresh"])
+
+
+def _options(request: Mapping[str, Any]) -> list[str]:
+    """Return the options of a request that change what one release answers; those of the search do not."""
+    words: list[str] = []
+    if shape := request.get("input_shape"):
+        words += ["--input-shape", ",".join(str(size) for size in shape)]
+    for name, value in sorted(request.get("parameters", {}).items()):
+        words += ["--set", f"{name}={json.dumps(value)}"]
+    if images := request.get("image_source"):
+        words += ["--image-source", str(images)]
+    if seconds := request.get("timeout_seconds"):
+        words += ["--timeout", f"{seconds:g}"]
+    if repeats := request.get("repeats"):
+        words += ["--repeats", str(repeats)]
+    if request.get("prereleases"):
+        words.append("--prereleases")
+    return words
