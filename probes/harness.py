@@ -3,6 +3,7 @@
 Started by a runner as source text in the namespace of `__main__`, on Python 2.7 or 3.5 to 3.13, with the standard
 library alone. The protocol is in probes/README.md.
 """
+import hashlib
 import importlib
 import json
 import linecache
@@ -16,12 +17,25 @@ import types
 
 SNIPPET = "snippet.py"
 RESULT_BYTES = 1 << 20
+# Beyond these a value is told by a stand-in, the same in every Python: from 3.10.7 on a whole number of more than 4,300
+# digits has no text, and every reader of a nested value recurses.
+INTEGER_BITS = 1024
+TEXT_CHARACTERS = 1 << 18
+DEEPEST = 24
 MESSAGE_CHARACTERS = 2000
+WORD_CHARACTERS = 200
 TRACEBACK_LINES = 40
 # Names of a snippet's own mistakes: no release of a framework makes a name defined.
 OWN_MISTAKES = ("NameError", "UnboundLocalError", "IndentationError", "TabError")
 VERSIONED = ("tensorflow", "keras", "torch", "numpy", "tf_keras", "h5py")
 TEXT = type(u"")
+WHOLE = (int,) if sys.version_info[0] > 2 else (int, long)  # noqa: F821 - a name of Python 2
+
+# Bound before the snippet runs, so that one that freezes or steps the clock does not reach it. Python 2.7 has no
+# monotonic clock but the fifth number of os.times().
+monotonic = getattr(time, "monotonic", None) or (lambda times=os.times: times()[4])
+processor_times = os.times
+written = json.JSONEncoder(sort_keys=True).encode
 
 
 class Untestable(Exception):
@@ -54,34 +68,82 @@ class Channel(object):
     def __init__(self):
         sys.stdout.flush()
         self._descriptor = os.dup(1)
+        self._write = os.write
         os.dup2(2, 1)
 
     def send(self, event):
-        line = json.dumps(plain(event), sort_keys=True).encode("ascii")
+        line = encoded(event)
         if len(line) > RESULT_BYTES:
             reason = "the probe's result has %d bytes, more than %d" % (len(line), RESULT_BYTES)
-            line = json.dumps({"event": "result", "result": {"kind": "untestable", "message": reason}}).encode("ascii")
+            line = encoded({"event": "result", "result": {"kind": "untestable", "message": reason}})
         line += b"\n"
         while line:
-            line = line[os.write(self._descriptor, line):]
+            line = line[self._write(self._descriptor, line):]
 
 
-def plain(value):
-    """Return `value` as what JSON can hold; floats that are not finite become "nan", "inf" and "-inf"."""
-    if value is None or isinstance(value, (bool, int, TEXT)):
+def encoded(event):
+    """Return an event as JSON, whatever is in it."""
+    try:
+        return written(plain(event)).encode("ascii")
+    except Exception as error:
+        reason = "the probe's result cannot be told: %s: %s" % (type(error).__name__, message_of(error))
+        return written({"event": "result", "result": {"kind": "untestable", "message": reason}}).encode("ascii")
+
+
+def plain(value, depth=0):
+    """Return `value` as what JSON can hold; floats that are not finite become "nan", "inf" and "-inf".
+
+    What is too long or too deep to be told becomes a text with its size, and its digest where it has one.
+    """
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, WHOLE):
+        return plain_integer(value)
+    if isinstance(value, TEXT):
+        return plain_text(value)
     if isinstance(value, float):
         return value if not (math.isnan(value) or math.isinf(value)) else str(value)
     if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, dict):
-        return {plain(key) if isinstance(key, TEXT) else str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(item) for item in value]
+        return plain_text(value.decode("utf-8", "replace"))
+    if isinstance(value, (dict, list, tuple, set, frozenset)):
+        if depth >= DEEPEST:
+            return "(%s of %d items, nested deeper than %d)" % (type(value).__name__, len(value), DEEPEST)
+        if isinstance(value, dict):
+            return {name_of(key): plain(item, depth + 1) for key, item in value.items()}
+        return [plain(item, depth + 1) for item in value]
     for method in ("tolist", "item"):
-        if hasattr(value, method):
-            return plain(getattr(value, method)())
-    return str(value)
+        if depth < DEEPEST and hasattr(value, method):
+            return plain(getattr(value, method)(), depth + 1)
+    return plain_text(text_of(value))
+
+
+def plain_integer(value):
+    """Return a whole number, or what stands in for one that not every Python can write down."""
+    bits = abs(value).bit_length()
+    if bits <= INTEGER_BITS:
+        return value
+    return "(integer of %d bits, sha256:%s)" % (bits, hashlib.sha256(("%x" % value).encode("ascii")).hexdigest())
+
+
+def plain_text(value):
+    """Return a text, or the head of one without measure with what stands in for the rest."""
+    if len(value) <= TEXT_CHARACTERS:
+        return value
+    every = value.encode("utf-8", "surrogatepass" if sys.version_info[0] > 2 else "strict")
+    return u"%s (%d characters, sha256:%s)" % (value[:200], len(value), hashlib.sha256(every).hexdigest())
+
+
+def name_of(key):
+    """Return a key of a mapping as text."""
+    return plain_text(key if isinstance(key, TEXT) else text_of(key))
+
+
+def text_of(value):
+    """Return what a value says of itself, or its type where it says nothing."""
+    try:
+        return u"%s" % (value,)
+    except Exception:
+        return u"(%s without a text)" % type(value).__name__
 
 
 class Context(object):
@@ -166,10 +228,15 @@ class Context(object):
             raise Untestable("line %s is no Python %d.%d, which this release runs on: %s" % where)
 
 
+def is_line(found):
+    """Say whether something is the number of a line."""
+    return isinstance(found, int) and not isinstance(found, bool) and 0 < found < 1 << 31
+
+
 def version_of(module):
     """Return a module's version, or an empty text."""
     found = getattr(module, "__version__", "")
-    return found if isinstance(found, (str, TEXT)) else ""
+    return found[:WORD_CHARACTERS] if isinstance(found, (str, TEXT)) else ""
 
 
 def described(exc_info):
@@ -183,12 +250,18 @@ def described(exc_info):
     origin = "snippet" if frames and frames[-1][0] == SNIPPET else "framework"
     return {
         "kind": "raised",
-        "exception": kind.__name__,
+        "exception": name_of_exception(kind),
         "message": message_of(error),
         "traceback": "\n".join(lines[-TRACEBACK_LINES:]),
         "line": own[-1][1] if own else None,
         "origin": origin,
     }
+
+
+def name_of_exception(kind):
+    """Return the name of an exception's class as one word: type() takes any text for a name."""
+    name = "".join(letter if letter.isalpha() or letter in "_.0123456789" else "_" for letter in str(kind.__name__))
+    return name[:WORD_CHARACTERS] if name[:1].isalpha() else "_" + name[:WORD_CHARACTERS - 1]
 
 
 def message_of(error):
@@ -285,11 +358,14 @@ def answer(context, probe_source):
         if context.parameters.get("seed"):
             set_seed(context, context.parameters["seed"])
         exec(compile(probe_source, "probe.py", "exec", 0, True), namespace)
-        return {"kind": "measured", "measurements": namespace["run"](context)}
+        measurements = namespace["run"](context)
+        if not isinstance(measurements, dict):
+            raise TypeError("run returned %s, not a dict" % type(measurements).__name__)
+        return {"kind": "measured", "measurements": measurements}
     except Untestable as error:
         return {"kind": "untestable", "message": message_of(error)}
     except Refused as error:
-        return {"kind": "refused", "message": message_of(error), "line": error.line}
+        return {"kind": "refused", "message": message_of(error), "line": error.line if is_line(error.line) else None}
     except Raised as error:
         return result_of_raised(context, error.exc_info)
     except (Exception, Stop, SystemExit):
@@ -315,7 +391,7 @@ def device_of(name, module):
         if name == "torch":
             return module.cuda.get_device_name(0) if module.cuda.is_available() else "cpu"
         found = module.test.gpu_device_name() if name == "tensorflow" else ""
-        return found or "cpu"
+        return (found or "cpu")[:WORD_CHARACTERS]
     except Exception:
         return "cpu"
 
@@ -328,12 +404,12 @@ def versions():
 
 def cpu_seconds():
     """Return the processor time of this process so far, all its threads together."""
-    return sum(os.times()[:2])
+    return sum(processor_times()[:2])
 
 
 def ready(channel, name):
     """Import the framework ahead of need and say so; None when the import failed and the answer is given."""
-    began, began_cpu = time.time(), cpu_seconds()
+    began, began_cpu = monotonic(), cpu_seconds()
     try:
         module = imported(name) if name else None
     except (Exception, SystemExit) as error:
@@ -341,7 +417,7 @@ def ready(channel, name):
         channel.send({"event": "result", "result": {"kind": "untestable", "message": reason}, "probe_seconds": 0.0})
         return None
     channel.send({
-        "event": "ready", "import_seconds": time.time() - began, "import_cpu_seconds": cpu_seconds() - began_cpu,
+        "event": "ready", "import_seconds": monotonic() - began, "import_cpu_seconds": cpu_seconds() - began_cpu,
         "framework": name, "version": version_of(module),
         "python": "%d.%d.%d" % sys.version_info[:3], "device": device_of(name, module) if name else "cpu",
     })
@@ -376,11 +452,11 @@ def main():
     if request is None:
         return
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    began, began_cpu = time.time(), cpu_seconds()
+    began, began_cpu = monotonic(), cpu_seconds()
     random.seed(0)
     context = Context(opening.get("framework") or "", framework[0], request["snippet"], request.get("parameters") or {})
     result = answer(context, request["probe"])
-    event = {"event": "result", "result": result, "probe_seconds": time.time() - began, "packages": versions()}
+    event = {"event": "result", "result": result, "probe_seconds": monotonic() - began, "packages": versions()}
     event["probe_cpu_seconds"] = cpu_seconds() - began_cpu
     if context.notes:
         event["notes"] = context.notes

@@ -17,8 +17,13 @@ from service.execution.runner import RunRequest
 
 MESSAGE_BYTES = 1024 * 1024
 """Longest line of the protocol."""
+CHANNEL_BYTES = 4 * MESSAGE_BYTES
+"""Most that protocol lines may come to: one start and one result, with room to spare."""
 DEEPEST = 32
 """Deepest nesting of a result: nothing that a probe measures is deeper, and every reader recurses."""
+
+MOST_LINES = 8
+"""Lines that are taken apart in one piece of what came: the protocol has two, and what follows a fault is not read."""
 
 BOOT = 'import sys,json;exec(compile(json.loads(sys.stdin.readline())["harness"],"harness.py","exec"))'
 """The program that a process is started with, Python 2.7 and 3.5 or newer: it reads the harness as its first line."""
@@ -98,8 +103,14 @@ class Transcript:
         self.probe_seconds = 0.0
         self.packages: Mapping[str, str] = {}
         self.fault = ""
-        """Why the protocol lines cannot be trusted; "" while they can."""
+        """Why the protocol lines cannot be trusted; "" while they can.
+
+        The harness writes nothing but what the protocol allows, whatever the snippet measures, prints or raises: so a
+        line that is none of it is proof that something else wrote.
+        """
         self._line = bytearray()
+        """The beginning of a line whose end has not come; there is no newline in it."""
+        self._protocol_bytes = 0
         self._kept = KeptOutput(output_bytes)
         self._flood_bytes = flood_bytes
         self._received = 0
@@ -114,22 +125,38 @@ class Transcript:
         """What the snippet printed: head and tail."""
         return self._kept.text()
 
+    def count(self, received_bytes: int) -> None:
+        """Count what came beside the words themselves."""
+        self._received += received_bytes
+
     def add_output(self, chunk: bytes) -> None:
         """Take what came on standard error: the snippet's printing."""
         self._received += len(chunk)
         self._kept.add(chunk)
 
     def add_protocol(self, chunk: bytes) -> None:
-        """Take what came on standard output: protocol lines, whole or in part."""
+        """Take what came on standard output: protocol lines, whole or in part.
+
+        The first fault is the last thing that is read: what follows is counted and dropped.
+        """
         self._received += len(chunk)
-        self._line += chunk
-        *lines, rest = self._line.split(b"\n")
-        for line in lines:
-            self._take(bytes(line))
-        if len(rest) > MESSAGE_BYTES:
+        self._protocol_bytes += len(chunk)
+        if self.fault:
+            return
+        # Only the new bytes are searched: a line that comes in many pieces costs no more than one that comes whole.
+        first, *others = chunk.split(b"\n", MOST_LINES)
+        self._line += first
+        for part in others:
+            self._take(bytes(self._line))
+            self._line = bytearray(part)
+            if self.fault:
+                break
+        if len(self._line) > MESSAGE_BYTES:
             self._blame(f"a line longer than {MESSAGE_BYTES} bytes")
-            rest = rest[:0]
-        self._line = bytearray(rest)
+        if self._protocol_bytes > CHANNEL_BYTES:
+            self._blame(f"more than {CHANNEL_BYTES} bytes")
+        if self.fault:
+            self._line = bytearray()
 
     def _take(self, line: bytes) -> None:
         if len(line) > MESSAGE_BYTES:

@@ -79,8 +79,8 @@ class Session(Protocol):
         """Stop it with all its children and remove what it left. Can be called again."""
 
 
-Stop = Literal["answered", "ended", "timed-out", "output-flood", "out-of-memory", "cancelled"]
-"""Why a conversation is over; ended: the process closed its side without a result."""
+Stop = Literal["answered", "ended", "timed-out", "output-flood", "out-of-memory", "tampered", "cancelled"]
+"""Why a conversation is over; ended: the process closed its side without a result; tampered: see Transcript.fault."""
 
 
 class Conversation:
@@ -123,6 +123,8 @@ class Conversation:
     def _reason_to_stop(self, cancelled: threading.Event, left: float) -> Stop | None:
         if cancelled.is_set():
             return "cancelled"
+        if self._transcript.fault:
+            return "tampered"
         enough = left <= 0 or self._transcript.flooded
         if enough and self._transcript.result is not None:
             return "answered"

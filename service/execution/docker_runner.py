@@ -29,15 +29,18 @@ from service.execution.limits import Limits
 from service.execution.owners import is_orphan, labels_of_run
 from service.execution.removal import Removals
 from service.execution.run_users import RunUsers, container_users
-from service.execution.sessions import Environments, Place, SessionRunner
+from service.execution.sessions import WARM_SECONDS, Environments, Place, SessionRunner
 
 COMMAND = ("python", "-u", "-c", BOOT)
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 RECEIVE_BYTES = 256 * 1024
+MOST_READS = 8
+"""Reads of the channel before the conversation looks at the clock, at cancellation and at the limits again."""
 EXIT_WAIT_SECONDS = 3
 NO_DEVICE = "could not select device driver"
 """What an engine says to a device request that nothing on it can meet."""
 STDOUT = 1
+HEADER_BYTES = 8
 STOPPING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGKILL})
 """Signals by which people and engines stop containers; a run can send them to itself too."""
 
@@ -69,19 +72,21 @@ class Demultiplexer:
     def feed(self, chunk: bytes, transcript: Transcript) -> None:
         """Hand over the words of every frame as far as they have come."""
         self._held += chunk
-        while len(self._held) >= 8:
-            stream, length = struct.unpack(">BxxxL", self._held[:8])
-            words = bytes(self._held[8 : 8 + length])
+        taken = 0  # One trim at the end: a trim per frame would copy the rest of the chunk each time.
+        while len(self._held) - taken >= HEADER_BYTES:
+            stream, length = struct.unpack_from(">BxxxL", self._held, taken)
+            words = bytes(self._held[taken + HEADER_BYTES : taken + HEADER_BYTES + length])
+            taken += HEADER_BYTES + len(words)
+            transcript.count(HEADER_BYTES)  # a flood of tiny frames costs as much as one of long ones
             if stream == STDOUT:
                 transcript.add_protocol(words)
             else:
                 transcript.add_output(words)
-            missing = length - len(words)
-            if missing:
+            if missing := length - len(words):
                 # The rest of this frame comes later: leave a header for just that much.
                 self._held = bytearray(struct.pack(">BxxxL", stream, missing))
                 return
-            del self._held[: 8 + length]
+        del self._held[:taken]
 
 
 class ContainerSession:
@@ -106,16 +111,18 @@ class ContainerSession:
     def receive(self, descriptor: int, transcript: Transcript) -> bool:  # noqa: ARG002 - both streams share one socket
         """Take what has come; False when no more can come."""
         try:
-            # An encrypted channel may hold more than the system knows of: read until it has no more.
-            while chunk := self._socket.recv(RECEIVE_BYTES):
+            # Until it has no more, or so much that it is time to look at the clock. An encrypted channel hands over
+            # one record at a time, and whole, so that what is left is where the system sees it.
+            for _ in range(MOST_READS):
+                chunk = self._socket.recv(RECEIVE_BYTES)
+                if not chunk:
+                    return False
                 self._frames.feed(chunk, transcript)
-                if transcript.flooded:
-                    return True
         except WOULD_BLOCK:
             return True
         except OSError as error:
             raise EngineLost(f"the engine hung up in the middle of a run: {error}") from error
-        return False
+        return True
 
     def output(self) -> int:
         """Return the file descriptor that leads to its standard input."""
@@ -185,6 +192,7 @@ class DockerRunner(SessionRunner):
         *,
         harness_source: str = "",
         warm: int = 0,
+        warm_seconds: float = WARM_SECONDS,
         runtime: str = "",
         accelerators: Accelerators | None = None,
     ) -> None:
@@ -197,13 +205,14 @@ class DockerRunner(SessionRunner):
             limits: bounds of each run.
             harness_source: what warm containers are started with; without it nothing is warmed.
             warm: how many containers may wait at once.
+            warm_seconds: how long each of them may wait.
             runtime: the engine's runtime by name; "" takes its default.
             accelerators: what a run on an accelerator is given; None takes what Accelerators says.
 
         Raises:
             EngineLost: the engine went away.
         """
-        super().__init__(environments, limits, harness_source=harness_source, warm=warm)
+        super().__init__(environments, limits, harness_source=harness_source, warm=warm, warm_seconds=warm_seconds)
         self._api = client.api
         self._images = images
         self._runtime = runtime

@@ -29,7 +29,7 @@ from service.execution.processes import descendants, files_in, has_left_our_root
 from service.execution.run_users import LOCAL_USERS, RunUsers, users_at_work
 from service.execution.runner import RunRequest
 from service.execution.sandbox import PROGRAM_FOLDERS, Sandbox, find_sandbox, readable_for
-from service.execution.sessions import Place, SessionRunner
+from service.execution.sessions import WARM_SECONDS, Place, SessionRunner
 
 RECEIVE_BYTES = 256 * 1024
 EXIT_WAIT_SECONDS = 3
@@ -157,6 +157,7 @@ class LocalRunner(SessionRunner):
         datasets: Callable[[], Path] | None = None,
         harness_source: str = "",
         warm: int = 0,
+        warm_seconds: float = WARM_SECONDS,
         sandbox: Sandbox | None = None,
     ) -> None:
         """Make a runner.
@@ -169,9 +170,10 @@ class LocalRunner(SessionRunner):
             datasets: returns the folder of data sets, fetched if need be; None: probes make up their data.
             harness_source: what warm processes are started with; without it nothing is warmed.
             warm: how many processes may wait at once.
+            warm_seconds: how long each of them may wait.
             sandbox: the means to use; None finds out what works for each interpreter.
         """
-        super().__init__(environments, limits, harness_source=harness_source, warm=warm)
+        super().__init__(environments, limits, harness_source=harness_source, warm=warm, warm_seconds=warm_seconds)
         self._folders = EnvironmentFolders(data_dir / "environments", environments, interpreter)
         self._sandbox = sandbox
         self._users = RunUsers(LOCAL_USERS, users_at_work)

@@ -100,10 +100,19 @@ class WarmShelf:
         now = time.monotonic()
         with self._lock:
             fresh = [item for item in self._waiting if now - item[1].born <= self._lifetime_seconds]
-            stale = [started for kept, started in self._waiting if (kept, started) not in fresh]
+            stale = [started for _, started in self._waiting if now - started.born > self._lifetime_seconds]
             found = next((item for item in fresh if item[0] == key), None)
             self._waiting = [item for item in fresh if item is not found]
         return (found[1] if found else None), stale
+
+    def expire(self) -> tuple[list[Started], float | None]:
+        """Give up those that have waited too long; say in how many seconds the next one will have, None for none."""
+        now = time.monotonic()
+        with self._lock:
+            stale = [started for _, started in self._waiting if now - started.born >= self._lifetime_seconds]
+            self._waiting = [item for item in self._waiting if item[1] not in stale]
+            next_at = min((started.born for _, started in self._waiting), default=None)
+        return stale, None if next_at is None else next_at + self._lifetime_seconds - now
 
     def clear(self) -> list[Started]:
         """Give up all that waits."""
@@ -123,7 +132,15 @@ class SessionRunner(ABC):
 
     name = ""
 
-    def __init__(self, environments: Environments, limits: Limits, *, harness_source: str = "", warm: int = 0) -> None:
+    def __init__(
+        self,
+        environments: Environments,
+        limits: Limits,
+        *,
+        harness_source: str = "",
+        warm: int = 0,
+        warm_seconds: float = WARM_SECONDS,
+    ) -> None:
         """Make a runner.
 
         Args:
@@ -131,11 +148,15 @@ class SessionRunner(ABC):
             limits: bounds of each run.
             harness_source: what warm sessions are started with; without it nothing is warmed.
             warm: how many sessions may wait at once.
+            warm_seconds: how long each of them may wait.
         """
         self._environments = environments
         self._limits = limits
         self._harness_source = harness_source
-        self._shelf = WarmShelf(warm if harness_source else 0, WARM_SECONDS)
+        self._shelf = WarmShelf(warm if harness_source else 0, warm_seconds)
+        self._warm_seconds = warm_seconds
+        self._timer: threading.Timer | None = None
+        self._timing = threading.Lock()
         self._places: dict[Target, Place] = {}
 
     @abstractmethod
@@ -160,9 +181,10 @@ class SessionRunner(ABC):
         if not self._shelf.wants(key):
             return
         lines = opening(self._harness_source, framework)
-        started = self._begin(self._place(target), "warm", lines, WARM_SECONDS + LONGEST_RUN_SECONDS)
+        started = self._begin(self._place(target), "warm", lines, self._warm_seconds + LONGEST_RUN_SECONDS)
         _send_ahead(started)
         self._discard(*self._shelf.put(key, started))
+        self._expire()
 
     def run(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
         """Run the probe once and say what happened; see Runner."""
@@ -186,7 +208,23 @@ class SessionRunner(ABC):
 
     def close(self) -> None:
         """Stop and remove all that this runner started."""
+        with self._timing:
+            if self._timer:
+                self._timer.cancel()
         self._discard(*self._shelf.clear())
+
+    def _expire(self) -> None:
+        """End what has waited too long, now and by a timer whenever the next one has: a service may idle for days."""
+        stale, next_seconds = self._shelf.expire()
+        self._discard(*stale)
+        with self._timing:
+            if self._timer:
+                self._timer.cancel()
+            self._timer = None
+            if next_seconds is not None:
+                self._timer = threading.Timer(next_seconds, self._expire)
+                self._timer.daemon = True
+                self._timer.start()
 
     def _place(self, target: Target) -> Place:
         place = self._places.get(target)
@@ -297,12 +335,14 @@ def conclude(
     """Say how a run ended: one decision over why the conversation stopped and how the process ended."""
     if stop == "cancelled":
         return replace(facts, ending="lost", reason="cancelled")
+    if transcript.fault:
+        return replace(facts, ending="answered", result={"kind": "untestable", "message": transcript.fault})
     if transcript.result is not None:
-        return replace(facts, ending="answered", result=_trusted_result(transcript))
+        return replace(facts, ending="answered", result=transcript.result)
     if stop == "ended":
-        return _conclude_exit(facts, transcript, ended)
+        return _conclude_exit(facts, ended)
     step = "while it measured" if transcript.ready else "while it imported the framework"
-    reasons: dict[Stop, tuple[Ending, str]] = {
+    reasons: Mapping[Stop, tuple[Ending, str]] = {
         "timed-out": ("timed-out", f"no answer within {timeout_seconds:g} seconds; stopped {step}"),
         "output-flood": ("output-flood", f"printed without end; stopped {step}"),
         "out-of-memory": ("out-of-memory", f"took more memory than it may; stopped {step}"),
@@ -319,22 +359,13 @@ def on_its_hardware(report: RunReport, hardware: Hardware) -> RunReport:
     return replace(report, result={"kind": "untestable", "message": "no CUDA device: the framework ran on the CPU"})
 
 
-def _conclude_exit(facts: RunReport, transcript: Transcript, ended: Exit | None) -> RunReport:
+def _conclude_exit(facts: RunReport, ended: Exit | None) -> RunReport:
     if ended is None:
         reason = "closed its channels without a result and went on running; stopped"
         return replace(facts, ending="timed-out", reason=reason)
-    if transcript.fault and ended.code == 0:
-        return replace(facts, ending="answered", result=_trusted_result(transcript))
     if ended.out_of_memory:
         return replace(facts, ending="out-of-memory", reason="took more memory than it may; ended by the kernel")
     if ended.from_outside:
         return replace(facts, ending="lost", reason=f"{ended.words()} from outside; tried again")
     ending: Ending = "signalled" if ended.signal is not None else "exited"
     return replace(facts, ending=ending, reason=ended.words(), exit_code=ended.code, signal=ended.signal)
-
-
-def _trusted_result(transcript: Transcript) -> Mapping[str, object]:
-    """Return the result, or that there is none to be trusted where the channel was tampered with."""
-    if transcript.fault:
-        return {"kind": "untestable", "message": transcript.fault}
-    return transcript.result or {}

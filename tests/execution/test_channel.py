@@ -75,6 +75,42 @@ def test_what_follows_a_result_is_named_as_tampering(second: dict[str, Any]) -> 
     assert said.result is not None
 
 
+def test_nothing_is_taken_apart_after_the_first_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[bytes] = []
+    original = Transcript._take
+
+    def counting(transcript: Transcript, words: bytes) -> None:
+        taken.append(words)
+        original(transcript, words)
+
+    monkeypatch.setattr(Transcript, "_take", counting)
+    said = transcript_of(b"\n" * 100_000, line(MEASURED), b"null\n" * 100_000)
+    assert taken == [b""]
+    assert said.fault
+    assert said.result is None
+
+
+def test_a_line_that_comes_in_pieces_is_searched_once() -> None:
+    class Piece(bytes):
+        """Counts how much of what came is looked through."""
+
+        searched = 0
+
+        def split(self, *limits: Any) -> list[bytes]:
+            Piece.searched += len(self)
+            return super().split(*limits)
+
+    whole = line({**MEASURED, "packages": {f"package{number}": "1.0" for number in range(1000)}})
+    said = transcript_of(*[Piece(whole[index : index + 10]) for index in range(0, len(whole), 10)])
+    assert said.result is not None
+    assert Piece.searched == len(whole)
+
+
+def test_all_lines_together_are_bounded() -> None:
+    said = transcript_of(line(READY), *[b'"' + b"x" * (MESSAGE_BYTES // 2)] * 9)
+    assert said.fault
+
+
 def test_a_message_without_end_is_not_kept_in_memory() -> None:
     said = transcript_of(*[b"x" * MESSAGE_BYTES] * 20)
     assert len(said._line) <= MESSAGE_BYTES

@@ -22,7 +22,7 @@ from service.errors import EngineLost, NoRunner, NotInstallable
 from service.execution import owners
 from service.execution.channel import Transcript
 from service.execution.docker_engine import connect, orders_to_end
-from service.execution.docker_runner import Demultiplexer, DockerRunner, container_name
+from service.execution.docker_runner import MOST_READS, ContainerSession, Demultiplexer, DockerRunner, container_name
 from service.execution.hardening import EXPIRES_LABEL, OWNER_LABEL, RUN_LABEL
 from service.execution.owners import is_orphan, labels_of_run, owner_of
 from service.execution.runner import RunRequest
@@ -340,6 +340,51 @@ def test_frames_are_put_together_however_they_are_cut(size: int) -> None:
         frames.feed(stream[start : start + size], transcript)
     assert transcript.output == "hello world"
     assert bytes(transcript._line) == b"{}"
+
+
+def test_frames_without_end_do_not_keep_a_conversation_from_its_clock() -> None:
+    class Endless:
+        """A socket that always has more."""
+
+        reads = 0
+
+        def recv(self, _: int) -> bytes:
+            self.reads += 1
+            return (b"\x01\0\0\0\0\0\0\x01\n") * 1000
+
+        def setblocking(self, _: bool) -> None:
+            """Never blocks."""
+
+        def fileno(self) -> int:
+            return 0
+
+        def close(self) -> None:
+            """Nothing to close."""
+
+    channel = Endless()
+    session = ContainerSession(None, "container", channel, lambda: None)
+    assert session.receive(0, Transcript(output_bytes=100, flood_bytes=1 << 30))
+    session.discard()
+    assert channel.reads <= MOST_READS
+
+
+def test_a_flood_of_tiny_frames_counts_by_what_the_engine_sent() -> None:
+    transcript, frames = Transcript(output_bytes=100, flood_bytes=1000), Demultiplexer()
+    frames.feed(b"\x02\0\0\0\0\0\0\x01." * 200, transcript)
+    assert transcript.flooded
+
+
+@pytest.mark.containers
+def test_a_warm_container_ends_after_its_time_though_nobody_asks_for_anything(engine: Any, python_image: str) -> None:
+    runner = docker_runner(engine, python_image, warm=2, warm_seconds=1)
+    for framework in ("json", "decimal"):
+        runner.warm(TARGET, framework)
+    until = time.monotonic() + 60
+    while own_containers(engine) and time.monotonic() < until:
+        time.sleep(0.1)  # the timer and the engine's removal take their time
+    left = own_containers(engine)
+    runner.close()
+    assert left == []
 
 
 @pytest.mark.containers

@@ -66,7 +66,14 @@ def test_a_cancelled_run_is_lost_even_with_a_result() -> None:
     assert conclude(RunReport("lost"), transcript_of(result=True), "cancelled", None, 5).ending == "lost"
 
 
-@pytest.mark.parametrize(("result", "code"), [(True, 0), (False, 0), (True, 1)])
+def test_a_fault_on_the_channel_ends_the_conversation_as_untestable() -> None:
+    report = conclude(RunReport("lost"), transcript_of(fault=True), "tampered", None, 5)
+    assert report.ending == "answered"
+    assert report.result is not None
+    assert report.result["kind"] == "untestable"
+
+
+@pytest.mark.parametrize(("result", "code"), [(True, 0), (False, 0), (True, 1), (False, 1)])
 def test_a_channel_that_was_tampered_with_gives_no_outcome(result: bool, code: int) -> None:
     report = conclude(RunReport("lost"), transcript_of(result=result, fault=True), "ended", Exit(code), 5)
     assert report.ending == "answered"

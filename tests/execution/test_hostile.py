@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -82,8 +83,31 @@ def test_writing_to_the_result_channel_never_makes_an_outcome(stage: Stage, snip
     assert "something other than the probe wrote" in untestable_reason(stage.run(snippet))
 
 
-def test_a_result_of_megabytes_is_refused(stage: Stage) -> None:
-    assert "bytes" in untestable_reason(stage.run("huge_result"))
+@pytest.mark.parametrize("line", [b"\n", b"null\n", b'{"event": "ready"}\n'])
+def test_a_flood_of_lines_on_the_result_channel_is_read_up_to_its_first_fault(stage: Stage, line: bytes) -> None:
+    assert "something other than the probe wrote" in untestable_reason(stage.run("floods_channel", LINE=line))
+
+
+def test_a_text_of_megabytes_comes_as_its_head_its_length_and_its_digest(stage: Stage) -> None:
+    said = measured(stage.run("huge_result"))
+    assert said == "x" * 200 + f" ({8 << 20} characters, sha256:{hashlib.sha256(b'x' * (8 << 20)).hexdigest()})"
+
+
+def test_a_result_of_megabytes_in_many_pieces_is_refused(stage: Stage) -> None:
+    assert "bytes" in untestable_reason(stage.run("x = ['y' * 1000] * 5000"))
+
+
+CLOCKS = {
+    "frozen": "lambda: 0.0",
+    "set back": "lambda: -1e12",
+    "no number": "lambda: None",
+}
+
+
+@pytest.mark.parametrize("clock", CLOCKS.values(), ids=CLOCKS)
+def test_a_snippet_that_steps_its_clocks_is_an_honest_one(stage: Stage, clock: str) -> None:
+    names = ", ".join(f"time.{name}" for name in ("time", "monotonic", "perf_counter"))
+    assert measured(stage.run(f"import os, time\nclock = {clock}\n{names} = [clock] * 3\nos.times = clock\nx = 1")) == 1
 
 
 def test_a_run_sees_no_processes_files_or_secrets_of_the_host(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -97,7 +98,7 @@ def test_newer_syntax_than_the_release_runs_on_is_untestable() -> None:
         ("def run(context):\n    raise context.Untestable('blind')", "untestable", "blind"),
         ("def run(context):\n    return 1 / 0", "untestable", "the probe itself failed: ZeroDivisionError"),
         ("def run(context):\n    context.observe(int, 'x')", "raised", "invalid literal"),
-        ("def run(context):\n    return {'big': 'x' * (2 << 20)}", "untestable", "bytes, more than"),
+        ("def run(context):\n    return {'big': ['x' * 1000] * 2000}", "untestable", "bytes, more than"),
         ("def ru", "untestable", "the probe itself failed"),
     ],
 )
@@ -110,6 +111,57 @@ def test_a_probe_chooses_what_its_failure_means(probe: str, kind: str, words: st
 def test_numbers_that_are_not_finite_arrive_as_words() -> None:
     answered = asked("value = [float('nan'), float('inf'), -float('inf')]")
     assert answered.measurements == {"value": ["nan", "inf", "-inf"]}
+
+
+WITHOUT_A_TEXT = """
+class Odd(object):
+    def __str__(self):
+        raise ValueError("no text")
+    __repr__ = __str__
+value = Odd()
+"""
+
+
+@pytest.mark.parametrize(
+    ("snippet", "value"),
+    [
+        ("value = 10 ** 300", 10**300),
+        ("value = -(10 ** 5000)", f"(integer of 16610 bits, sha256:{sha256(b'%x' % -(10**5000)).hexdigest()})"),
+        ("value = u'z' * 300000", "z" * 200 + f" (300000 characters, sha256:{sha256(b'z' * 300000).hexdigest()})"),
+        (WITHOUT_A_TEXT, "(Odd without a text)"),
+        ("value = {(1, 2): 1}", {"(1, 2)": 1}),
+    ],
+)
+@every_python
+def test_what_not_every_python_can_tell_is_told_alike(python: str, snippet: str, value: object) -> None:
+    assert asked(snippet, python).measurements == {"value": value}
+
+
+@every_python
+def test_what_is_nested_too_deep_is_cut_off(python: str) -> None:
+    told = asked("value = []\nfor _ in range(200): value = [value]", python).measurements["value"]
+    levels = 0
+    while isinstance(told, list):
+        (told,), levels = told, levels + 1
+    assert levels > 15
+    assert told == "(list of 1 items, nested deeper than 24)"
+
+
+def test_a_value_that_holds_itself_is_cut_off() -> None:
+    assert "nested deeper" in json.dumps(asked("value = {}\nvalue['value'] = value").measurements)
+
+
+@every_python
+def test_a_snippet_that_steps_its_clocks_gets_its_true_time(python: str) -> None:
+    snippet = "import os, time\ntime.time = time.clock = time.monotonic = time.perf_counter = os.times = lambda: -1e9"
+    answered = asked(snippet, python)
+    assert answered.result["kind"] == "measured"
+    assert 0 <= answered.events[-1]["probe_seconds"] < 60
+
+
+@every_python
+def test_a_class_of_exceptions_may_have_any_name(python: str) -> None:
+    assert asked("raise type('5 <b>', (Exception,), {})()", python).result["exception"] == "_5__b_"
 
 
 def test_notes_travel_with_the_measurements() -> None:
