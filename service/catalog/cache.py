@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -14,3 +15,6 @@ class Cache(Protocol):
 
     def put_cached(self, kind: str, key: str, value: Any) -> None:
         """Keep a JSON value, in place of an older one."""
+
+    def alone(self, name: str) -> AbstractContextManager[None]:
+        """Hold a name while the block runs; whoever else asks for it waits, in any process that shares the cache."""

@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from math import prod
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 import requests.auth
+import structlog
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag
 from packaging.utils import InvalidName, InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
-from pypi_simple import (
-    PYPI_SIMPLE_ENDPOINT,
-    DistributionPackage,
-    NoSuchProjectError,
-    PyPISimple,
-    UnsupportedContentTypeError,
-    UnsupportedRepoVersionError,
-)
+from pypi_simple import PYPI_SIMPLE_ENDPOINT, DistributionPackage
 
 from service.catalog.cache import Cache
+from service.catalog.index_pages import NoSuchPage, OddPage, listed_files
 from service.clock import Clock, utc_now
 from service.errors import IndexUnreachable, Unavailable, UnknownName
 from service.secret_urls import SecretUrl
 from service.settings import Settings
 
 CACHE_KIND = "releases"
+TROUBLE_KIND = "trouble-with-the-index"
+ASKED_AGAIN_AFTER = timedelta(seconds=60)
+"""How long an index in trouble is left alone where its last good list serves."""
+DOUBTED_FOR = timedelta(days=7)
+"""How long an index must lack releases before they are believed to be gone where that is hard to believe."""
 MISSING_KIND = "packages-that-the-index-lacks"
 MISSING_FOR = timedelta(minutes=10)
 """How long a name that the index lacks is not asked for again."""
@@ -40,7 +41,11 @@ MISSING_AT_MOST = 60
 """Names that the index lacks within that time; more is somebody guessing."""
 LONGEST_NAME = 128
 TIMEOUT_SECONDS = (5.0, 30.0)  # to connect, between two bytes; the largest list is 1 MB
+MOST_TAGS = 500  # "py2.py3-none-any" stands for two; a hostile name may stand for a million
 LINUX_PLATFORM = re.compile(r"any|linux_x86_64|manylinux\w*_x86_64")
+
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -119,15 +124,38 @@ class Index:
             IndexUnreachable: no answer, or none that can be read.
         """
         try:
-            with PyPISimple(self.url, session=self.session()) as client:
-                return client.get_project_page(package, timeout=TIMEOUT_SECONDS).packages
-        except NoSuchProjectError as error:
+            return listed_files(self.url, package, self.ca_bundle, self.credentials)
+        except NoSuchPage as error:
             raise no_such_package(package, self.url) from error
-        except (requests.RequestException, UnsupportedContentTypeError, UnsupportedRepoVersionError, OSError) as error:
+        except OddPage as error:
             raise IndexUnreachable(
-                f"the package index {self.url} does not answer for {package}: {error}. Look at the network, "
-                "TFBISECT_INDEX_URL and TFBISECT_CA_BUNDLE."
+                f"asked for {package}, the package index {self.url} {error}; look at the network, TFBISECT_INDEX_URL "
+                "and TFBISECT_CA_BUNDLE."
             ) from error
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How current the list of a package's releases is."""
+
+    as_of: datetime
+    """When the index gave it, UTC."""
+    problem: str
+    """What was wrong with the index when it was last asked; empty: nothing."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """An index that gave no list, or none that can be believed."""
+
+    since: datetime
+    at: datetime
+    """When it was last asked."""
+    problem: str
+
+    def as_json(self) -> dict[str, str]:
+        """Return it as the cache keeps it."""
+        return {"since": self.since.isoformat(), "at": self.at.isoformat(), "problem": self.problem}
 
 
 class Catalog:
@@ -139,6 +167,7 @@ class Catalog:
         self._max_age = timedelta(seconds=settings.catalog_max_age_seconds)
         self._now = clock
         self._read: dict[str, Mapping[Version, CatalogRelease]] | None = None
+        self._asks = True
 
     def still(self) -> Catalog:
         """Return a copy that looks each package up once: for a question about many releases at one moment."""
@@ -146,20 +175,45 @@ class Catalog:
         still._read = {}
         return still
 
+    def at_rest(self) -> Catalog:
+        """Return a copy that never asks the index: for who must not wait for it, such as a reader of a page."""
+        resting = copy(self)
+        resting._asks = False
+        return resting
+
     def releases(self, package: str) -> tuple[CatalogRelease, ...]:
         """Return the releases of a package in version order, from the cache while it is fresh.
+
+        However many ask at once, in any process that shares the cache, the index is asked once. An answer of the index
+        that cannot be believed costs nothing that was known before: see `standing`.
 
         Raises:
             UnknownName: the index has no such package, or this is no name of a package.
             Unavailable: too many names that the index lacks were asked for.
             IndexUnreachable: the index does not answer and nothing is cached.
         """
-        package = package_name(package)
-        kept = self._cache.cached(CACHE_KIND, self._key(package))
-        known = _from_json(kept[0]) if kept else ()
-        if kept and self._now() - kept[1] < self._max_age:
+        package, began = package_name(package), self._now()
+        known, put_at = self._kept(package)
+        if put_at is not None and (not self._asks or began - put_at < self._max_age):
             return known
-        return self._refreshed(package, known)
+        if not self._asks:
+            raise IndexUnreachable(f"the releases of {package} are not known here yet; see: tfbisect releases")
+        with self._cache.alone(self._key(package)):
+            known, put_at = self._kept(package)
+            if put_at is not None and (put_at >= began or began - put_at < self._max_age):
+                return known  # somebody else asked while this one waited
+            return self._refreshed(package, known, began)
+
+    def standing(self, package: str) -> Standing | None:
+        """Say how current the list of a package is; None where there is none. Asks nobody."""
+        _, put_at = self._kept(package_name(package))
+        trouble = self._trouble(package_name(package))
+        return None if put_at is None else Standing(put_at, trouble.problem if trouble else "")
+
+    def _kept(self, package: str) -> tuple[tuple[CatalogRelease, ...], datetime | None]:
+        """Return what the cache has of a package, and since when; None where it has nothing."""
+        kept = self._cache.cached(CACHE_KIND, self._key(package))
+        return (_from_json(kept[0]), kept[1]) if kept else ((), None)
 
     def release(self, package: str, version: str) -> CatalogRelease | None:
         """Return one release, or None where the package has no such."""
@@ -174,21 +228,57 @@ class Catalog:
             self._read[package] = found
         return found
 
-    def _refreshed(self, package: str, known: tuple[CatalogRelease, ...]) -> tuple[CatalogRelease, ...]:
-        """Ask the index; where it does not answer, what is known must do."""
+    def _refreshed(
+        self, package: str, known: tuple[CatalogRelease, ...], began: datetime
+    ) -> tuple[CatalogRelease, ...]:
+        """Ask the index; where it gives nothing that can be believed, what is known must do."""
+        trouble = self._trouble(package)
+        # Who waited for somebody that was told nothing need not hear it again.
+        if trouble is not None and (trouble.at >= began or (known and began - trouble.at < ASKED_AGAIN_AFTER)):
+            return known or self._give_up(trouble.problem)
         missing = {} if known else self._refuse_missing(package)
         try:
             fresh = releases_of(self.index.files(package))
-        except UnknownName:
+        except UnknownName as error:
+            if known:
+                return self._known_still(package, known, trouble, error.message)
             self._cache.put_cached(MISSING_KIND, self.index.url, {**missing, package: datetime.now(UTC).isoformat()})
             raise
-        except IndexUnreachable:
-            if known:
-                return known
-            raise
+        except IndexUnreachable as error:
+            return self._known_still(package, known, trouble, error.message) or self._give_up(error.message)
+        if (doubt := why_doubted(fresh, known)) and not self._lasts(trouble):
+            said = f"asked for {package}, the package index {self.index.url} {doubt}"
+            return self._known_still(package, known, trouble, said)
+        if trouble is not None:
+            self._cache.put_cached(TROUBLE_KIND, self._key(package), None)
         merged = with_gone(fresh, known)
         self._cache.put_cached(CACHE_KIND, self._key(package), [_to_json(release) for release in merged])
         return merged
+
+    def _known_still(
+        self, package: str, known: tuple[CatalogRelease, ...], before: Trouble | None, problem: str
+    ) -> tuple[CatalogRelease, ...]:
+        """Note what is wrong with the index, and return what was known."""
+        now = self._now()
+        trouble = Trouble(before.since if before else now, now, problem)
+        self._cache.put_cached(TROUBLE_KIND, self._key(package), trouble.as_json())
+        log.warning("catalog.index_in_trouble", package=package, problem=problem)
+        return known
+
+    def _give_up(self, problem: str) -> tuple[CatalogRelease, ...]:
+        raise IndexUnreachable(problem)
+
+    def _lasts(self, trouble: Trouble | None) -> bool:
+        """Say whether an index gives odd answers for so long that they must be true."""
+        return trouble is not None and self._now() - trouble.since > DOUBTED_FOR
+
+    def _trouble(self, package: str) -> Trouble | None:
+        """Return what is wrong with the index as far as a package goes, or None."""
+        kept = self._cache.cached(TROUBLE_KIND, self._key(package))
+        if kept is None or kept[0] is None:
+            return None
+        since, at = (datetime.fromisoformat(kept[0][name]) for name in ("since", "at"))
+        return Trouble(since, at, kept[0]["problem"])
 
     def _refuse_missing(self, package: str) -> dict[str, str]:
         """Refuse a name that the index lacked a moment ago; return those it lacked, with the time."""
@@ -252,11 +342,32 @@ def with_gone(fresh: Iterable[CatalogRelease], known: Iterable[CatalogRelease]) 
     return tuple(sorted(merged.values(), key=lambda release: Version(release.version)))
 
 
+def why_doubted(fresh: Sequence[CatalogRelease], known: Iterable[CatalogRelease]) -> str:
+    """Say why a list of the index is hard to believe after what it listed before; empty where it is not.
+
+    An index hides a release that is no good (it is yanked and stays listed) and clears old nightlies away; it does not
+    lose most of the others, nor the newest of all with nothing newer to take its place.
+    """
+    present = [release for release in known if not release.gone]
+    listed = {release.version for release in fresh}
+    lost = [release for release in present if release.version not in listed]
+    if not lost:
+        return ""
+    finals = [release for release in present if not release.is_prerelease]
+    finals_lost = sum(not release.is_prerelease for release in lost)
+    newest = max(Version(release.version) for release in present)
+    if finals_lost * 2 > len(finals) or not any(Version(version) >= newest for version in listed):
+        return f"lists {len(listed)} releases and none of {len(lost)} of the {len(present)} that it listed before"
+    return ""
+
+
 def linux_wheels(
     files: Iterable[DistributionPackage],
 ) -> Iterator[tuple[DistributionPackage, Version, frozenset[Tag]]]:
     """Yield each wheel for Linux on x86-64, with its version and tags."""
     for file in files:
+        if prod(part.count(".") + 1 for part in file.filename.removesuffix(".whl").split("-")[-3:]) > MOST_TAGS:
+            continue
         try:
             _, version, _, tags = parse_wheel_filename(file.filename)
         except InvalidWheelFilename:

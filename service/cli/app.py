@@ -108,6 +108,9 @@ def releases(
     """Print the catalog: release, upload date, Python, hardware, image state, why untestable."""
     with house() as opened:
         rows = opened.release_rows(package, hardware, only)
+        standing = opened.catalog.standing(package)
+    if standing is not None and standing.problem:
+        err.print(f"as of {standing.as_of:%Y-%m-%d %H:%M} UTC; {standing.problem}", markup=False)
     if as_json:
         print(json.dumps(rows, indent=2))
         return

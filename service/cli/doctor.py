@@ -61,7 +61,12 @@ def _disk(house: House) -> tuple[State, str]:
 
 def _index(house: House) -> tuple[State, str]:
     known = house.catalog.releases("tensorflow")
-    return "ok", f"{len(known)} releases of tensorflow known, the newest {known[-1].version}"
+    standing = house.catalog.standing("tensorflow")
+    newest = f", the newest {known[-1].version}" if known else ""
+    message = f"{len(known)} releases of tensorflow known{newest}"
+    if standing is not None and standing.problem:
+        return "warning", f"{message}, as of {standing.as_of:%Y-%m-%d %H:%M} UTC. Since then: {standing.problem}"
+    return "ok", message
 
 
 def _runner(house: House) -> tuple[State, str]:

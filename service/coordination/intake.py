@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -166,6 +167,12 @@ class Intake:
         self._workers = workers
         self._rates = dict(rates or {})
         self._measured = measured or _nothing_measured
+
+    def at_rest(self) -> Intake:
+        """Return a copy that never asks the index: for who must not wait for it, such as a reader of a page."""
+        resting = copy(self)
+        resting._catalog = self._catalog.at_rest()
+        return resting
 
     def case(self, request: BisectionRequest) -> Case:
         """Check a request and make it ready.

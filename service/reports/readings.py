@@ -146,11 +146,11 @@ class Readings:
         return Reading(bisection, observations, probe.judge if probe else None)
 
     def outlook(self, reading: Reading) -> Outlook | None:
-        """Return what is known in the middle; None where the catalog cannot say what it was about."""
+        """Return what is known in the middle; None where the catalog cannot say what it was about. Asks no index."""
         source = self._store.snippet(reading.bisection.snippet_digest)
         try:
             request = BisectionRequest.model_validate({**reading.bisection.request, "snippet": source})
-            return look_ahead(self._dependencies.intake, request, reading.answers())
+            return look_ahead(self._dependencies.intake.at_rest(), request, reading.answers())
         except (TfbisectError, ValueError):
             return None
 

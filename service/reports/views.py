@@ -30,23 +30,24 @@ NAMED_CHANGES = 4
 
 
 class KnownReleases:
-    """Releases of packages, remembered for some minutes: a page must not wait for the index."""
+    """Releases of packages, remembered for some minutes; a page never waits for the index."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
+        self._catalog = catalog.at_rest()
         self._remembered: dict[str, tuple[float, Sequence[CatalogRelease]]] = {}
 
     def of(self, package: str) -> Sequence[CatalogRelease]:
         """Return a package's releases in version order; none where they are not known."""
         now = time.monotonic()
         kept = self._remembered.get(package)
-        if kept is None or now - kept[0] > REMEMBERED_SECONDS:
-            try:
-                kept = (now, tuple(self._catalog.releases(package)))
-            except TfbisectError:
-                kept = (now, ())
-            self._remembered[package] = kept
-        return kept[1]
+        if kept is not None and now - kept[0] <= REMEMBERED_SECONDS:
+            return kept[1]
+        try:
+            found = self._catalog.releases(package)
+        except TfbisectError:
+            return ()  # and not remembered: a stranger may ask for any name
+        self._remembered[package] = (now, found)
+        return found
 
     def dates(self, package: str) -> dict[str, str]:
         """Map each release to the month it came out in."""

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
 
+from service.locks import held
 from service.storage.connected import Connected
+from service.storage.engine import make_engine, transaction
 from service.storage.json_text import text_digest
 from service.storage.tables import cached_values
 
 _LONGEST_KEY = 1000
+_LOCKS = 64
+# Any number that no other program takes: the ASCII codes of "tfbc".
+_LOCK_SPACE = 0x74666263
 
 
 class CachedValues(Connected):
     """The cache of the store; see service.catalog.cache.Cache."""
+
+    _alone = tuple(threading.Lock() for _ in range(_LOCKS))
 
     def cached(self, kind: str, key: str) -> tuple[Any, datetime] | None:
         """Return the value and when it was put (UTC), or None."""
@@ -31,6 +43,36 @@ class CachedValues(Connected):
         row = {"kind": kind, "key": _stored_key(key), "value": value, "put_at": self._now()}
         with self._writing() as connection:
             connection.execute(self._upsert(cached_values, row))
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """Hold a name while the block runs; whoever else asks for it waits, in any process of this database.
+
+        A name shares its lock with some others, so that whatever is asked for, there are few. One holder never asks
+        for a second name.
+        """
+        place = int(text_digest(name)[-8:], 16) % _LOCKS
+        # Threads wait here, and not with a connection each.
+        with self._alone[place]:
+            if self._engine.dialect.name == "postgresql":
+                with self._held_in_postgres(place):
+                    yield
+            else:
+                with held(Path(str(self._engine.url.database)).parent / "locks" / f"cache-{place}"):
+                    yield
+
+    @contextmanager
+    def _held_in_postgres(self, place: int) -> Iterator[None]:
+        """Hold an advisory lock; after the time that a lock is waited for, go on without: it saves work, no more."""
+        # A connection apart: were all of the pool's held here, none would be left for what is done meanwhile.
+        engine = make_engine(self._engine.url)
+        try:
+            with transaction(engine, writes=False) as connection:
+                with suppress(OperationalError):
+                    connection.execute(select(func.pg_advisory_xact_lock(_LOCK_SPACE, place)))
+                yield
+        finally:
+            engine.dispose()
 
 
 def _stored_key(key: str) -> str:

@@ -7,8 +7,9 @@ import io
 import json
 import threading
 import zipfile
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -21,6 +22,7 @@ class MemoryCache:
 
     def __init__(self) -> None:
         self.values: dict[tuple[str, str], tuple[str, datetime]] = {}
+        self._alone: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def cached(self, kind: str, key: str) -> tuple[Any, datetime] | None:
         value = self.values.get((kind, key))
@@ -28,6 +30,9 @@ class MemoryCache:
 
     def put_cached(self, kind: str, key: str, value: Any) -> None:
         self.values[kind, key] = (json.dumps(value), datetime.now(UTC))
+
+    def alone(self, name: str) -> AbstractContextManager[Any]:
+        return self._alone[name]
 
     def grow_older(self, age: timedelta) -> None:
         self.values = {key: (value, moment - age) for key, (value, moment) in self.values.items()}

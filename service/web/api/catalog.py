@@ -46,7 +46,16 @@ def list_releases(
         for release in releases
     ]
     mainline = tree_of(release.version for release in releases).mainline
-    return JSONResponse({"package": package, "mainline": list(mainline), "items": items})
+    standing = site.dependencies.catalog.standing(package)
+    return JSONResponse(
+        {
+            "package": package,
+            "as_of": stamp(standing.as_of) if standing else None,
+            "problem": standing.problem if standing else "",
+            "mainline": list(mainline),
+            "items": items,
+        }
+    )
 
 
 @router.get(

@@ -74,6 +74,8 @@ BISECTION: JsonDict = {
 }
 RELEASES: JsonDict = {
     "package": "tensorflow",
+    "as_of": "2026-11-24T03:00:00.000Z",
+    "problem": "",
     "mainline": ["1.12.0"],
     "items": [
         {

@@ -178,6 +178,10 @@ class ReleasesBody(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [RELEASES]})
 
     package: str
+    as_of: str | None = Field(description="when the package index gave this list")
+    problem: str = Field(
+        description="what was wrong with the index when it was last asked: the list is the last good one; else empty"
+    )
     mainline: list[str] = Field(description="the first release of each minor")
     items: list[ReleaseBody]
 

@@ -89,7 +89,9 @@ def releases(
 ) -> Response:
     """Show the releases of a package."""
     listed = site.dependencies.catalog.releases(package)
-    return site.pages.response(request, "releases.html", package=package, releases=listed, notes_url=notes_url)
+    standing = site.dependencies.catalog.standing(package)
+    values: dict[str, Any] = {"package": package, "releases": listed, "standing": standing, "notes_url": notes_url}
+    return site.pages.response(request, "releases.html", **values)
 
 
 @router.get("/releases/{package}/{release}")
