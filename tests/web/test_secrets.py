@@ -51,7 +51,15 @@ REFUSED: dict[str, Any] = {
     "scheduler": f"tcp://{USER}:{PASSWORD}@127.0.0.1:9",
     "python_image": f"{USER}:{PASSWORD}@mirror.example/python:{{python}}",
 }
-CANNOT_HOLD_ONE = {"gpu_runtime", "container_runtime", "allowed_hosts", "nightly_cron", "nightly_timezone", "mail_from"}
+CANNOT_HOLD_ONE = {
+    "gpu_runtime",
+    "container_runtime",
+    "allowed_hosts",
+    "trusted_proxies",
+    "nightly_cron",
+    "nightly_timezone",
+    "mail_from",
+}
 
 
 def assert_unsaid(said: str, where: str) -> None:
