@@ -11,7 +11,7 @@ import pytest
 import service
 
 SERVICE = Path(service.__file__).parent
-GROUND = {"errors", "settings", "secret_urls", "clock", "resources", "locks"}
+GROUND = {"errors", "settings", "secret_urls", "printable", "clock", "resources", "locks"}
 BELOW_COORDINATION = {"execution", "storage", "catalog", "bisection"} | GROUND
 ALLOWED: dict[str, set[str]] = {
     "cli": {"bootstrap", "web", "reports", "nightly", "coordination", "images"} | BELOW_COORDINATION,
@@ -29,6 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "resources": {"errors"},
     "errors": {"secret_urls"},
     "secret_urls": set(),
+    "printable": set(),
     "clock": set(),
     "locks": set(),
     "__main__": {"cli"},

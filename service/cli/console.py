@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from service.bootstrap import House
+from service.printable import printable
 from service.settings import Settings
 
-out = Console(soft_wrap=True, highlight=False)
+
+class PrintableConsole(Console):
+    """Writes what strangers wrote as text: no escape sequence of theirs reaches the terminal."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render, and make what is text printable; rich's own control sequences stay."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text, lines=True), segment.style)
+
+
+out = PrintableConsole(soft_wrap=True, highlight=False)
 """Standard output: the result and nothing else."""
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+err = PrintableConsole(stderr=True, soft_wrap=True, highlight=False)
 """Standard error: progress and problems."""
 
 INTERRUPTED = 130

@@ -20,6 +20,7 @@ from service.bisection.words import named
 from service.coordination.answers import answer_text
 from service.coordination.intake import Case
 from service.coordination.laboratory import Measurement
+from service.printable import printable
 from service.reports.states import PLACES, STATES, State
 
 DETAIL_LINES = 12
@@ -66,7 +67,7 @@ class PlainProgress:
         self._say(f"[{done}/{planned_at_least}] {name:<12} {answer_text(measurement.answer)}  ({origin(measurement)})")
 
     def _say(self, line: str) -> None:
-        print(line, file=self._stream, flush=True)
+        print(printable(line), file=self._stream, flush=True)
 
 
 class LiveProgress:
@@ -130,7 +131,7 @@ class LiveProgress:
         if not answers:
             return name, Text(running.sign, style=running.style), Text(note, style="dim")
         last = answers[-1]
-        shown = Text(answer_text(last.answer), style=answer_style(last.answer, self._expected))
+        shown = Text(printable(answer_text(last.answer)), style=answer_style(last.answer, self._expected))
         return (
             name,
             shown,
@@ -172,11 +173,11 @@ def verdict_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> Itera
     """Draw the timeline and say the verdict, from the contract's JSON."""
     yield from timeline_lines(verdict, expected)
     yield Text()
-    yield Text(str(verdict["summary"]), style="bold")
+    yield Text(printable(str(verdict["summary"])), style="bold")
     yield from detail_lines(verdict)
     for variant in verdict.get("variants", ()):
-        yield Text(variant["words"], style="bold green" if variant["effect"] == "cures" else "")
-    yield Text(f"Coverage: {verdict['coverage']['statement']}", style="dim")
+        yield Text(printable(variant["words"]), style="bold green" if variant["effect"] == "cures" else "")
+    yield Text(f"Coverage: {printable(verdict['coverage']['statement'])}", style="dim")
     yield from unknown_lines(verdict)
     runs = verdict["runs"]
     yield Text(
@@ -189,7 +190,7 @@ def verdict_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> Itera
 def detail_lines(verdict: Mapping[str, Any]) -> Iterable[Text]:
     """Show what is behind outcomes whose label alone does not tell."""
     for entry in verdict.get("details", ()):
-        yield Text(f"{entry['outcome']}, as in {entry['release']}:")
+        yield Text(f"{printable(entry['outcome'])}, as in {entry['release']}:")
         lines = str(entry["detail"]).splitlines()
         yield from (Text(f"    {line}", style="dim") for line in lines[:DETAIL_LINES])
         if len(lines) > DETAIL_LINES:
@@ -200,7 +201,10 @@ def unknown_lines(verdict: Mapping[str, Any]) -> Iterable[Text]:
     """Say which releases have no outcome: those that could not answer, and why, and those that were not run."""
     untestable, not_run = STATES["untestable"], STATES["not_run"]
     for gap in verdict["untestable"]:
-        yield Text(f"{untestable.sign} {gap['release']} {untestable.word}: {gap['reason']}", style=untestable.style)
+        yield Text(
+            f"{untestable.sign} {gap['release']} {untestable.word}: {printable(str(gap['reason']))}",
+            style=untestable.style,
+        )
     if verdict.get("not_run"):
         yield Text(f"{not_run.sign} {not_run.word}: {named(verdict['not_run']).rstrip(',')}", style=not_run.style)
 
@@ -239,7 +243,7 @@ def _release_text(release: str, outcome: str, how: State, expected: frozenset[st
     style = shown.style or answer_style(outcome, expected)
     row = Text(f"{release:<12}")
     row.append(f"{shown.sign} ", style=style)
-    row.append(f"{shown.word if how == 'untestable' else shortened(outcome):<16}  ", style=style)
+    row.append(f"{shown.word if how == 'untestable' else shortened(printable(outcome)):<16}  ", style=style)
     row.append(f"{shown.word}  " if how == "inferred" else "", style=style)
     return row
 

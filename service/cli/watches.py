@@ -12,6 +12,7 @@ import typer
 
 from service.errors import BadInput
 from service.nightly.watches import read_watch, watch_from
+from service.printable import printable
 from service.secret_urls import host_of
 from service.settings import Settings
 from service.storage.store import Store
@@ -86,7 +87,8 @@ def list_watches(as_json: Annotated[bool, typer.Option("--json", help="as JSON")
         print(json.dumps(rows, indent=2, default=str))
         return
     for row in rows:
-        print(f"{row['id']}  {row['name']:<24} {', '.join(row['watched']):<24} {row['last']}")
+        line = f"{row['id']}  {row['name']:<24} {', '.join(row['watched']):<24} {row['last']}"
+        print(printable(line))
 
 
 def _row(store: Store, watch: Watch) -> dict[str, Any]:

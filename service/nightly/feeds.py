@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import NAMESPACE_URL, UUID, uuid5
 from xml.etree import ElementTree as ET
 
+from service.printable import printable
 from service.storage.ulid import number_of
 from service.storage.watch_records import Watch, WatchRun
 
 _ATOM = "http://www.w3.org/2005/Atom"
 CONTENT_TYPE = "application/atom+xml"
-# XML 1.0 has no way to write these; what a snippet raised may hold them.
-_UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ def _link(parent: ET.Element, relation: str, address: str, kind: str) -> None:
 
 
 def _text(parent: ET.Element, name: str, value: str) -> None:
-    ET.SubElement(parent, name).text = _UNWRITABLE.sub("\ufffd", value)
+    ET.SubElement(parent, name).text = printable(value, lines=True)  # XML 1.0 has no way to write control characters
 
 
 def _moment(moment: datetime) -> str:

@@ -23,6 +23,7 @@ import structlog
 
 from service.errors import BadInput
 from service.nightly.watches import target_of
+from service.printable import printable
 from service.secret_urls import without_credentials
 from service.storage.store import Store
 from service.storage.watch_records import Delivery, NewDelivery, NewWatchRun, Watch
@@ -56,7 +57,7 @@ def messages_for(
         "at": moment.isoformat(),
         "watch": {"id": watch.id, "name": watch.name},
         "package": found.package,
-        "text": _text(event, watch, found),
+        "text": printable(_text(event, watch, found)),
         "difference": found.difference,
         "verdict": found.verdict,
         "link": link,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.coordination.answers import answer_json
+from service.printable import in_cell, in_code_block, in_code_span, in_markdown
 from service.reports.documents import meaning, measurements_of
 from service.reports.links import compare_url, notes_url, reproduce_from_page
 from service.reports.plots import numbers_in
@@ -16,22 +16,20 @@ from service.reports.readings import Reading
 from service.reports.timeline import Timeline
 from service.reports.views import BisectionView
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-
 
 def markdown(reading: Reading, view: BisectionView, source: str, base_url: str) -> str:
     """Return the report that goes into a GitHub issue."""
     bisection, verdict = reading.bisection, view.verdict
     parts = [
-        f"### {plain(view.summary)}",
+        f"### {in_markdown(view.summary)}",
         _facts(reading, verdict, base_url),
         _error(bisection.error or {}),
         release_table(view.timeline),
         *(_change(change, reading, base_url) for change in verdict.get("changes", ())),
-        *(plain(str(variant.get("words", ""))) for variant in verdict.get("variants", ())),
-        plain(str(verdict.get("coverage", {}).get("statement", ""))),
+        *(in_markdown(str(variant.get("words", ""))) for variant in verdict.get("variants", ())),
+        in_markdown(str(verdict.get("coverage", {}).get("statement", ""))),
         _untestable(verdict),
-        f"<details><summary>Snippet</summary>\n\n{fenced(source, 'python')}\n\n</details>",
+        f"<details><summary>Snippet</summary>\n\n{in_code_block(source, 'python')}\n\n</details>",
         f"[Everything measured, live: {base_url}/b/{bisection.id}]({base_url}/b/{bisection.id})",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -41,7 +39,7 @@ def _facts(reading: Reading, verdict: Mapping[str, Any], base_url: str) -> str:
     """Return what was asked and how it was answered, in one line."""
     bisection, counts = reading.bisection, verdict.get("releases", {})
     said = [
-        f"`{plain(bisection.package)}`",
+        in_code_span(bisection.package),
         f"{counts['first']} to {counts['last']}" if counts.get("first") else "",
         f"{bisection.request.get('hardware', 'cpu')}",
         f"probe [`{bisection.probe}`]({base_url}/probes/{bisection.probe})",
@@ -54,9 +52,9 @@ def _error(error: Mapping[str, Any]) -> str:
     """Return why there is no verdict, with the traceback where the snippet broke off."""
     if not error:
         return ""
-    said = f"**{plain(str(error.get('title', 'No verdict')))}.** {plain(str(error.get('detail', '')))}"
+    said = f"**{in_markdown(str(error.get('title', 'No verdict')))}.** {in_markdown(str(error.get('detail', '')))}"
     trail = str(error.get("traceback") or "")
-    return f"{said}\n\n{fenced(trail, 'text')}" if trail else said
+    return f"{said}\n\n{in_code_block(trail, 'text')}" if trail else said
 
 
 def release_table(timeline: Timeline) -> str:
@@ -68,7 +66,7 @@ def release_table(timeline: Timeline) -> str:
         for depth, step in enumerate((column.step, *column.branch)):
             cell = step.cell
             indent = "&nbsp;&nbsp;└ " if depth else ""
-            behaviour = f"`{plain(cell.outcome)}`" if cell.outcome else ""
+            behaviour = in_code_span(cell.outcome, in_table=True)
             flag = f"**{step.marker.says}**" if step.marker else ""
             rows.append(f"| {indent}{cell.release} | {behaviour} | {cell.shown.sign} {cell.shown.word} | {flag} |")
     return "\n".join(rows)
@@ -86,9 +84,10 @@ def _change(change: Mapping[str, Any], reading: Reading, base_url: str) -> str:
     commands = "\n".join(
         reproduce_from_page(bisection.id, bisection.request, release, base_url) for release in (before, after)
     )
+    old, new = (in_code_span(str(change[side])) for side in ("old", "new"))
     return (
-        f"**{str(change['kind']).capitalize()} in {after}**: `{plain(str(change['old']))}` in {before}, "
-        f"`{plain(str(change['new']))}` in {after}{between}. {' · '.join(links)}\n\n{fenced(commands, 'sh')}"
+        f"**{str(change['kind']).capitalize()} in {after}**: {old} in {before}, "
+        f"{new} in {after}{between}. {' · '.join(links)}\n\n{in_code_block(commands, 'sh')}"
     )
 
 
@@ -96,22 +95,10 @@ def _untestable(verdict: Mapping[str, Any]) -> str:
     """Return the releases that could not answer."""
     gaps = verdict.get("untestable", ())
     return (
-        "\n".join(["Untestable:", *(f"- {gap['release']}: {plain(str(gap['reason']))[:300]}" for gap in gaps)])
+        "\n".join(["Untestable:", *(f"- {gap['release']}: {in_markdown(str(gap['reason'])[:300])}" for gap in gaps)])
         if gaps
         else ""
     )
-
-
-def plain(text: str) -> str:
-    """Return a text on one line with nothing that Markdown or HTML would act on."""
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(text.split())).replace("@", "@\u200b")
-
-
-def fenced(text: str, language: str) -> str:
-    """Return a code block whose fence is longer than any in the text."""
-    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
-    fence = "`" * (longest + 1)
-    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
 
 
 def table(reading: Reading) -> str:
@@ -119,9 +106,11 @@ def table(reading: Reading) -> str:
     runs = [_row(reading, index) for index in range(len(reading.observations))]
     columns = list(dict.fromkeys(name for run in runs for name in run))
     written = io.StringIO()
-    writer = csv.DictWriter(written, columns, lineterminator="\r\n")
-    writer.writeheader()
-    writer.writerows({name: harmless(value) for name, value in run.items()} for run in runs)
+    writer = csv.writer(written, lineterminator="\r\n")
+    writer.writerow([in_cell(name) for name in columns])
+    for run in runs:
+        values = (run.get(name, "") for name in columns)
+        writer.writerow([in_cell(value) if isinstance(value, str) else value for value in values])
     return written.getvalue()
 
 
@@ -149,11 +138,3 @@ def _row(reading: Reading, index: int) -> dict[str, Any]:
 def _joined(values: Sequence[float]) -> str:
     """Return numbers in one field."""
     return " ".join(f"{value:.9g}" for value in values)
-
-
-def harmless(value: Any) -> Any:
-    """Return a value that a spreadsheet takes for text, never for a formula."""
-    text = str(value)
-    if isinstance(value, str) and text.startswith(FORMULA_STARTS) and not re.fullmatch(r"[-+]?[\d.e+ -]+", text):
-        return "'" + text
-    return value

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service import __version__
+from service.printable import printable
 from service.reports.states import STATES
 from service.storage.ulid import made_at
 from service.web.assets import Assets
@@ -30,11 +31,14 @@ class Pages:
             loader=FileSystemLoader(TEMPLATES),
             autoescape=select_autoescape(default=True),
             undefined=StrictUndefined,
+            finalize=shown,
             trim_blocks=True,
             lstrip_blocks=True,
         )
         self._environment.globals.update(asset=assets.url, version=__version__, states=STATES)
-        self._environment.filters.update(moment=moment, ago=ago, megabytes=megabytes, number=number, made_at=made_at)
+        self._environment.filters.update(
+            moment=moment, ago=ago, megabytes=megabytes, number=number, made_at=made_at, as_typed=AsTyped
+        )
 
     def text(self, template: str, values: Mapping[str, Any]) -> str:
         """Render a template."""
@@ -50,6 +54,17 @@ class Pages:
             body = gzip.compress(body, 4)
             headers["content-encoding"] = "gzip"
         return Response(body, status, headers, media_type="text/html; charset=utf-8")
+
+
+class AsTyped(str):
+    """What somebody typed into a field, which is shown again to be sent again: not a letter is changed."""
+
+    __slots__ = ()
+
+
+def shown(value: Any) -> Any:
+    """Return what a template puts out, text made printable; what is HTML already stands as it is."""
+    return printable(value, lines=True) if type(value) is str else value
 
 
 def moment(when: datetime | None) -> Markup:
