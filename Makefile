@@ -1,10 +1,10 @@
 # tfbisect: `make help` lists the targets.
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 
-.PHONY: help setup demo test lint format bench screenshots serve clean
+.PHONY: help setup demo test newest lint format bench screenshots serve clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -52,6 +52,12 @@ test: setup ## every test, real containers included where an engine answers
 	@echo "test: pytest, with real containers, PostgreSQL and Chromium where they are"
 	@$(BIN)/python -m pytest
 
+newest: setup ## the tests that need no container, on the newest Python of this machine
+	@newest="$$($(BIN)/python -c 'from service.catalog.interpreters import find_interpreter, installed_interpreters as here; print(find_interpreter(here()[-1]) or "")')"; \
+	echo "newest: $${newest:-no other Python is here}: planner, catalog, coordination, storage and web"; \
+	$(MAKE) --no-print-directory VENV=.venv-newest PYTHON="$$newest" setup && \
+	.venv-newest/bin/python -m pytest tests/test_rooms.py tests/bisection tests/catalog tests/coordination tests/storage tests/web -m "not browser and not index"
+
 clean: ## remove what the targets made in the checkout
-	@echo "clean: $(VENV), caches and build folders of this checkout; never your data directory"
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis .pytest_cache build dist *.egg-info
+	@echo "clean: virtual environments, caches and build folders of this checkout; never your data directory"
+	@rm -rf $(VENV) .venv-newest .mypy_cache .ruff_cache .hypothesis .pytest_cache build dist *.egg-info
