@@ -147,7 +147,7 @@ def _flaky(known: Known) -> Iterator[Flaky]:
         if reading.label == FLAKY:
             runs = reading.tally.outcomes
             shares = (
-                Share(label, count / runs, *interval(count, runs))
+                Share(label, count / runs, *interval(count, runs), count, reading.tally.details.get(label, ""))
                 for label, count in sorted(reading.tally.counts.items(), key=lambda item: (-item[1], item[0]))
             )
             yield Flaky(release, runs, tuple(shares))
@@ -165,7 +165,7 @@ def _unfixed(known: Known, changes: tuple[Change, ...]) -> Iterator[Unfixed]:
 
 
 def _coverage(known: Known, todo: Agenda) -> Coverage:
-    """Count what was looked at."""
+    """Count what was measured, inferred and left."""
     releases = known.tree.all()
     measured = {release for release in releases if known.reading(release).label}
     gaps = {release for release in releases if known.reading(release).gap}

@@ -49,6 +49,8 @@ class Tally:
     lost: int = 0
     reason: str = ""
     """Why it could not answer, where it could not."""
+    details: dict[str, str] = field(default_factory=dict)
+    """What a run said of its outcome, by label; of several the smallest, so that the order does not matter."""
 
     @property
     def outcomes(self) -> int:
@@ -94,13 +96,16 @@ UNREAD = Reading(Tally())
 def tally(answers: Sequence[Answer]) -> Tally:
     """Count the answers of one release."""
     counts: dict[str, int] = {}
+    details: dict[str, str] = {}
     untestable: list[str] = []
     refused: list[str] = []
     lost: list[str] = []
     for answer in answers:
         match answer:
-            case Outcome(label=label):
+            case Outcome(label=label, detail=detail):
                 counts[label] = counts.get(label, 0) + 1
+                if detail:
+                    details[label] = min(detail, details.get(label, detail))
             case Untestable(reason=reason):
                 untestable.append(reason)
             case Refused(message=message):
@@ -109,7 +114,7 @@ def tally(answers: Sequence[Answer]) -> Tally:
                 lost.append(reason)
     # The smallest reason, not the first: the answer must not depend on the order in which runs came back.
     reasons = untestable or refused or lost
-    return Tally(counts, len(untestable), len(refused), len(lost), min(reasons, default=""))
+    return Tally(counts, len(untestable), len(refused), len(lost), min(reasons, default=""), details)
 
 
 def pooled_noise(tallies: Iterable[Tally], floor: float = 0.0) -> float:

@@ -62,6 +62,9 @@ class Share:
     probability: float
     low: float
     high: float
+    runs: int = 0
+    detail: str = ""
+    """What a run with this answer said of it, such as the message of an error."""
 
 
 @dataclass(frozen=True)
@@ -289,6 +292,8 @@ def _flaky_json(flaky: Flaky) -> dict[str, Any]:
             share.outcome: {
                 "probability": round(share.probability, 3),
                 "interval": [round(share.low, 3), round(share.high, 3)],
+                "runs": share.runs,
+                **({"detail": share.detail} if share.detail else {}),
             }
             for share in flaky.shares
         },

@@ -1,4 +1,4 @@
-"""Verdicts in words: one line, a paragraph, and what was and was not looked at."""
+"""Verdicts in words: one line, a paragraph, and what was and was not run."""
 
 from __future__ import annotations
 
@@ -6,8 +6,19 @@ from collections.abc import Sequence
 
 from service.bisection.outcomes import is_failure
 from service.bisection.releases import MAINLINE
-from service.bisection.verdict import Change, Changes, Coverage, Flaky, NothingTestable, Unchanged, Unfixed, Verdict
+from service.bisection.verdict import (
+    Change,
+    Changes,
+    Coverage,
+    Flaky,
+    NothingTestable,
+    Share,
+    Unchanged,
+    Unfixed,
+    Verdict,
+)
 
+QUOTED_CHARACTERS = 120
 UNLIKELY = 0.5  # Below it the likeliest explanation has no change there.
 LABEL_LETTERS = 60
 LISTED = 6  # Longer lists of releases are cut: a sentence is read, a table is looked up.
@@ -18,15 +29,20 @@ def one_line(verdict: Verdict) -> str:
     match verdict:
         case Changes():
             parts = [*map(change_phrase, verdict.changes), *map(unfixed_phrase, verdict.unfixed)]
-            return _sentence("; ".join(parts))
+            return sentence("; ".join(parts))
         case Unchanged():
             return _unchanged_line(verdict)
         case NothingTestable():
-            return _nothing_line(verdict)
+            return f"No verdict: {why_nothing(verdict)}."
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Write a count with its noun: 1 release, 3 releases; `many` where the plural is not `one` with an s."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def paragraph(verdict: Verdict) -> str:
-    """Say a verdict in a paragraph: what changed, what is uncertain, what was looked at."""
+    """Say a verdict in a paragraph: what changed, what is uncertain, what was measured."""
     sentences = _changes_sentences(verdict) if isinstance(verdict, Changes) else [one_line(verdict)]
     sentences += [_flaky_sentence(flaky) for flaky in verdict.flaky]
     sentences += [_gaps_sentence(verdict)] if verdict.gaps else []
@@ -63,13 +79,13 @@ def _place(change: Change) -> str:
 def named(releases: Sequence[str]) -> str:
     """Name releases in a sentence, the middle of a long list cut."""
     if len(releases) > LISTED:
-        return f"{releases[0]} to {releases[-1]}, {len(releases)} releases,"
+        return f"{releases[0]} to {releases[-1]}, {counted(len(releases), 'release')},"
     if len(releases) <= 1:
         return "".join(releases)
     return f"{', '.join(releases[:-1])} and {releases[-1]}"
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
     """Begin with a capital and end with a full stop."""
     return f"{text[:1].upper()}{text[1:]}."
 
@@ -80,36 +96,34 @@ def _unchanged_line(verdict: Unchanged) -> str:
     if coverage.measured == 1:
         return f"{verdict.outcome} in {verdict.segments[0].first}, the only release that was measured."
     ends = verdict.segments[0]
-    text = (
-        f"No change from {ends.first} to {ends.last}: {verdict.outcome} in all {coverage.measured} releases measured."
-    )
+    text = f"No change from {ends.first} to {ends.last}: {verdict.outcome} in all {counted(coverage.measured, 'release')} measured."
     if is_failure(verdict.outcome):
         text += " The same failure everywhere points to the snippet rather than to a release."
     return text
 
 
-def _nothing_line(verdict: NothingTestable) -> str:
-    """Say why there is no verdict."""
+def why_nothing(verdict: NothingTestable) -> str:
+    """Say why there is no verdict, without a capital and a full stop."""
     refused = [gap for gap in verdict.gaps if gap.kind == "refused"]
     lost = [gap for gap in verdict.gaps if gap.kind == "lost"]
     if refused:
-        return f"No verdict: the snippet was refused ({refused[0].reason})."
+        return f"the snippet was refused ({refused[0].reason})"
     if not verdict.gaps:
-        return "No verdict yet: no release was measured."
+        return "no release was measured yet"
     if len(lost) == len(verdict.gaps):
-        return f"No verdict: every run was lost ({lost[0].reason}); this says nothing about the releases."
+        return f"every run failed for infrastructure reasons ({lost[0].reason}); this says nothing about the releases"
     first = verdict.gaps[0]
-    return (
-        f"No verdict: none of the {len(verdict.gaps)} releases tried can be tested ({first.release}: {first.reason})."
-    )
+    tried = "the one release" if len(verdict.gaps) == 1 else f"none of the {len(verdict.gaps)} releases"
+    can = "cannot" if len(verdict.gaps) == 1 else "can"
+    return f"{tried} tried {can} be tested ({first.release}: {first.reason})"
 
 
 def _changes_sentences(verdict: Changes) -> list[str]:
     """Say each change in a sentence, then the branches that never got a fix."""
     mainline = [segment for segment in verdict.segments if segment.line == MAINLINE]
     start = f"{mainline[0].first} {_shows(mainline[0].outcome)}." if mainline else ""
-    sentences = [_sentence(change_phrase(change) + _doubt(change)) for change in verdict.changes]
-    return [start, *sentences, *(_sentence(unfixed_phrase(branch)) for branch in verdict.unfixed)]
+    sentences = [sentence(change_phrase(change) + _doubt(change)) for change in verdict.changes]
+    return [start, *sentences, *(sentence(unfixed_phrase(branch)) for branch in verdict.unfixed)]
 
 
 def _shows(outcome: str) -> str:
@@ -126,8 +140,8 @@ def _doubt(change: Change) -> str:
     if change.confidence is None:
         return ""
     if change.confidence < UNLIKELY:
-        return f" (in doubt: the answers are as well explained without it; sure to {_percent(change.confidence)})"
-    return f" (sure to {_percent(change.confidence)})"
+        return f" (in doubt: the answers are as well explained without it; confidence {_percent(change.confidence)})"
+    return f" (confidence {_percent(change.confidence)})"
 
 
 def _percent(share: float) -> str:
@@ -138,10 +152,16 @@ def _percent(share: float) -> str:
 def _flaky_sentence(flaky: Flaky) -> str:
     """Say how a flaky release answers."""
     shares = ", ".join(
-        f"{share.outcome} {share.probability:.0%} (between {share.low:.0%} and {share.high:.0%})"
+        f"{share.outcome} in {share.runs} of {flaky.runs} runs ({share.low:.0%} to {share.high:.0%}){_saying(share)}"
         for share in flaky.shares
     )
-    return f"{flaky.release} answers differently each time: in {flaky.runs} runs {shares}."
+    return f"{flaky.release} is unstable: {shares}."
+
+
+def _saying(share: Share) -> str:
+    """Quote what a run said when it failed; of a success the label says enough."""
+    said = share.detail.strip().partition("\n")[0]
+    return f" saying “{said[:QUOTED_CHARACTERS]}”" if said and is_failure(share.outcome) else ""
 
 
 def _gaps_sentence(verdict: Verdict) -> str:
@@ -185,7 +205,7 @@ def _left_alone(coverage: Coverage) -> str:
 
 
 def _looked_at(coverage: Coverage) -> str:
-    """Count what was looked at."""
+    """Count what was measured, inferred and left."""
     if coverage.measured == coverage.considered:
         only = "The only release" if coverage.considered == 1 else f"Each of the {coverage.considered} releases"
         return f"{only} from {coverage.first} to {coverage.last} was measured."

@@ -69,5 +69,5 @@ def _python(target: Target, environments: Environments) -> tuple[str, str]:
 def _standing(release: CatalogRelease) -> str:
     """Say why a release that could be installed is left out unless it is named."""
     if release.gone:
-        return "gone from the index; what was measured stays known"
+        return "gone from the index; what was measured is kept"
     return "yanked from the index; name it to test it" if release.yanked else ""

@@ -192,7 +192,7 @@ def _point(text: str) -> Point:
         return Point(text, Version(text.rstrip(".")))
     except InvalidVersion:
         raise RangeError(
-            f"{text!r} is no release; write versions such as 1.12.0, ranges such as 1.9..1.14, joined by commas.",
+            f"{text!r} is not a release; write versions such as 1.12.0, ranges such as 1.9..1.14, joined by commas.",
             field="releases",
         ) from None
 

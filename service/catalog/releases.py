@@ -188,7 +188,7 @@ class Catalog:
         that cannot be believed costs nothing that was known before: see `standing`.
 
         Raises:
-            UnknownName: the index has no such package, or this is no name of a package.
+            UnknownName: the index has no such package, or this is not a name of a package.
             Unavailable: too many names that the index lacks were asked for.
             IndexUnreachable: the index does not answer and nothing is cached.
         """
@@ -311,7 +311,7 @@ def package_name(text: str) -> str:
         name = None
     if name is None or len(name) > LONGEST_NAME:
         raise UnknownName(
-            f"{text[:LONGEST_NAME]!r} is no name of a package; write it as the index does, such as tf-nightly.",
+            f"{text[:LONGEST_NAME]!r} is not a name of a package; write it as the index does, such as tf-nightly.",
             field="package",
         )
     return name

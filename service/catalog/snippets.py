@@ -33,10 +33,10 @@ def syntax_tree(source: str) -> ast.Module:
         line = (error.text or "").strip()
         hint = "; leave out the notebook's own commands" if line.startswith(("%", "!")) else ""
         raise SnippetError(
-            f"line {error.lineno} is no Python ({error.msg}): {line[:80]}{hint}", field="snippet", line=error.lineno
+            f"line {error.lineno} is not Python ({error.msg}): {line[:80]}{hint}", field="snippet", line=error.lineno
         ) from None
     except (ValueError, RecursionError, MemoryError) as error:
-        raise SnippetError(f"the snippet is no Python: {error}", field="snippet") from None
+        raise SnippetError(f"the snippet is not Python: {error}", field="snippet") from None
 
 
 def require_model(tree: ast.Module) -> None:

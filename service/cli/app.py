@@ -90,12 +90,12 @@ def _table_in(file: str) -> object:
     """Return the JSON in a file.
 
     Raises:
-        ReplayError: it is no JSON; the message names the line.
+        ReplayError: it is not JSON; the message names the line.
     """
     try:
         return json.loads(read_snippet(file))
     except ValueError as error:
-        raise ReplayError(f"{file} is no JSON: {error}; write {SHAPE}.") from None
+        raise ReplayError(f"{file} is not JSON: {error}; write {SHAPE}.") from None
 
 
 @app.command()

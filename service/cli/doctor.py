@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from service.bisection.words import counted
 from service.catalog.interpreters import installed_interpreters
 from service.errors import TfbisectError
 from service.settings import GIB, Settings
@@ -63,7 +64,7 @@ def _index(house: House) -> tuple[State, str]:
     known = house.catalog.releases("tensorflow")
     standing = house.catalog.standing("tensorflow")
     newest = f", the newest {known[-1].version}" if known else ""
-    message = f"{len(known)} releases of tensorflow known{newest}"
+    message = f"{counted(len(known), 'release')} of tensorflow known{newest}"
     if standing is not None and standing.problem:
         return "warning", f"{message}, as of {standing.as_of:%Y-%m-%d %H:%M} UTC. Since then: {standing.problem}"
     return "ok", message

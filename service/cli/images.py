@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from service.bisection.words import counted
 from service.bootstrap import House
 from service.catalog.ranges import parse_releases, select
 from service.catalog.releases import package_name
@@ -127,7 +128,7 @@ def list_images(as_json: AsJson = False) -> None:
         times = (ago(now - row.created), ago(now - row.last_used))
         table.add_row(row.release, row.package, row.hardware, row.python, in_gb(row.bytes), *times, row.image)
     out.print(table, width=wide)
-    err.print(f"{len(rows)} images, {in_gb(sum(row.own_bytes for row in rows))} beside what they share")
+    err.print(f"{counted(len(rows), 'image')}, {in_gb(sum(row.own_bytes for row in rows))} beside what they share")
 
 
 @app.command()
@@ -146,7 +147,7 @@ def prune(
         return
     for row in removed:
         out.print(f"removed {row.image}", markup=False)
-    err.print(f"{len(removed)} images removed, {in_gb(sum(row.own_bytes for row in removed))} freed")
+    err.print(f"{counted(len(removed), 'image')} removed, {in_gb(sum(row.own_bytes for row in removed))} freed")
 
 
 @app.command()
@@ -280,7 +281,7 @@ def warn_of_shortage(forecast: Estimate, settings: Settings) -> None:
 def told(forecast: Estimate) -> str:
     """Write an estimate."""
     if not forecast.missing:
-        return f"all {forecast.total} images are here"
+        return "the image is here" if forecast.total == 1 else f"all {forecast.total} images are here"
     return (
         f"{forecast.missing} of {forecast.total} images to build: about {in_gb(forecast.download_bytes)} to download, "
         f"{in_gb(forecast.disk_bytes)} of disk, {forecast.seconds / 60:.0f} minutes"
@@ -295,7 +296,7 @@ def bytes_of(text: str) -> int:
     """
     match = SIZE.fullmatch(text.strip())
     if match is None:
-        raise BadInput(f"{text!r} is no size; write it as 20GB.", field="budget")
+        raise BadInput(f"{text!r} is not a size; write it as 20GB.", field="budget")
     number, prefix, binary = match.groups()
     step = 1024 if binary else 1000
     return int(float(number) * step ** " KMGT".index(prefix.upper() or " "))

@@ -18,13 +18,13 @@ def read_snippet(path: str) -> str:
     """Return the source in a file, or standard input for "-".
 
     Raises:
-        BadInput: the file is not there, is a folder, or is no UTF-8 text.
+        BadInput: the file is not there, is a folder, or is not UTF-8 text.
     """
     try:
         raw = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadInput(f"{path} is no UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8.") from None
+        raise BadInput(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8.") from None
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}; name a Python file, or - for standard input.") from None
 
@@ -40,7 +40,7 @@ def parse_shape(text: str | None) -> tuple[int, ...] | None:
     try:
         return tuple(int(part) for part in text.split(",") if part.strip())
     except ValueError:
-        raise BadInput(f"--input-shape {text!r} is no list of whole numbers; write it as 28,28.") from None
+        raise BadInput(f"--input-shape {text!r} is not a list of whole numbers; write it as 28,28.") from None
 
 
 def parse_pairs(option: str, pairs: Iterable[str]) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def parse_pairs(option: str, pairs: Iterable[str]) -> dict[str, Any]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise BadInput(f"{option} {pair!r} is no pair; write it as NAME=VALUE.")
+            raise BadInput(f"{option} {pair!r} is not a pair; write it as NAME=VALUE.")
         try:
             values[name] = json.loads(value)
         except (ValueError, RecursionError):

@@ -37,7 +37,7 @@ RUN_EXAMPLES = """
 
 `tfbisect run examples/dropout_tutorial.py --releases 1.9..1.14` : does Dropout drop, since when, until when?
 
-`tfbisect run my_model.py --releases 1.9..1.14 --variant input-shape` : the same, with a cure tried beside it
+`tfbisect run my_model.py --releases 1.9..1.14 --variant input-shape` : the same, with a workaround tried alongside
 
 `tfbisect run my_script.py --probe script --pattern "deprecated"` : since when does my script warn?
 
@@ -65,7 +65,7 @@ def run(
         str,
         typer.Option(
             help="1.9..1.14 (both ends; 1.14 means every 1.14.z), 1.9.., ..2.3, or 1.10.1,1.11.0; "
-            "default: all that the probe fits",
+            "default: all supported releases",
             rich_help_panel=RELEASES,
         ),
     ] = "",
@@ -88,7 +88,7 @@ def run(
     ] = None,
     pattern: Annotated[
         str | None,
-        typer.Option(help="probe script: regular expression that is right to be found", rich_help_panel=PROBE),
+        typer.Option(help="probe script: expected pattern (regular expression)", rich_help_panel=PROBE),
     ] = None,
     expect: Annotated[
         Words,
@@ -125,7 +125,7 @@ def run(
     ] = "tips",
     repeats: Annotated[
         int | None,
-        typer.Option(help="answers that every release needs; default 1, and 2 beside a change", rich_help_panel=SEARCH),
+        typer.Option(help="runs per release; default 1, and 2 beside a change", rich_help_panel=SEARCH),
     ] = None,
     complete: Annotated[
         bool, typer.Option("--complete", help="measure also what could be inferred", rich_help_panel=SEARCH)

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from service.bisection.outcomes import Answer, Outcome
 from service.bisection.releases import MAINLINE
-from service.bisection.words import named
+from service.bisection.words import counted, named
 from service.coordination.answers import answer_text
 from service.coordination.intake import Case
 from service.coordination.laboratory import Measurement
@@ -158,7 +158,9 @@ def headline(case: Case) -> str:
     releases = case.tree.all()
     ends = f"{releases[0]} to {releases[-1]}" if releases else "no release"
     request = case.request
-    return f"{request.package} {ends} on {request.hardware}: probe {case.probe.name}, {len(releases)} releases"
+    return (
+        f"{request.package} {ends} on {request.hardware}: probe {case.probe.name}, {counted(len(releases), 'release')}"
+    )
 
 
 def origin(measurement: Measurement) -> str:

@@ -30,12 +30,12 @@ def add(
     source: Annotated[str, typer.Argument(help="a Python file, a watch file (.toml), or the id of a bisection")],
     name: Annotated[str | None, typer.Option(help="name of the watch; default: the file's")] = None,
     package: Annotated[list[str] | None, typer.Option(help="package to watch; repeatable")] = None,
-    releases: Annotated[str, typer.Option(help="range, such as 2.0..; default: all that the probe fits")] = "",
+    releases: Annotated[str, typer.Option(help="range, such as 2.0..; default: all supported releases")] = "",
     probe: Annotated[str, typer.Option(help="what is asked of each release")] = "dropout",
     webhook: Annotated[list[str] | None, typer.Option(help="address that gets signed JSON; repeatable")] = None,
     slack: Annotated[list[str] | None, typer.Option(help="address of a Slack-compatible webhook; repeatable")] = None,
     mail: Annotated[list[str] | None, typer.Option(help="mail address; repeatable")] = None,
-    blind_after: Annotated[int, typer.Option(min=1, help="nights without an answer until somebody is told")] = 3,
+    blind_after: Annotated[int, typer.Option(min=1, help="notify after this many nights without a result")] = 3,
 ) -> None:
     """Watch a snippet, or a bisection that was made before."""
     notify = [

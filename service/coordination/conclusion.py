@@ -78,7 +78,7 @@ def no_verdict(verdict: Verdict, progress: Progress) -> TfbisectError | None:
     if fault := snippet_fault(verdict, progress.reports):
         return fault
     if isinstance(verdict, NothingTestable):
-        return NoAnswer(words.one_line(verdict) + _reasons(verdict))
+        return NoAnswer(words.sentence(words.why_nothing(verdict)) + _reasons(verdict))
     return None
 
 

@@ -124,7 +124,7 @@ class Coordinator:
         """Store how a bisection ended, and tell everybody; the events `before` come first."""
         ending = {"status": finished.status, "error": finished.error}
         if finished.status in {INTERRUPTED, TAKEN_OVER}:
-            raise ValueError(f"{finished.status} is no end of a bisection")
+            raise ValueError(f"{finished.status} is not an end of a bisection")
         told = [("verdict", finished.verdict)] if finished.verdict is not None else []
         is_over = self._store.finish(
             bisection_id,

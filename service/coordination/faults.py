@@ -38,7 +38,7 @@ def _refused(reason: str, releases: int, raised: Mapping[str, Any]) -> SnippetEr
     if not raised:
         return SnippetError(reason, field="snippet")
     tried = "the one release that was" if releases == 1 else f"all {releases} releases that were"
-    message = f"{reason}{_place(raised)}, in {tried} tried; mend it and submit again."
+    message = f"{reason}{_place(raised)}, in {tried} tried; fix it and submit again."
     return _error(message, raised)
 
 
@@ -48,7 +48,7 @@ def _fails_alike(
     """Say that a snippet fails alike wherever it was tried."""
     message = (
         f"the snippet fails alike in all {releases} releases that were tried ({outcome}{_place(raised)}), so it says "
-        "nothing about any of them; mend it and submit again, or try other releases."
+        "nothing about any of them; fix it and submit again, or try other releases."
     )
     reasons = [report.reason for report in reports.values() if report.reason]
     return _error(f"{message} Each time {reasons[0]}." if reasons and not raised else message, raised)

@@ -47,7 +47,7 @@ class BisectionRequest(BaseModel):
         None, description="built from the index, or the project's own images; by default as the service is set up"
     )
     input_shape: tuple[Dimension, ...] | None = Field(
-        None, max_length=DIMENSIONS, description="shape of one input without the batch, where the snippet does not tell"
+        None, max_length=DIMENSIONS, description="shape of one input without the batch, if the snippet does not say"
     )
     resolution: int | None = Field(
         None, ge=1, le=1000, description="every behaviour that lasts at least this many mainline releases is found"
@@ -57,7 +57,7 @@ class BisectionRequest(BaseModel):
         None,
         ge=1,
         le=50,
-        description="answers that every release needs, for a behaviour that wavers; default 1, and 2 beside a change",
+        description="runs per release, for unstable behaviour; default 1, and 2 beside a change",
     )
     variants: tuple[str, ...] = Field((), max_length=8, description="named variants that run beside the snippet")
     variant_snippets: dict[Annotated[str, Field(min_length=1, max_length=64)], str] = Field(
@@ -106,7 +106,7 @@ def _nothing_measured(package: str, releases: Sequence[str], snippet: str) -> Co
 
 
 def check_source(source: str) -> None:
-    """Refuse what is no Python source of a fair size.
+    """Refuse what is not Python source of a fair size.
 
     Raises:
         SnippetError: empty, oversized, binary, or a syntax error (with its line).
@@ -126,7 +126,7 @@ def check_source(source: str) -> None:
     except SyntaxError as error:
         raise _syntax_error(source, error) from None
     except (UnicodeEncodeError, ValueError) as error:
-        raise SnippetError(f"the snippet is no text ({error}); save it as UTF-8.", field="snippet") from None
+        raise SnippetError(f"the snippet is not text ({error}); save it as UTF-8.", field="snippet") from None
     except (RecursionError, MemoryError):
         raise SnippetError("the snippet nests too deeply to be read; flatten it.", field="snippet") from None
 

@@ -90,7 +90,7 @@ class Laboratory:
         self._asking: dict[tuple[str, int], tuple[threading.Lock, int]] = {}
 
     def recall(self, questions: Iterable[Question]) -> list[Measurement]:
-        """Answer from the store alone, with no network and no container.
+        """Answer from stored observations alone, with no network and no container.
 
         What is not known is left out, and so is every later repeat of it: nothing has a second answer but no first.
         """

@@ -18,6 +18,7 @@ from typing import Any
 from packaging.version import Version
 
 from service.bisection.outcomes import Answer, Lost, Outcome, RunReport, classify
+from service.bisection.words import counted
 from service.catalog.environments import Environment, Environments
 from service.catalog.probes import Probe
 from service.catalog.targets import Target
@@ -28,6 +29,8 @@ from service.images.engine import BuildFailed
 from service.images.progress import Progress, failed
 from service.resources import resource_dir
 from service.storage.ulid import new_ulid
+
+CUDA_LIBRARIES = ("CUDA library", "CUDA libraries")
 
 # A model with its input shape: every release from 1.4 on drops in it, so that another answer means a blind probe.
 SNIPPET = """\
@@ -288,8 +291,8 @@ def _line_of(check: Check) -> str:
 def _libraries_said(check: Check) -> str:
     """Say which CUDA libraries were loaded."""
     if check.asked:
-        return f"all {len(check.asked)} CUDA libraries that it opens load"
-    return f"{len(check.libraries)} CUDA libraries of its recipe load"
+        return f"{counted(len(check.asked), *CUDA_LIBRARIES)} that it opens, and each of them loads"
+    return f"{counted(len(check.libraries), *CUDA_LIBRARIES)} of its recipe, and each of them loads"
 
 
 def _seconds(value: float | None) -> str:

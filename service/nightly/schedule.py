@@ -62,7 +62,7 @@ def _weekday_numbers(part: str) -> range:
 def _weekday_number(name: str) -> int:
     number = WEEKDAYS.index(name) if name in WEEKDAYS else int(name)
     if not 0 <= number <= SUNDAY_AGAIN:
-        raise ValueError(f"{name} is no weekday; they are 0 (Sunday) to 7 (Sunday)")
+        raise ValueError(f"{name} is not a weekday; use 0 (Sunday) to 7 (Sunday)")
     return number
 
 

@@ -52,9 +52,9 @@ class Notify(BaseModel):
         if self.target.startswith(_FROM_ENVIRONMENT):
             return self
         if self.channel == "mail" and not re.fullmatch(r"[^@\s]+@[^@\s]+", self.target):
-            raise ValueError(f"{host_of(self.target)} is no mail address")
+            raise ValueError(f"{host_of(self.target)} is not a mail address")
         if self.channel != "mail" and not re.match(r"https?://[^/\s]", self.target):
-            raise ValueError(f"{host_of(self.target)} is no web address; begin it with https://")
+            raise ValueError(f"{host_of(self.target)} is not a web address; begin it with https://")
         return self
 
 

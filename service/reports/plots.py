@@ -129,7 +129,7 @@ def draw(
     series = tuple(zip(values, SHAPES, strict=False))
     half = (WIDTH - LEFT - RIGHT) / max(1, len(shown)) / 2
     crossed = [steps[after] - half for before, after in changes if before in steps and after in steps]
-    says = f"{', '.join(values)} from {low:.4g} to {high:.4g} over {len(shown)} releases"
+    says = f"{', '.join(values)} from {low:.4g} to {high:.4g} over {counted(len(shown), 'release')}"
     return Plot(marks, _rows(low, high), _columns(steps), tuple(crossed), series, says)
 
 

@@ -287,7 +287,7 @@ class Bisections(Connected):
             False where it was closed before, deleted, or claimed by somebody else.
         """
         if status not in FINISHED:
-            raise ValueError(f"{status} is no end; one of {sorted(FINISHED)}")
+            raise ValueError(f"{status} is not an end; one of {sorted(FINISHED)}")
         mine: ColumnElement[bool] = true() if owner is None else bisections.c.lease_owner == owner
         still_open = and_(bisections.c.id == bisection_id, bisections.c.status.not_in(FINISHED), mine)
         values = {

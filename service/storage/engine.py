@@ -32,7 +32,7 @@ def parse_url(url: str | URL) -> URL:
         parsed = make_url(url)
     except ArgumentError as error:
         raise StoreError(
-            f"{SecretUrl(str(url))} is no database URL; write sqlite:////path/file or postgresql://…"
+            f"{SecretUrl(str(url))} is not a database URL; write sqlite:////path/file or postgresql://…"
         ) from error
     if parsed.drivername in {"postgres", "postgresql"}:
         return parsed.set(drivername="postgresql+psycopg")

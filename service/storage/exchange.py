@@ -78,9 +78,9 @@ def _line(text: str) -> Mapping[str, Any]:
     try:
         value = json_text.loads(text)
     except ValueError as error:
-        raise BadInput(f"a line is no JSON: {text[:80]!r}; is this a file of `tfbisect db export`?") from error
+        raise BadInput(f"a line is not JSON: {text[:80]!r}; is this a file of `tfbisect db export`?") from error
     if not isinstance(value, Mapping):
-        raise BadInput(f"a line is no object: {text[:80]!r}; is this a file of `tfbisect db export`?")
+        raise BadInput(f"a line is not an object: {text[:80]!r}; is this a file of `tfbisect db export`?")
     return value
 
 

@@ -61,7 +61,7 @@ def text_digest(text: str) -> str:
 def _mapping(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
-    raise TypeError(f"{type(value).__name__} is no JSON value")
+    raise TypeError(f"{type(value).__name__} is not JSON value")
 
 
 def _marked(value: Any) -> Any:

@@ -76,7 +76,7 @@ class Observations(Connected):
             ValueError: the run was lost or timed out. That is no answer; keep it as an event.
         """
         if report.ending in _NO_ANSWERS:
-            raise ValueError(f"a run that ended as {report.ending} is no observation; append an event")
+            raise ValueError(f"a run that ended as {report.ending} is not an observation; append an event")
         key = observation_key(identity)
         row = {
             "id": new_ulid(),

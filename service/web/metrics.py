@@ -40,7 +40,7 @@ class Metrics:
         )
         self.submissions = Counter(
             "tfbisect_submissions",
-            "Bisections handed in, by how they were answered",
+            "Bisections submitted, by how they were answered",
             ("answer",),
             registry=self._registry,
         )

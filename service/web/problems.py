@@ -79,7 +79,7 @@ def problem_of_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
     """Return the problem for a request that does not fit its schema; what was sent is not repeated."""
     faults = tuple(FieldFault(_path(error["loc"]), str(error["msg"])) for error in errors[:20])
     if faults and any(error["type"] == "json_invalid" for error in errors):
-        return Problem(422, "Not JSON", "The body is no JSON; send one JSON object.", "not-json", faults)
+        return Problem(422, "Not JSON", "The body is not JSON; send one JSON object.", "not-json", faults)
     named = ", ".join(dict.fromkeys(fault.field for fault in faults))
     return Problem(422, "Bad input", f"Mend these fields and send again: {named}.", "bad-input", faults)
 

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service import __version__
+from service.bisection.words import counted
 from service.printable import printable
 from service.reports.states import STATES
 from service.storage.ulid import made_at
@@ -37,7 +38,13 @@ class Pages:
         )
         self._environment.globals.update(asset=assets.url, version=__version__, states=STATES)
         self._environment.filters.update(
-            moment=moment, ago=ago, megabytes=megabytes, number=number, made_at=made_at, as_typed=AsTyped
+            moment=moment,
+            ago=ago,
+            megabytes=megabytes,
+            number=number,
+            made_at=made_at,
+            as_typed=AsTyped,
+            counted=counted,
         )
 
     def text(self, template: str, values: Mapping[str, Any]) -> str:

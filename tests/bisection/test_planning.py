@@ -141,7 +141,8 @@ def test_a_flaky_release_is_said_with_its_probability_and_interval() -> None:
     (flaky,) = verdict.flaky
     assert sum(share.probability for share in flaky.shares) == pytest.approx(1)
     assert all(share.low < share.probability < share.high for share in flaky.shares)
-    assert "answers differently each time" in verdict.words
+    assert f"{flaky.release} is unstable: " in verdict.words
+    assert f" of {flaky.runs} runs (" in verdict.words
 
 
 @pytest.mark.parametrize(

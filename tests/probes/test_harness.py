@@ -88,7 +88,7 @@ def test_faults_are_told_apart(snippet: str, kind: str, words: str) -> None:
 def test_newer_syntax_than_the_release_runs_on_is_untestable() -> None:
     result = asked("value = (n := 3)", interpreters()["3.6"]).result
     assert result["kind"] == "untestable"
-    assert "line 1 is no Python 3.6" in result["message"]
+    assert "line 1 is not Python 3.6" in result["message"]
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_what_may_hold_dropout_passes(source: str) -> None:
     [
         ("", "empty", None),
         (" \n\n", "empty", None),
-        ("model = Dropout(1)\nx = = 3", "line 2 is no Python", 2),
+        ("model = Dropout(1)\nx = = 3", "line 2 is not Python", 2),
         ("%matplotlib inline\nmodel.fit()", "notebook", 1),
         ("model = 'Dropout'\n" + "#" * 65536, "65554 bytes", None),
         ("net = Dropout(0.5)", "no model found", None),

@@ -100,7 +100,7 @@ def hand_in(site: Site, caller: Caller, body: Submission, idempotency_key: str |
         raise BadInput("a private bisection belongs to a token; send one, or leave it public.", field="visibility")
     site.access.count_submission(caller)
     if site.store.open_counts().get("queued", 0) >= site.settings.queued_at_most:
-        raise too_many(f"{site.settings.queued_at_most} bisections are waiting already.", 60)
+        raise too_many(f"{site.settings.queued_at_most} bisections are queued already.", 60)
     submitted = site.dependencies.submission.submit(
         body.request(), public=body.visibility == "public", owner=caller.owner, idempotency_key=idempotency_key
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from xml.sax.saxutils import escape
 
+from service.bisection.words import counted
 from service.printable import printable
 from service.reports.timeline import Timeline
 
@@ -43,7 +44,7 @@ def badge_words(status: str, verdict: Mapping[str, Any]) -> tuple[str, str]:
     if not changes:
         return "no change", GREEN
     said = [f"{change['kind']} {change['after']}" for change in changes if change["line"] == "mainline"]
-    words = ", ".join(said[:3]) or f"{len(changes)} changes"
+    words = ", ".join(said[:3]) or f"{counted(len(changes), 'change')}"
     colour = AMBER if changes[-1]["kind"] == "fixed" else RED
     return words + (" …" if len(said) > 3 else ""), colour
 

@@ -55,11 +55,11 @@ class Example:
 
 
 EXAMPLES = (
-    Example("dropout_tutorial.py", "The article's script"),
-    Example("dropout_tutorial_fixed.py", "Its cure"),
+    Example("dropout_tutorial.py", "The 2018 Dropout bug"),
+    Example("dropout_tutorial_fixed.py", "The workaround"),
     Example("noise_layer.py", "A noise layer"),
     Example("custom_script.py", "A custom script", "script"),
-    Example("dropout_keras.py", "In Keras", package="keras"),
+    Example("dropout_keras.py", "Standalone Keras", package="keras"),
     Example("dropout_torch.py", "In PyTorch", package="torch"),
     Example("dropout_torch_training.py", "A PyTorch training", package="torch"),
     Example("legacy_version.py", "Another package", "script", "packaging"),

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from service.bisection.words import counted
 from service.nightly.feeds import CONTENT_TYPE, Entry, Feed, atom_feed
 from service.nightly.nights import told_nights
 from service.reports.readings import ULID
@@ -56,7 +57,7 @@ class Strip:
         """Say the strip in one line, for those who cannot see it."""
         changed = sum(night.run.status == "changed" for night in self.nights)
         last = self.newest
-        return f"{len(self.nights)} nights, {changed} with a change; {last.says}" if last else "no night yet"
+        return f"{counted(len(self.nights), 'night')}, {changed} with a change; {last.says}" if last else "no night yet"
 
 
 @router.get("/watches")
