@@ -67,9 +67,9 @@ def test_the_table_says_in_one_cell_why_an_image_failed() -> None:
 
 def test_the_table_says_where_the_names_of_the_libraries_came_from() -> None:
     cuda = replace(CHECK, hardware="cuda", libraries=("libcudart.so.12", "libcublasLt.so.12"), outcome=NO_DEVICE)
-    assert lines(cuda)[0].endswith(f"| 2 CUDA libraries of its recipe load; {NO_DEVICE} |")
+    assert lines(cuda)[0].endswith(f"| 2 CUDA libraries of its recipe, and each of them loads; {NO_DEVICE} |")
     asked = replace(cuda, asked=("libcudart.so.12",))
-    assert lines(asked)[0].endswith(f"| all 1 CUDA libraries that it opens load; {NO_DEVICE} |")
+    assert lines(asked)[0].endswith(f"| 1 CUDA library that it opens, and each of them loads; {NO_DEVICE} |")
 
 
 def answer_of_the_image(**changes: object) -> str:
