@@ -142,7 +142,7 @@ def test_a_migration_does_not_wait_for_ever_for_a_table_in_use(
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ("nonsense", "no database URL"),
+        ("nonsense", "not a database URL"),
         ("mysql://localhost/x", "not supported"),
         ("sqlite://", "in memory"),
         ("postgresql://nobody@127.0.0.1:1/x", "does not answer"),
