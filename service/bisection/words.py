@@ -96,7 +96,8 @@ def _unchanged_line(verdict: Unchanged) -> str:
     if coverage.measured == 1:
         return f"{verdict.outcome} in {verdict.segments[0].first}, the only release that was measured."
     ends = verdict.segments[0]
-    text = f"No change from {ends.first} to {ends.last}: {verdict.outcome} in all {coverage.measured} releases measured."
+    span = f"{ends.first} to {ends.last}"
+    text = f"No change from {span}: {verdict.outcome} in all {coverage.measured} releases measured."
     if is_failure(verdict.outcome):
         text += " The same failure everywhere points to the snippet rather than to a release."
     return text
