@@ -111,6 +111,9 @@ class ProcessSession:
 
     def takes_too_much(self) -> bool:
         """Say whether the processes of the run together have more memory than they may."""
+        if self._enclosed and self._process.poll() is not None:
+            # Ended from outside before it had tied what it holds to its own end.
+            kill_marked(self._mark, self._user)
         if takes_more_than(self._limits.memory_bytes, self._process.pid):
             return True
         # An empty file takes none of a file system's bytes, and a kilobyte of the kernel's memory.
