@@ -48,6 +48,8 @@ class RunReport:
     """Durations by step: prepare, start, import, probe, total."""
     missing_protections: tuple[str, ...] = ()
     """Protections that this runner could not give, such as "no network namespace"."""
+    hopeless: bool = False
+    """Lost for a reason that the next try would meet too, such as a full disk."""
 
 
 Value = bool | int | float | str | None
@@ -97,6 +99,8 @@ class Lost:
     """Infrastructure failed; says nothing about the release and is retried."""
 
     reason: str
+    hopeless: bool = False
+    """The next try would meet the same: it is not made."""
 
 
 Answer = Outcome | Untestable | Refused | Lost
@@ -128,7 +132,7 @@ def classify(report: RunReport, judge: Judge) -> Answer:
     """
     match report.ending:
         case "lost":
-            return Lost(report.reason)
+            return Lost(report.reason, report.hopeless)
         case "unprepared":
             return Untestable(report.reason)
         case "answered" if report.result is not None:

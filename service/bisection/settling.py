@@ -47,6 +47,8 @@ class Tally:
     untestable: int = 0
     refused: int = 0
     lost: int = 0
+    hopeless: bool = False
+    """One of the lost runs says that another would be lost too."""
     reason: str = ""
     """Why it could not answer, where it could not."""
     details: dict[str, str] = field(default_factory=dict)
@@ -100,6 +102,7 @@ def tally(answers: Sequence[Answer]) -> Tally:
     untestable: list[str] = []
     refused: list[str] = []
     lost: list[str] = []
+    hopeless = False
     for answer in answers:
         match answer:
             case Outcome(label=label, detail=detail):
@@ -110,11 +113,13 @@ def tally(answers: Sequence[Answer]) -> Tally:
                 untestable.append(reason)
             case Refused(message=message):
                 refused.append(message)
-            case Lost(reason=reason):
+            case Lost(reason=reason, hopeless=without_hope):
                 lost.append(reason)
+                hopeless = hopeless or without_hope
     # The smallest reason, not the first: the answer must not depend on the order in which runs came back.
     reasons = untestable or refused or lost
-    return Tally(counts, len(untestable), len(refused), len(lost), min(reasons, default=""), details)
+    reason = min(reasons, default="")
+    return Tally(counts, len(untestable), len(refused), len(lost), hopeless, reason, details)
 
 
 def pooled_noise(tallies: Iterable[Tally], floor: float = 0.0) -> float:
@@ -184,7 +189,8 @@ def _weigh(counts: dict[str, int], noise: float) -> tuple[dict[str, float], floa
 
 def read(counted: Tally, noise: float, rule: NoiseRule) -> Reading:
     """Say what is known of a release."""
-    stuck = counted.lost >= rule.max_lost or counted.untestable + counted.refused >= rule.max_lost
+    given_up = counted.hopeless or counted.lost >= rule.max_lost
+    stuck = given_up or counted.untestable + counted.refused >= rule.max_lost
     if counted.counts:
         label = settle(counted.counts, noise, rule)
         exhausted = stuck or counted.outcomes >= rule.max_repeats
@@ -193,7 +199,7 @@ def read(counted: Tally, noise: float, rule: NoiseRule) -> Reading:
         return Reading(counted, label, disputed=label is None, exhausted=exhausted)
     if counted.untestable or counted.refused:
         return Reading(counted, gap="untestable" if counted.untestable else "refused", exhausted=True)
-    if counted.lost >= rule.max_lost:
+    if given_up:
         return Reading(counted, gap="lost", exhausted=True)
     return Reading(counted)
 

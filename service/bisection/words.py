@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from service.bisection.outcomes import is_failure
 from service.bisection.releases import MAINLINE
@@ -83,6 +83,14 @@ def named(releases: Sequence[str]) -> str:
     if len(releases) <= 1:
         return "".join(releases)
     return f"{', '.join(releases[:-1])} and {releases[-1]}"
+
+
+def by_reason(gaps: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """Return the releases without an answer under each reason, so that one reason is said once."""
+    found: dict[str, list[str]] = {}
+    for gap in gaps:
+        found.setdefault(gap["reason"], []).append(gap["release"])
+    return found
 
 
 def sentence(text: str) -> str:

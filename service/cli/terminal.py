@@ -16,7 +16,7 @@ from rich.text import Text
 
 from service.bisection.outcomes import Answer, Outcome
 from service.bisection.releases import MAINLINE
-from service.bisection.words import counted, named
+from service.bisection.words import by_reason, counted, named
 from service.coordination.answers import answer_text
 from service.coordination.intake import Case
 from service.coordination.laboratory import Measurement
@@ -202,11 +202,9 @@ def detail_lines(verdict: Mapping[str, Any]) -> Iterable[Text]:
 def unknown_lines(verdict: Mapping[str, Any]) -> Iterable[Text]:
     """Say which releases have no outcome: those that could not answer, and why, and those that were not run."""
     untestable, not_run = STATES["untestable"], STATES["not_run"]
-    for gap in verdict["untestable"]:
-        yield Text(
-            f"{untestable.sign} {gap['release']} {untestable.word}: {printable(str(gap['reason']))}",
-            style=untestable.style,
-        )
+    for reason, releases in by_reason(verdict["untestable"]).items():
+        which = named(releases).rstrip(",")
+        yield Text(f"{untestable.sign} {which} {untestable.word}: {printable(reason)}", style=untestable.style)
     if verdict.get("not_run"):
         yield Text(f"{not_run.sign} {not_run.word}: {named(verdict['not_run']).rstrip(',')}", style=not_run.style)
 

@@ -13,11 +13,12 @@ import docker
 import docker.errors
 import requests
 
-from service.errors import EngineLost, NoRunner
+from service.errors import DiskFull, EngineLost, NoRunner
 
 LOCAL_SOCKET = "unix:///var/run/docker.sock"
 CALL_SECONDS = 60
 OK = 200
+NO_SPACE = "no space left"
 CONNECTIONS = 64
 """Connections kept open: each run under way holds one for its channel."""
 
@@ -54,7 +55,7 @@ def _knock(place: str) -> None:
 
 @contextmanager
 def calling(what: str) -> Iterator[None]:
-    """Turn whatever goes wrong between here and the engine into EngineLost.
+    """Turn whatever goes wrong between here and the engine into EngineLost, or DiskFull where it says so.
 
     Args:
         what: the call in words, such as "start a container".
@@ -62,7 +63,49 @@ def calling(what: str) -> Iterator[None]:
     try:
         yield
     except ENGINE_ERRORS as error:
-        raise EngineLost(f"the engine could not {what}: {_first_line(error)}") from error
+        raise trouble(what, error) from error
+
+
+def trouble(what: str, error: Exception) -> EngineLost | DiskFull:
+    """Return what befell a call, in words: what the engine said where it answered, else why it did not.
+
+    Args:
+        what: the call in words, such as "start a container".
+        error: what the client raised.
+    """
+    if isinstance(error, docker.errors.APIError):
+        return refusal(what, _first_line(error), engine_broke=error.is_server_error())
+    return EngineLost(
+        f"the engine could not {what}: {_silence(error)}; look with `docker info` whether it runs, and whether this "
+        "user may use its socket."
+    )
+
+
+def refusal(what: str, said: str, *, engine_broke: bool = True) -> EngineLost | DiskFull:
+    """Return what to make of an engine's own words.
+
+    Args:
+        what: the call in words.
+        said: what the engine answered.
+        engine_broke: it takes the fault on itself: more may stand in its log.
+    """
+    if NO_SPACE in said.lower():
+        return DiskFull(
+            f"the engine's disk is full, so that it could not {what} ({said}); run `tfbisect images prune`, or free "
+            "some space where the engine keeps its images."
+        )
+    advice = "; its log says more (`journalctl -u docker`)" if engine_broke else ""
+    return EngineLost(f"the engine could not {what}: {said}{advice}.")
+
+
+def _silence(error: BaseException) -> str:
+    """Say why nobody answered: of nested errors the innermost, without the client's own wrapping."""
+    if isinstance(error, requests.Timeout):
+        return "no answer in time"
+    inner = [each for each in (*error.args, error.__cause__, error.__context__) if isinstance(each, BaseException)]
+    if inner:
+        return _silence(inner[0])
+    return (error.strerror if isinstance(error, OSError) else None) or _first_line(error)
 
 
 def describe(client: Any) -> dict[str, Any]:
@@ -93,6 +136,6 @@ def orders_to_end(api: Any, container: str, until: int) -> bool | None:
         return None
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     explanation = getattr(error, "explanation", None) or str(error)
-    return str(explanation).strip().partition("\n")[0][:500]
+    return str(explanation).strip().partition("\n")[0][:500].rstrip(".")

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from service.bisection.outcomes import Ending, RunReport
 from service.catalog.targets import Hardware, Target
-from service.errors import ReleaseUntestable, Unavailable
+from service.errors import DiskFull, ReleaseUntestable, Unavailable
 from service.execution.channel import Transcript, opening, question
 from service.execution.conversation import Conversation, Exit, Session, Stop
 from service.execution.limits import Limits
@@ -194,7 +194,7 @@ class SessionRunner(ABC):
         except ReleaseUntestable as error:
             return RunReport("unprepared", error.message, runner=self.name)
         except Unavailable as error:
-            return RunReport("lost", error.message, runner=self.name)
+            return RunReport("lost", error.message, runner=self.name, hopeless=isinstance(error, DiskFull))
         prepared = time.monotonic() - began
         try:
             report = self._run_in(place, request, cancelled)
@@ -202,7 +202,7 @@ class SessionRunner(ABC):
             report = RunReport("unprepared", error.message)
         except Unavailable as error:
             self._places.pop(request.target, None)  # the image may be gone: look again next time
-            report = RunReport("lost", error.message)
+            report = RunReport("lost", error.message, hopeless=isinstance(error, DiskFull))
         seconds = {"prepare": prepared, **report.seconds, "total": time.monotonic() - began}
         return replace(report, runner=self.name, seconds={step: round(value, 4) for step, value in seconds.items()})
 

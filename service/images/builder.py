@@ -15,7 +15,7 @@ from pathlib import Path
 
 from service.catalog.environments import Environment, Environments
 from service.catalog.recipes import digest_of
-from service.errors import NotInstallable
+from service.errors import DiskFull, NotInstallable
 from service.images.archives import Packed, Tree, context_of
 from service.images.disk import GIB, build_bytes, folder_bytes, require_room, unpacked_bytes
 from service.images.engine import (
@@ -37,6 +37,8 @@ from service.settings import Settings
 
 HOME = "opt/tfbisect"
 """What is ours in an image, from its root."""
+FULL_SECONDS = 60.0
+"""How long no image is begun after the disk was found full."""
 FINISHING = ("finish.sh", "byte_code.py")
 USER = "probe"
 """Who runs in an image; images/base/prepare.sh makes it."""
@@ -82,6 +84,8 @@ class Images:
         self._slots = threading.BoundedSemaphore(parallel)
         self._budget_bytes = budget_bytes
         self._package_budget_bytes = package_budget_bytes
+        self._full: DiskFull | None = None
+        self._full_until = 0.0
 
     def ensure(self, environment: Environment, progress: Progress | None = None) -> Image:
         """Return the image of an environment, built now if it is not there; callers who come meanwhile wait.
@@ -125,10 +129,17 @@ class Images:
 
     def _made(self, environment: Environment, progress: Progress) -> Image:
         """Build, then keep to the budget."""
+        if self._full and time.monotonic() < self._full_until:
+            raise self._full
         self.shelf.sweep()
         started = time.monotonic()
-        with held(self.shelf.build_lock, shared=True):
-            built = self._build(environment, progress)
+        try:
+            with held(self.shelf.build_lock, shared=True):
+                built = self._build(environment, progress)
+        except DiskFull as error:
+            # Every further release would only find out the same, and download its packages for it.
+            self._full, self._full_until = error, time.monotonic() + FULL_SECONDS
+            raise
         seconds = round(time.monotonic() - started, 1)
         if self._budget_bytes:
             self.used(environment)

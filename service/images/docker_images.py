@@ -15,6 +15,7 @@ import docker
 import requests
 
 from service.errors import DiskFull, EngineLost
+from service.execution.docker_engine import refusal, trouble
 from service.images.archives import CHUNK_BYTES, unpack_into
 from service.images.engine import (
     PART,
@@ -34,7 +35,8 @@ KEPT_LINES = 40
 FINISHED = "/finished"
 """Folder of a container that takes what finishing adds."""
 LARGEST_IN_MEMORY_BYTES = 64 << 20
-BAD_REQUEST, CONFLICT = 400, 409
+BAD_REQUEST, CONFLICT, ENGINE_BROKE = 400, 409, 500
+BUILD = "build an image"
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -48,7 +50,7 @@ class DockerImages:
 
     def find(self, reference: str) -> StoredImage | None:
         """Return the image of a reference, or None."""
-        with _answering():
+        with _answering("look at an image"):
             try:
                 return _stored(self._api.inspect_image(reference))
             except docker.errors.NotFound:
@@ -56,13 +58,13 @@ class DockerImages:
 
     def labelled(self, label: str) -> list[StoredImage]:
         """Return the images that have a label and a reference."""
-        with _answering():
+        with _answering("list images"):
             rows = self._api.images(filters={"label": label})
             return self._inspected(row for row in rows if _named(row))
 
     def remnants(self, label: str) -> list[StoredImage]:
         """Return untagged leaves with a label."""
-        with _answering():
+        with _answering("list images"):
             rows = self._api.images(filters={"label": label, "dangling": True})
             return self._inspected(rows)
 
@@ -88,7 +90,7 @@ class DockerImages:
     def import_system(self, archive: Path, reference: str) -> StoredImage:
         """Make an image of a root file system."""
         repository, _, tag = reference.rpartition(":")
-        with _answering():
+        with _answering("take in an archive"):
             self._api.import_image_from_file(str(archive), repository=repository, tag=tag)
         return self._surely(reference)
 
@@ -96,7 +98,7 @@ class DockerImages:
         """Build an image without a network; on failure nothing of it remains."""
         steps = _Steps()
         try:
-            with _answering():
+            with _answering(BUILD):
                 lines = self._api.build(
                     fileobj=order.context, custom_context=True, tag=order.reference, buildargs=dict(order.arguments),
                     labels=dict(order.labels), network_mode="none", rm=True, forcerm=True, decode=True,
@@ -115,7 +117,7 @@ class DockerImages:
         Where the engine takes a layer without those below it and sees our files, it gets the layer while a container
         finishes the image with the files themselves. Else a container is filled, finished and committed.
         """
-        with _answering():
+        with _answering(BUILD):
             if self._takes_a_layer(order.base):
                 # The mount may be at fault, as under SELinux: only a container that holds the files says what fails.
                 with suppress(BuildFailed):
@@ -132,6 +134,8 @@ class DockerImages:
                 answer = self._api.post(self._place("/images/load"), params={"quiet": "1"}, data=body)
             except requests.ConnectionError:
                 return False  # a filter hung up; if it was the engine, the next call says so
+            if answer.status_code >= ENGINE_BROKE:
+                return False  # says nothing of what it takes; asked again next time
             self._layers_alone = answer.ok and self.find(trial.image_id) is not None
             if self._layers_alone:
                 self.remove(trial.image_id)
@@ -160,20 +164,28 @@ class DockerImages:
         """Lay what a container added over an image, and name the result."""
         below = self._api.inspect_image(laid.id)
         with tempfile.SpooledTemporaryFile(LARGEST_IN_MEMORY_BYTES, dir=str(order.folder.parent)) as added:
-            with suppress(docker.errors.NotFound):  # nothing was added
-                for chunk in self._api.get_archive(container, f"{FINISHED}/.")[0]:
-                    added.write(chunk)
+            for chunk in self._added(container):
+                added.write(chunk)
             size_bytes = added.tell()
             added.seek(0)
             layer = iter(lambda: added.read(CHUNK_BYTES), b"") if size_bytes else None
             return self._loaded(LayerArchive(below, order.result, layer, size_bytes))
+
+    def _added(self, container: str) -> Iterable[bytes]:
+        """Return what finishing put into its folder, as an archive; nothing where it made none."""
+        try:
+            chunks: Iterable[bytes] = self._api.get_archive(container, f"{FINISHED}/.")[0]
+        except docker.errors.NotFound:
+            self._api.inspect_container(container)  # a container that is gone is not one that added nothing
+            return ()
+        return chunks
 
     def _loaded(self, archive: LayerArchive) -> StoredImage:
         """Give the engine an image."""
         answer = self._patiently("POST", "/images/load", params={"quiet": "1"}, data=archive.chunks())
         found = self.find(archive.image_id)
         if found is None:
-            raise _misfortune(_said(answer) or "it took a layer and has it not")
+            raise refusal(BUILD, _said(answer) or "it took a layer and has it not")
         return found
 
     def _committed(self, order: LayerOrder) -> StoredImage:
@@ -193,7 +205,7 @@ class DockerImages:
             method, self._place(path), timeout=BUILD_TIMEOUT_SECONDS, **content
         )
         if not answer.ok:
-            raise _misfortune(_said(answer))
+            raise refusal(BUILD, _said(answer))
         return answer
 
     def _place(self, path: str) -> str:
@@ -223,7 +235,7 @@ class DockerImages:
     @contextmanager
     def _container(self, reference: str, command: Sequence[str] = ("true",)) -> Iterator[str]:
         """Give a throw-away container without network and rights, not started."""
-        with _answering(), self._removing(self._created(reference, command)) as container:
+        with _answering("run a container"), self._removing(self._created(reference, command)) as container:
             yield container
 
     def _created(self, reference: str, command: Sequence[str], mounts: Sequence[docker.types.Mount] = ()) -> str:
@@ -254,7 +266,7 @@ class DockerImages:
 
     def remove(self, reference: str) -> bool:
         """Remove an image; False where a container or another image still needs it."""
-        with _answering():
+        with _answering("remove an image"):
             try:
                 self._api.remove_image(reference)
             except docker.errors.NotFound:
@@ -267,7 +279,7 @@ class DockerImages:
 
     def remove_scratch(self, before: datetime) -> None:
         """Remove the containers of verbs that began before a moment."""
-        with _answering():
+        with _answering("remove containers"):
             for row in self._api.containers(all=True, filters={"label": f"{PART}={SCRATCH}"}):
                 if row["Created"] < before.timestamp():
                     with suppress(docker.errors.NotFound):
@@ -275,12 +287,12 @@ class DockerImages:
 
     def images_in_use(self) -> frozenset[str]:
         """Return the ids of the images that containers are made of, running or not."""
-        with _answering():
+        with _answering("list containers"):
             return frozenset(row["ImageID"] for row in self._api.containers(all=True))
 
     def storage_folder(self) -> Path | None:
         """Return where the engine keeps its images on this machine; None where it runs elsewhere."""
-        with _answering():
+        with _answering("describe itself"):
             folder = Path(self._api.info().get("DockerRootDir", "/nowhere"))
         return folder if self._api.base_url.startswith("http+docker://") and folder.exists() else None
 
@@ -325,7 +337,7 @@ class _Steps:
 
     def _failure(self, message: str) -> Exception:
         """Say what an error of the builder means."""
-        return BuildFailed(message, "\n".join(self._lines)) if "non-zero code" in message else _misfortune(message)
+        return BuildFailed(message, "\n".join(self._lines)) if "non-zero code" in message else refusal(BUILD, message)
 
 
 def _said(answer: requests.Response) -> str:
@@ -337,22 +349,15 @@ def _said(answer: requests.Response) -> str:
     return str(content.get("message") or content.get("error") or content)
 
 
-def _misfortune(message: str) -> DiskFull | EngineLost:
-    """Say what befell the engine while it built."""
-    if "no space left" in message:
-        return DiskFull(f"the Docker engine ran out of disk while building: {message}")
-    return EngineLost(f"the Docker engine could not build: {message}; try again.")
-
-
 @contextmanager
-def _answering() -> Iterator[None]:
-    """Turn a silent or failing engine into EngineLost."""
+def _answering(what: str) -> Iterator[None]:
+    """Turn a silent or failing engine into EngineLost or DiskFull; that something is not there is an answer."""
     try:
         yield
     except docker.errors.NotFound:
         raise
     except (docker.errors.DockerException, requests.RequestException) as error:
-        raise EngineLost(f"the Docker engine does not answer: {error}; look with `docker info`.") from error
+        raise trouble(what, error) from error
 
 
 @contextmanager
@@ -363,7 +368,7 @@ def _pulling() -> Iterator[None]:
     except docker.errors.APIError as error:
         raise PullFailed(str(error.explanation or error)) from error
     except requests.RequestException as error:
-        raise EngineLost(f"the Docker engine went away: {error}") from error
+        raise trouble("pull an image", error) from error
 
 
 def _named(row: Mapping[str, Any]) -> bool:

@@ -7,6 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from service.bisection.words import by_reason, named
 from service.coordination.answers import answer_json
 from service.printable import in_cell, in_code_block, in_code_span, in_markdown
 from service.reports.documents import meaning, measurements_of
@@ -94,11 +95,10 @@ def _change(change: Mapping[str, Any], reading: Reading, base_url: str) -> str:
 def _untestable(verdict: Mapping[str, Any]) -> str:
     """Return the releases that could not answer."""
     gaps = verdict.get("untestable", ())
-    return (
-        "\n".join(["Untestable:", *(f"- {gap['release']}: {in_markdown(str(gap['reason'])[:300])}" for gap in gaps)])
-        if gaps
-        else ""
-    )
+    rows = [
+        f"- {named(releases).rstrip(',')}: {in_markdown(reason[:300])}" for reason, releases in by_reason(gaps).items()
+    ]
+    return "\n".join(["Untestable:", *rows]) if gaps else ""
 
 
 def table(reading: Reading) -> str:

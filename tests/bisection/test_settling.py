@@ -11,6 +11,7 @@ from service.bisection.settling import FLAKY, NoiseRule, interval, needed_lead, 
 
 RULE = NoiseRule()
 NO, GONE, SHY = Untestable("no wheel"), Lost("engine gone"), Refused("no model")
+FULL = Lost("the disk is full", hopeless=True)
 W, B = Outcome("works"), Outcome("broken")
 
 
@@ -39,6 +40,7 @@ def test_answers_settle_by_the_stated_rule(counts: dict[str, int], noise: float,
         ([SHY], None, "refused"),
         ([GONE], None, None),
         ([GONE, GONE, GONE], None, "lost"),
+        ([FULL], None, "lost"),
         ([GONE, GONE, W], "works", None),
         ([GONE, NO], None, "untestable"),
         ([W, NO], "works", None),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.bisection.outcomes import RunReport
-from service.cli.terminal import shortened, time_left, verdict_lines
+from service.cli.terminal import shortened, time_left, unknown_lines, verdict_lines
 from service.coordination.intake import BisectionRequest
 from service.coordination.progress import Silent
 from service.execution.runner import RunRequest
@@ -79,3 +79,12 @@ def test_a_long_outcome_fits_its_row_and_differs_by_its_end() -> None:
     long = "raises:ValueError: This model has never been called, thus its weights have not yet been... 0b6397"
     assert shortened(long) == "raises:ValueError: This model has never … 0b6397"
     assert shortened("never-drops") == "never-drops"
+
+
+def test_a_reason_that_many_releases_share_is_said_once() -> None:
+    gaps = [{"release": release, "reason": "the disk is full"} for release in ("1.9.0", "1.10.0")]
+    lines = [line.plain for line in unknown_lines({"untestable": [*gaps, {"release": "1.13.0", "reason": "no wheel"}]})]
+    assert [line.partition(" ")[2] for line in lines] == [
+        "1.9.0 and 1.10.0 untestable: the disk is full",
+        "1.13.0 untestable: no wheel",
+    ]

@@ -18,7 +18,7 @@ import docker
 import pytest
 
 from service.bisection.outcomes import Lost, Outcome, RunReport, classify
-from service.errors import EngineLost, NoRunner, NotInstallable
+from service.errors import DiskFull, EngineLost, NoRunner, NotInstallable
 from service.execution import owners
 from service.execution.channel import Transcript
 from service.execution.docker_engine import connect, orders_to_end
@@ -279,11 +279,17 @@ def test_an_engine_that_goes_away_makes_a_run_lost() -> None:
     runner = docker_runner(_DeadEngine, "image")
     report = runner.run(REQUEST, NEVER)
     runner.close()
-    assert (report.ending, report.reason) == ("lost", "the engine could not start a container: gone")
+    assert report.ending == "lost"
+    assert report.reason.startswith("the engine could not start a container: gone; look with `docker info`")
 
 
 @pytest.mark.parametrize(
-    ("error", "ending"), [(NotInstallable("its wheel is gone"), "unprepared"), (EngineLost("gone"), "lost")]
+    ("error", "ending"),
+    [
+        (NotInstallable("its wheel is gone"), "unprepared"),
+        (EngineLost("gone"), "lost"),
+        (DiskFull("the engine's disk is full"), "lost"),
+    ],
 )
 def test_a_release_that_cannot_be_prepared_says_why(error: Exception, ending: str) -> None:
     class Failing(OneImage):
@@ -294,7 +300,7 @@ def test_a_release_that_cannot_be_prepared_says_why(error: Exception, ending: st
     runner._images = Failing("image")
     report = runner.run(REQUEST, NEVER)
     runner.close()
-    assert (report.ending, report.reason) == (ending, str(error))
+    assert (report.ending, report.reason, report.hopeless) == (ending, str(error), isinstance(error, DiskFull))
 
 
 @pytest.mark.parametrize(

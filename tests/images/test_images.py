@@ -4,12 +4,14 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from service.errors import DiskFull, NoInterpreter, NotInstallable
 from service.images.builder import reference_of
 from service.images.docker_images import DockerImages
+from service.images.engine import StoredImage
 from service.images.progress import BuildProgress
 from tests.images.worlds import Workshop, all_images, said_by, scratch
 
@@ -110,6 +112,26 @@ def test_a_nearly_full_disk_is_refused_before_anything_is_begun(tmp_path: Path, 
     with pytest.raises(DiskFull, match="tfbisect images prune"):
         workshop.images.ensure(workshop.six())
     assert not (workshop.settings.data_dir / "builds").exists()
+
+
+def test_a_full_disk_is_found_out_once_and_not_by_each_release(
+    tmp_path: Path, engine: DockerImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workshop = Workshop(tmp_path, engine, disk_reserve_bytes=10**18)
+    begun: list[object] = []
+    build = workshop.images._build
+
+    def counted(*words: Any) -> StoredImage:
+        begun.append(words)
+        return build(*words)
+
+    monkeypatch.setattr(workshop.images, "_build", counted)
+    said = set()
+    for _ in range(3):
+        with pytest.raises(DiskFull) as refused:
+            workshop.images.ensure(workshop.six())
+        said.add(refused.value.message)
+    assert (len(begun), len(said)) == (1, 1)
 
 
 def test_a_base_that_neither_registry_nor_host_gives_is_no_interpreter(tmp_path: Path, engine: DockerImages) -> None:
