@@ -49,6 +49,7 @@ class ProcessSession:
         *,
         user: int | None,
         enclosed: bool,
+        handed_on: Sequence[int],
         gone: Callable[[], None],
     ) -> None:
         """Start a process.
@@ -60,6 +61,7 @@ class ProcessSession:
             home: its folder, removed in the end.
             user: the number of its own user; None where it has none.
             enclosed: the process that we see is bubblewrap, which what runs cannot reach.
+            handed_on: descriptors that it gets too.
             gone: called when nothing of it is left.
         """
         self._home = home
@@ -79,6 +81,7 @@ class ProcessSession:
             env={**variables, MARK: self._mark.partition("=")[2]},
             start_new_session=True,
             close_fds=True,
+            pass_fds=handed_on,
         )
         stdin, stdout, stderr = self._process.stdin, self._process.stdout, self._process.stderr
         if stdin is None or stdout is None or stderr is None:
@@ -214,20 +217,29 @@ class LocalRunner(SessionRunner):
         sandbox = self._sandbox_for(python)
         user = self._users.take() if sandbox.own_user else None
         datasets = [self._datasets] if self._datasets else []
-        command = sandbox.wrap(
-            [str(python), "-u", "-c", BOOT],
-            [*readable_for(python), *datasets],
-            self._limits,
-            seconds=lifetime_seconds,
-            user=user or os.getuid(),
-        )
         gone = partial(self._users.give_back, user) if user is not None else _nothing
         try:
             home = _make_home(user)
             variables = _variables(self._limits, None if sandbox.bubblewrap else home, self._datasets)
-            return ProcessSession(
-                command, variables, self._limits, home, user=user, enclosed=sandbox.bubblewrap, gone=gone
-            )
+            with sandbox.filter_to_read() as descriptor:
+                command = sandbox.wrap(
+                    [str(python), "-u", "-c", BOOT],
+                    [*readable_for(python), *datasets],
+                    self._limits,
+                    seconds=lifetime_seconds,
+                    user=user or os.getuid(),
+                    filter_descriptor=descriptor,
+                )
+                return ProcessSession(
+                    command,
+                    variables,
+                    self._limits,
+                    home,
+                    user=user,
+                    enclosed=sandbox.bubblewrap,
+                    handed_on=[] if descriptor is None else [descriptor],
+                    gone=gone,
+                )
         except OSError as error:
             gone()
             raise EngineLost(f"cannot start a process for {name}: {error}") from error

@@ -6,12 +6,15 @@ import math
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from service.errors import EngineLost
+from service.execution.call_filter import call_filter
 from service.execution.limits import Limits
 from service.execution.run_users import LOCAL_USERS
 
@@ -30,10 +33,19 @@ class Sandbox:
     """Started by root, a run goes on as a user that owns nothing."""
     kernel_limits: bool = False
     """prlimit is there: processes, files, address space."""
+    call_filter: bool = False
+    """Bubblewrap's processes are refused the system calls that no framework needs; see call_filter.py."""
     as_root: bool = False
 
     def wrap(
-        self, command: Sequence[str], readable: Sequence[Path], limits: Limits, *, seconds: float, user: int
+        self,
+        command: Sequence[str],
+        readable: Sequence[Path],
+        limits: Limits,
+        *,
+        seconds: float,
+        user: int,
+        filter_descriptor: int | None = None,
     ) -> list[str]:
         """Return the command with all means around it.
 
@@ -43,9 +55,24 @@ class Sandbox:
             limits: bounds of the run.
             seconds: wall clock of the run; the limit of CPU time follows from it.
             user: number of the user to run as, where `own_user` is given.
+            filter_descriptor: what bubblewrap reads its filter of system calls from, where `call_filter` is given.
         """
         inner = [*self._user(user), *self._limits(limits, seconds), *command]
-        return [*self._namespaces(readable, limits), *inner] if self.bubblewrap else inner
+        if not self.bubblewrap:
+            return inner
+        filtered = ["--seccomp", str(filter_descriptor)] if filter_descriptor is not None else []
+        return [*self._namespaces(readable, limits, filtered), *inner]
+
+    @contextmanager
+    def filter_to_read(self) -> Iterator[int | None]:
+        """Hold open what bubblewrap reads its filter of system calls from; None where there is no filter."""
+        if not self.call_filter:
+            yield None
+            return
+        with tempfile.TemporaryFile() as file:
+            file.write(call_filter())
+            file.seek(0)
+            yield file.fileno()
 
     def missing(self) -> tuple[str, ...]:
         """Say in words which protections are not there."""
@@ -63,11 +90,11 @@ class Sandbox:
             "handles of inotify, pages of pipes, keys and message queues are shared with other runs": self.own_user,
             "no limit of files in /tmp": self.bubblewrap,
             "no share of CPU": False,
-            "no system call filter": False,
+            "no system call filter": self.call_filter,
         }
         return tuple(words for words, given in gaps.items() if not given)
 
-    def _namespaces(self, readable: Sequence[Path], limits: Limits) -> list[str]:
+    def _namespaces(self, readable: Sequence[Path], limits: Limits, filtered: Sequence[str]) -> list[str]:
         command = ["bwrap", "--die-with-parent", "--new-session", "--hostname", "probe", "--unshare-uts"]
         command += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-cgroup-try"]
         # Root needs no user namespace, and inside one it could not become another user.
@@ -82,7 +109,7 @@ class Sandbox:
             for parent in reversed(folder.parents[:-1]):
                 command += ["--perms", "0755", "--dir", str(parent)]
             command += ["--ro-bind", str(folder), str(folder)]
-        return [*command, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp", "--"]  # noqa: S108
+        return [*command, *filtered, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp", "--"]  # noqa: S108
 
     def _user(self, user: int) -> list[str]:
         if not self.own_user:
@@ -126,9 +153,10 @@ def find_sandbox(python: Path, bubblewrap: bool = True) -> Sandbox:
     limits = shutil.which("prlimit") is not None
     for namespaces in (True, False) if bubblewrap else (False,):
         for own_user in (True, False) if root else (False,):
-            sandbox = Sandbox(bubblewrap=namespaces, own_user=own_user, kernel_limits=limits, as_root=root)
-            if _works(sandbox, python):
-                return sandbox
+            for filtered in (True, False) if namespaces and call_filter() else (False,):
+                sandbox = Sandbox(namespaces, own_user, kernel_limits=limits, call_filter=filtered, as_root=root)
+                if _works(sandbox, python):
+                    return sandbox
     return Sandbox(as_root=root)
 
 
@@ -145,10 +173,27 @@ def readable_for(python: Path) -> list[Path]:
 def _works(sandbox: Sandbox, python: Path) -> bool:
     """Run an interpreter in it."""
     command = [str(python), "-c", "import json"]
-    wrapped = sandbox.wrap(command, readable_for(python), Limits(), seconds=TRY_SECONDS, user=LOCAL_USERS.first)
-    variables = {"PATH": PROGRAM_FOLDERS}
+    readable, variables = readable_for(python), {"PATH": PROGRAM_FOLDERS}
+    wrapped: list[str] = []
     try:
-        done = subprocess.run(wrapped, capture_output=True, timeout=TRY_SECONDS, check=False, cwd="/", env=variables)
+        with sandbox.filter_to_read() as descriptor:
+            wrapped = sandbox.wrap(
+                command,
+                readable,
+                Limits(),
+                seconds=TRY_SECONDS,
+                user=LOCAL_USERS.first,
+                filter_descriptor=descriptor,
+            )
+            done = subprocess.run(
+                wrapped,
+                capture_output=True,
+                timeout=TRY_SECONDS,
+                check=False,
+                cwd="/",
+                env=variables,
+                pass_fds=[] if descriptor is None else [descriptor],
+            )
     except OSError:
         return False
     except subprocess.TimeoutExpired as error:
