@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 
-.PHONY: help setup demo test newest lint format bench screenshots serve clean
+.PHONY: help setup demo test newest hostile lint format bench screenshots serve clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -57,6 +57,13 @@ newest: setup ## the tests that need no container, on the newest Python of this 
 	echo "newest: $${newest:-no other Python is here}: planner, catalog, coordination, storage and web"; \
 	$(MAKE) --no-print-directory VENV=.venv-newest PYTHON="$$newest" setup && \
 	.venv-newest/bin/python -m pytest tests/test_rooms.py tests/bisection tests/catalog tests/coordination tests/storage tests/web -m "not browser and not index"
+
+# Both TensorFlow releases take an image and a folder of their own: minutes where they are not there yet.
+HOSTILE_RELEASES = $(if $(filter 1,$(FULL)),1.12.0 2.10.0)
+hostile: setup ## every attack in both runners, as a table; with FULL=1 in TensorFlow 1.12.0 and 2.10.0 too
+	@echo "hostile: every file of tests/execution/hostile/ run for real; the table goes to docs/hostile.md"
+	@FULL=1 TFBISECT_HOSTILE_RELEASES="$(HOSTILE_RELEASES)" TFBISECT_HOSTILE_TABLE=docs/hostile.md \
+		$(BIN)/python -m pytest --tb=line tests/execution/test_attacks.py; status=$$?; cat docs/hostile.md; exit $$status
 
 clean: ## remove what the targets made in the checkout
 	@echo "clean: virtual environments, caches and build folders of this checkout; never your data directory"

@@ -1,3 +1,5 @@
+#: tries = "a child that holds the channel open"
+#: expects = ["measured x == 1"]
 import os
 import time
 

@@ -1,3 +1,6 @@
+#: tries = "every descriptor closed: deaf and mute"
+#: expects = ["timed-out"]
+#: seconds = 4
 import os
 import time
 

@@ -1,3 +1,7 @@
+#: tries = "the machine by IPv4, by every address that it has"
+#: expects = ["measured x == []"]
+#: needs = "no network isolation"
+#: ci = true
 import socket
 
 x = []

@@ -1,3 +1,5 @@
+#: tries = "a message without end on the channel"
+#: expects = ["untestable something other than the probe wrote"]
 import os
 
 for descriptor in range(3, 64):

@@ -1,3 +1,7 @@
+#: tries = "root, mounts, another root, another host name"
+#: expects = ["measured x == []"]
+#: needs = "runs as root"
+#: ci = true
 import ctypes
 import os
 

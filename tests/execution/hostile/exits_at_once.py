@@ -1,3 +1,5 @@
+#: tries = "leaves without an answer"
+#: expects = ["exited 3"]
 import os
 
 os._exit(3)

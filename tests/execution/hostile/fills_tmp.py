@@ -1,3 +1,6 @@
+#: tries = "as much of /tmp as it gets"
+#: expects = ["measured x <= tmp_megabytes"]
+#: ci = true
 import os
 import tempfile
 

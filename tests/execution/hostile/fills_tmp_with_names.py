@@ -1,3 +1,7 @@
+#: tries = "as many names in /tmp and /dev/shm as it gets"
+#: expects = ["measured x <= 40000", "out-of-memory"]
+#: seconds = 60
+#: ci = true
 import os
 
 count = 0

@@ -1,3 +1,6 @@
+#: tries = "60 MiB of lines that are a number on the result channel"
+#: expects = ["untestable something other than the probe wrote"]
+#: within = 40
 import os
 
 for descriptor in range(3, 64):

@@ -1,3 +1,6 @@
+#: tries = "every signal ignored, and no end"
+#: expects = ["timed-out"]
+#: seconds = 2
 import signal
 import time
 

@@ -1,3 +1,5 @@
+#: tries = "SIGKILL to itself"
+#: expects = ["signalled 9"]
 import os
 
 os.kill(os.getpid(), 9)

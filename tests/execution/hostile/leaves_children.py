@@ -1,3 +1,6 @@
+#: tries = "daemons that leave their session and their descriptors"
+#: expects = ["measured x == 1"]
+#: ci = true
 import os
 
 for _ in range(4):

@@ -1,3 +1,6 @@
+#: tries = "processes, environments and files of the machine"
+#: expects = ["measured x['processes'] <= 3 and not x['home_of_root'] and not x['sockets'] and not x['secret'] and 'hunter2' not in str(x)"]
+#: needs = "no file system isolation"
 import os
 
 

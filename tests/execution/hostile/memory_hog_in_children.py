@@ -1,3 +1,5 @@
+#: tries = "memory by eight children at once"
+#: expects = ["out-of-memory", "measured x > 0"]
 import os
 import time
 

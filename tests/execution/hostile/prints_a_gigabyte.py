@@ -1,3 +1,6 @@
+#: tries = "a gigabyte printed"
+#: expects = ["output-flood"]
+#: ci = true
 import sys
 
 for _ in range(1024):

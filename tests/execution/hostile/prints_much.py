@@ -1,3 +1,5 @@
+#: tries = "a megabyte printed"
+#: expects = ["measured x == 1"]
 import sys
 
 print("first words")

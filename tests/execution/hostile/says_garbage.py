@@ -1,4 +1,6 @@
 # -*- coding: utf-8 -*-
+#: tries = "every byte, and a message of broken text"
+#: expects = ["raised ValueError"]
 import os
 
 os.write(2, bytes(bytearray(range(256))) * 4)

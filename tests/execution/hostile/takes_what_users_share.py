@@ -1,3 +1,6 @@
+#: tries = "all handles of inotify and pages of pipes that the kernel lets one user have"
+#: expects = ["timed-out"]
+#: seconds = 4
 """Take all handles of inotify and pages of pipes that the kernel lets one user have, and hold them."""
 
 import ctypes

@@ -1,3 +1,6 @@
+#: tries = "ten minutes of sleep"
+#: expects = ["timed-out"]
+#: seconds = 2
 import time
 
 time.sleep(600)

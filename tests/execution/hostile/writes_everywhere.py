@@ -1,3 +1,6 @@
+#: tries = "a file in every folder"
+#: expects = ["measured set(x) <= {'/tmp', '/dev/shm'}"]
+#: needs = "no file system isolation"
 import os
 import sys
 

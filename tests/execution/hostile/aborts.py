@@ -1,0 +1,5 @@
+#: tries = "abort()"
+#: expects = ["signalled 6"]
+import os
+
+os.abort()

@@ -1,0 +1,5 @@
+#: tries = "sys.exit in the middle"
+#: expects = ["untestable"]
+import sys
+
+sys.exit(0)

@@ -1,0 +1,3 @@
+#: tries = "two hundred thousand names in one result"
+#: expects = ["untestable the probe's result has"]
+x = dict(("name %d" % number, number) for number in range(200000))
