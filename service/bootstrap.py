@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import sys
 import threading
 from collections.abc import Mapping, MutableMapping
@@ -38,6 +37,7 @@ from service.execution.local_runner import LocalRunner
 from service.execution.runner import Runner, RunRequest
 from service.images.builder import Images, images_for
 from service.images.datasets import fetch_datasets
+from service.images.disk import free_bytes
 from service.images.docker_images import DockerImages
 from service.images.engine import PART
 from service.images.interpreters import GroundInterpreters
@@ -225,14 +225,11 @@ class House:
         newest = settings.model_copy(update={"catalog_max_age_seconds": 0.001})
         asked_anew = Catalog(self.store, newest, clock=self.clock)
         repetition = Repetition(self.store, self.intake, self.coordinator, self.laboratory, self.environments)
-        budget = Budget(settings.nightly_seconds, settings.nightly_free_bytes, self._free_bytes)
+        budget = Budget(settings.nightly_seconds, settings.nightly_free_bytes, lambda: free_bytes(settings.data_dir))
         links = Links(settings.public_url)
         return Nightly(
             self.store, asked_anew.releases, repetition, self.sender, clock=self.clock, budget=budget, links=links
         )
-
-    def _free_bytes(self) -> int:
-        return shutil.disk_usage(self.settings.data_dir).free
 
     @cached_property
     def sender(self) -> Sender:

@@ -22,11 +22,18 @@ from __future__ import annotations
 
 from service.secret_urls import without_credentials
 
+EXIT_BAD_INPUT = 2
+EXIT_NO_ANSWER = 3
+"""Nothing testable, something around us is missing, or a check or a watch failed."""
+EXIT_CHANGED = 10
+"""A nightly pass found that a verdict changed."""
+EXIT_INTERRUPTED = 130
+
 
 class TfbisectError(Exception):
     """The root. A message says what is wrong, both values, and what to do next."""
 
-    exit_code = 3
+    exit_code = EXIT_NO_ANSWER
     http_status = 500
     title = "Something went wrong"
 
@@ -45,7 +52,7 @@ class TfbisectError(Exception):
 class BadInput(TfbisectError):
     """What was asked cannot be done; nothing was started."""
 
-    exit_code = 2
+    exit_code = EXIT_BAD_INPUT
     http_status = 422
     title = "Bad input"
 
@@ -77,7 +84,7 @@ class ReplayError(BadInput):
 class NotFound(TfbisectError):
     """Nothing is stored under that name."""
 
-    exit_code = 2
+    exit_code = EXIT_BAD_INPUT
     http_status = 404
     title = "Not found"
 

@@ -1,10 +1,10 @@
-"""Verdicts in words: one line, a paragraph, and what was and was not run."""
+"""Answers and verdicts in words: one line, a paragraph, and what was and was not run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from service.bisection.outcomes import is_failure
+from service.bisection.outcomes import Answer, Lost, Outcome, Refused, Untestable, is_failure
 from service.bisection.releases import MAINLINE
 from service.bisection.verdict import (
     Change,
@@ -22,6 +22,19 @@ QUOTED_CHARACTERS = 120
 UNLIKELY = 0.5  # Below it the likeliest explanation has no change there.
 LABEL_LETTERS = 60
 LISTED = 6  # Longer lists of releases are cut: a sentence is read, a table is looked up.
+
+
+def answer_text(answer: Answer) -> str:
+    """Say an answer in a word or two."""
+    match answer:
+        case Outcome(label=label):
+            return label
+        case Untestable(reason=reason):
+            return f"untestable: {reason}"
+        case Refused(message=message):
+            return f"refused: {message}"
+        case Lost(reason=reason):
+            return f"lost: {reason}"
 
 
 def one_line(verdict: Verdict) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from pathlib import Path
 
-from service.errors import SnippetError
+from service.errors import BadInput, SnippetError
 
 LARGEST_BYTES = 64 * 1024
 # `backward` is where a script of torch trains.
@@ -14,6 +15,31 @@ MODEL_NAMES = frozenset({"model", "build_model"})
 DROPPING = ("dropout", "gaussiannoise")
 # Their dropout layers cannot be seen from outside.
 OPAQUE = frozenset({"applications", "load_model", "model_from_json", "model_from_yaml", "from_config", "clone_model"})
+
+
+def read_source(path: Path) -> str:
+    """Return the text of a snippet's file.
+
+    Raises:
+        BadInput: the file is not there, is a folder, or is not UTF-8 text.
+    """
+    try:
+        return decoded(path.read_bytes(), str(path))
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}; name a Python file.", field="snippet") from None
+
+
+def decoded(raw: bytes, name: str) -> str:
+    """Return a snippet's text; a byte order mark is left out.
+
+    Raises:
+        BadInput: it is not UTF-8 text.
+    """
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        where = f"{error.reason} at byte {error.start}"
+        raise BadInput(f"{name} is not UTF-8 text ({where}); save it as UTF-8.", field="snippet") from None
 
 
 def syntax_tree(source: str) -> ast.Module:

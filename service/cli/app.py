@@ -17,19 +17,19 @@ from pydantic import ValidationError
 from rich.table import Table
 
 from service.bisection.policy import Branches, Policy
+from service.bisection.words import answer_text
 from service.bootstrap import set_up_logging
 from service.catalog.targets import Hardware
 from service.cli import run as cli_run
 from service.cli import tokens as token_commands
-from service.cli.console import INTERRUPTED, NO_VERDICT, complain, err, house, out
+from service.cli.console import complain, err, house, out
 from service.cli.doctor import examine, setting_rows
 from service.cli.images import app as images_app
 from service.cli.requests import read_snippet
 from service.cli.terminal import verdict_lines
 from service.cli.watches import watch_app
-from service.coordination.answers import answer_text
 from service.coordination.replay import SHAPE, read_table, run_world, usual_expectation
-from service.errors import BadInput, ReplayError, TfbisectError
+from service.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_NO_ANSWER, ReplayError, TfbisectError
 from service.execution.executors import serve_worker
 from service.settings import Role, Settings
 from service.storage.exchange import export_lines, import_lines
@@ -174,7 +174,7 @@ def doctor(
             out.print(f"{mark} {finding.subject}: ", end="")
             out.print(finding.message, markup=False)
     if any(finding.state == "failure" for finding in findings):
-        raise typer.Exit(NO_VERDICT)
+        raise typer.Exit(EXIT_NO_ANSWER)
 
 
 def _print_settings(rows: list[dict[str, Any]], *, as_json: bool) -> None:
@@ -256,10 +256,10 @@ def main() -> None:
         if error.title != Settings.__name__:
             raise
         complain("Settings not usable", wrong_settings(error))
-        sys.exit(BadInput.exit_code)
+        sys.exit(EXIT_BAD_INPUT)
     except KeyboardInterrupt:
         err.print("Interrupted; what was measured is kept, and the same command goes on from there.")
-        sys.exit(INTERRUPTED)
+        sys.exit(EXIT_INTERRUPTED)
 
 
 def wrong_settings(error: ValidationError) -> str:

@@ -13,6 +13,7 @@ from rich.segment import Segment
 from service.bootstrap import House
 from service.printable import printable
 from service.settings import Settings
+from service.storage.store import Store
 
 
 class PrintableConsole(Console):
@@ -29,9 +30,6 @@ out = PrintableConsole(soft_wrap=True, highlight=False)
 err = PrintableConsole(stderr=True, soft_wrap=True, highlight=False)
 """Standard error: progress and problems."""
 
-INTERRUPTED = 130
-NO_VERDICT = 3
-
 
 @contextmanager
 def house(**overrides: Any) -> Iterator[House]:
@@ -42,6 +40,13 @@ def house(**overrides: Any) -> Iterator[House]:
         yield opened
     finally:
         opened.close()
+
+
+@contextmanager
+def opened_store() -> Iterator[Store]:
+    """Open the database that the settings name, and close it whatever happens."""
+    with house() as opened:
+        yield opened.store
 
 
 def complain(title: str, detail: str, traceback: str = "") -> None:

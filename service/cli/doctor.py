@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from service.bisection.words import counted
 from service.catalog.interpreters import installed_interpreters
 from service.errors import TfbisectError
+from service.images.disk import free_bytes
 from service.settings import GIB, Settings
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ def _database(house: House) -> tuple[State, str]:
 
 
 def _disk(house: House) -> tuple[State, str]:
-    free_bytes = shutil.disk_usage(house.settings.data_dir).free
-    message = f"{free_bytes / GIB:.0f} GB free, {house.settings.disk_reserve_bytes / GIB:.0f} GB kept in reserve"
-    if free_bytes < house.settings.disk_reserve_bytes:
+    free = free_bytes(house.settings.data_dir)
+    message = f"{free / GIB:.0f} GB free, {house.settings.disk_reserve_bytes / GIB:.0f} GB kept in reserve"
+    if free < house.settings.disk_reserve_bytes:
         return "failure", message + "; free some, or run `tfbisect images prune`"
     return "ok", message
 

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from service.catalog.targets import Target
 from service.images.orders import Estimate
 from service.images.progress import BuildProgress, Step
+from service.reports.durations import seconds_left, time_left
 
 
 class BuildBar:
@@ -72,21 +73,4 @@ class BuildBar:
         """Say how long it will still take."""
         elapsed = time.monotonic() - self._started
         moved, total = sum(self._moved.values()), sum(self._sizes.values())
-        return in_minutes(seconds_left(elapsed, moved, total, self._forecast.seconds))
-
-
-def seconds_left(elapsed: float, moved_bytes: int, total_bytes: int, forecast_seconds: float) -> float:
-    """Estimate how long the rest takes: by the pace so far, and as long as that says little by the forecast."""
-    share = moved_bytes / total_bytes if total_bytes else 1.0
-    # The weight of the pace grows with what it was seen on: all of it from a tenth on.
-    weight = min(1.0, share * 10)
-    by_pace = elapsed * (1 - share) / share if share else 0.0
-    return weight * by_pace + (1 - weight) * max(0.0, forecast_seconds - elapsed)
-
-
-def in_minutes(seconds: float) -> str:
-    """Write the time left, no finer than it is known."""
-    if seconds < 60:
-        return "less than a minute left"
-    minutes = round(seconds / 60)
-    return f"{minutes} min left" if minutes < 100 else f"{minutes / 60:.1f} h left"
+        return time_left(seconds_left(elapsed, moved, total, self._forecast.seconds))

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from service.bisection.words import counted
@@ -20,18 +19,18 @@ from service.bootstrap import House
 from service.catalog.ranges import parse_releases, select
 from service.catalog.releases import package_name
 from service.catalog.targets import Hardware, ImageSource, Target
+from service.cli.console import err, house, out
 from service.cli.image_bar import BuildBar
-from service.errors import BadInput, ReleaseUntestable
+from service.errors import EXIT_NO_ANSWER, BadInput, ReleaseUntestable
 from service.images.checks import Check, Checker, Ledger, check_all, table_of
 from service.images.disk import free_bytes, in_gb
 from service.images.orders import Estimate, build_all, estimate, shortage
 from service.images.shelf import ImageRow
+from service.reports.durations import duration
 from service.settings import Settings
 
 app = typer.Typer(help="Images of releases.", no_args_is_help=True)
-out = Console(soft_wrap=True, highlight=False)
 wide = None if out.is_terminal else 240  # a file or a pipe has no edge to fold a reference at
-err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
 
@@ -44,17 +43,6 @@ ImageSourceOption = Annotated[
 Prereleases = Annotated[bool, typer.Option("--prereleases", help="candidates and nightlies too")]
 Parallel = Annotated[int | None, typer.Option(min=1, max=16, help="images at once")]
 AsJson = Annotated[bool, typer.Option("--json", help="as JSON")]
-
-
-@contextmanager
-def house(parallel: int | None = None) -> Iterator[House]:
-    """Open the house, and close it whatever happens."""
-    settings = Settings() if parallel is None else Settings(parallel_builds=parallel)
-    opened = House(settings)
-    try:
-        yield opened
-    finally:
-        opened.close()
 
 
 @app.command()
@@ -71,7 +59,7 @@ def build(
 
     Exit code 3 where something around us kept an image from being built, or none could be.
     """
-    with house(parallel) as opened:
+    with house(parallel_builds=parallel) as opened:
         targets = targets_of(opened, releases, package, hardware, prereleases, image_source)
         settings = opened.settings
         forecast = estimate(targets, opened.environments, opened.images, settings.parallel_builds)
@@ -85,7 +73,7 @@ def build(
         line = result.image or f"{'not built' if result.lost else 'untestable'}: {result.reason}"
         out.print(f"{result.release}  {line}", markup=False)
     if any(result.lost for result in results) or not any(result.image for result in results):
-        raise typer.Exit(3)
+        raise typer.Exit(EXIT_NO_ANSWER)
 
 
 @app.command()
@@ -162,7 +150,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Import each image and run the probe with its controls in it; CUDA images load their libraries too."""
-    with house(parallel) as opened:
+    with house(parallel_builds=parallel) as opened:
         if releases:
             targets = targets_of(opened, releases, package, hardware, prereleases)
         else:
@@ -175,7 +163,7 @@ def verify(
     if not checks:
         err.print("no image to check is here; `tfbisect images build 1.9..1.14` makes some")
     if not checks or any(check.problem for check in checks):
-        raise typer.Exit(3)
+        raise typer.Exit(EXIT_NO_ANSWER)
 
 
 @app.command()
@@ -269,7 +257,7 @@ def is_built(opened: House, target: Target) -> bool:
 
 def warn_of_shortage(forecast: Estimate, settings: Settings) -> None:
     """Say ahead of a build that the disk will not do."""
-    free = free_bytes(settings.data_dir) or 0
+    free = free_bytes(settings.data_dir)
     missing = shortage(forecast, free, settings.disk_reserve_bytes, settings.image_budget_bytes)
     if missing:
         err.print(
@@ -284,7 +272,7 @@ def told(forecast: Estimate) -> str:
         return "the image is here" if forecast.total == 1 else f"all {forecast.total} images are here"
     return (
         f"{forecast.missing} of {forecast.total} images to build: about {in_gb(forecast.download_bytes)} to download, "
-        f"{in_gb(forecast.disk_bytes)} of disk, {forecast.seconds / 60:.0f} minutes"
+        f"{in_gb(forecast.disk_bytes)} of disk, {duration(forecast.seconds)}"
     )
 
 

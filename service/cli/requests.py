@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from service.catalog.snippets import decoded, read_source
 from service.coordination.intake import BisectionRequest
 from service.errors import BadInput
 
@@ -20,13 +21,7 @@ def read_snippet(path: str) -> str:
     Raises:
         BadInput: the file is not there, is a folder, or is not UTF-8 text.
     """
-    try:
-        raw = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8.") from None
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}; name a Python file, or - for standard input.") from None
+    return decoded(sys.stdin.buffer.read(), "standard input") if path == "-" else read_source(Path(path))
 
 
 def parse_shape(text: str | None) -> tuple[int, ...] | None:

@@ -16,13 +16,14 @@ from service.bisection.policy import Branches
 from service.bootstrap import House, set_up_logging
 from service.catalog.probes import Probe
 from service.catalog.targets import Hardware, ImageSource
-from service.cli.console import INTERRUPTED, complain, err, house, out
+from service.cli.console import complain, err, house, out
 from service.cli.requests import build_request, parse_parameters, parse_shape, parse_variants, read_snippet
 from service.cli.terminal import LiveProgress, PlainProgress, verdict_lines
 from service.coordination.conclusion import DONE, Finished
 from service.coordination.progress import Listener, Silent
 from service.coordination.variants import VARIANTS
-from service.errors import BadInput, NotFound, UnknownName
+from service.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, NotFound, UnknownName
+from service.reports.documents import probe_json
 
 RELEASES, PROBE, SEARCH, MACHINE, OUTPUT = (
     "Which releases",
@@ -208,7 +209,7 @@ def progress(*, quiet: bool) -> Iterator[Listener]:
 def report(finished: Finished, expected: frozenset[str], *, as_json: bool) -> None:
     """Print how a bisection ended, and exit by the contract."""
     verdict, error = finished.verdict, finished.error
-    at_fault = error is not None and int(error["exit_code"]) == BadInput.exit_code
+    at_fault = error is not None and int(error["exit_code"]) == EXIT_BAD_INPUT
     if as_json and verdict is not None:
         print(json.dumps(verdict if error is None else {**verdict, "error": error}, indent=2))
     elif verdict is not None and not at_fault:
@@ -221,7 +222,7 @@ def report(finished: Finished, expected: frozenset[str], *, as_json: bool) -> No
         raise typer.Exit(int(error["exit_code"]))
     if finished.status != DONE:
         err.print(f"{finished.status}; what was measured is kept, and the same command goes on from there.")
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(EXIT_INTERRUPTED)
 
 
 def _print_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> None:
@@ -259,30 +260,12 @@ def probes(
         raise UnknownName(f"no probe is called {name!r}; there are: {', '.join(known)}.", field="probe")
     chosen = [known[name]] if name is not None else list(known.values())
     if as_json:
-        print(json.dumps([probe_row(probe) for probe in chosen], indent=2))
+        print(json.dumps([probe_json(probe) for probe in chosen], indent=2))
     elif name is not None:
         _print_probe(chosen[0])
     else:
         _print_table(("probe", "question", "right"), ((p.name, p.question, _right(p)) for p in chosen))
         out.print("\nEverything about one: tfbisect probes NAME", style="dim", markup=False)
-
-
-def probe_row(probe: Probe) -> dict[str, Any]:
-    """Return what can be said of a probe, for printing."""
-    return {
-        "name": probe.name,
-        "title": probe.title,
-        "question": probe.question,
-        "outcomes": dict(probe.outcomes),
-        "expected": sorted(probe.expected),
-        "parameters": {
-            name: {"type": each.type, "default": each.default, "help": each.help, "choices": list(each.choices)}
-            for name, each in probe.parameters.items()
-        },
-        "releases": probe.releases,
-        "packages": sorted(probe.frameworks),
-        "any_package": probe.accepts_any_package,
-    }
 
 
 def _print_probe(probe: Probe) -> None:

@@ -16,11 +16,12 @@ from rich.text import Text
 
 from service.bisection.outcomes import Answer, Outcome
 from service.bisection.releases import MAINLINE
-from service.bisection.words import by_reason, counted, named
-from service.coordination.answers import answer_text
+from service.bisection.words import answer_text, by_reason, counted, named
 from service.coordination.intake import Case
 from service.coordination.laboratory import Measurement
 from service.printable import printable
+from service.reports.durations import seconds_left, time_left
+from service.reports.estimate import RUN_SECONDS
 from service.reports.states import PLACES, STATES, State
 
 DETAIL_LINES = 12
@@ -81,6 +82,7 @@ class LiveProgress:
         self._expected: frozenset[str] = frozenset()
         self._done = 0
         self._planned = 1
+        self._workers = 1
         self._executed_seconds: list[float] = []
         self._title = ""
         self._began = time.monotonic()
@@ -98,6 +100,7 @@ class LiveProgress:
         with self._lock:
             self._title = headline(case)
             self._expected = case.probe.expected
+            self._workers = max(1, case.policy.workers)
 
     def running(self, track: str, release: str) -> None:
         """Show that a release is being measured."""
@@ -140,17 +143,14 @@ class LiveProgress:
 
     def _footer(self) -> Table:
         footer = Table.grid(padding=(0, 1))
-        left = time_left(self._done, self._planned, time.monotonic() - self._began)
-        footer.add_row(ProgressBar(self._planned, self._done, width=30), f"{self._done}/{self._planned}", left)
+        elapsed = time.monotonic() - self._began
+        left = seconds_left(elapsed, self._done, self._planned, self._planned * RUN_SECONDS / self._workers)
+        footer.add_row(
+            ProgressBar(self._planned, self._done, width=30),
+            f"{self._done}/{self._planned}",
+            time_left(left),
+        )
         return footer
-
-
-def time_left(done: int, planned: int, elapsed_seconds: float) -> str:
-    """Estimate the time left from the pace so far."""
-    if not done:
-        return "estimating"
-    seconds = (planned - done) * elapsed_seconds / done
-    return f"about {seconds:.0f} s left" if seconds < 90 else f"about {seconds / 60:.0f} min left"
 
 
 def headline(case: Case) -> str:

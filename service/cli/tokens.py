@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from service.bootstrap import House
+from service.cli.console import err, opened_store, out
 from service.storage.records import Token
-from service.storage.store import Store
 
 app = typer.Typer(help="API tokens of the web service.", no_args_is_help=True)
-out = Console(soft_wrap=True, highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 MOMENTS = ("created_at", "expires_at", "last_used_at")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-@contextmanager
-def opened_store() -> Iterator[Store]:
-    """Open the database that the settings name."""
-    house = House()
-    try:
-        yield house.store
-    finally:
-        house.close()
 
 
 @app.command()

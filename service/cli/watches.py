@@ -10,19 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
-from service.errors import BadInput
+from service.catalog.snippets import read_source
+from service.cli.console import opened_store
 from service.nightly.watches import read_watch, watch_from
 from service.printable import printable
 from service.secret_urls import host_of
-from service.settings import Settings
 from service.storage.store import Store
 from service.storage.watch_records import NewWatch, Watch
 
 watch_app = typer.Typer(help="What the nightly repeats.", no_args_is_help=True)
-
-
-def _store() -> Store:
-    return Store.open(Settings().store_url.reveal())
 
 
 @watch_app.command("add")
@@ -46,7 +42,7 @@ def add(
     asked: dict[str, Any] = {"name": name, "notify": notify, "blind_after": blind_after}
     asked |= {"packages": [{"package": one} for one in package or ["tensorflow"]]}
     asked |= {"request": {"releases": releases, "probe": probe}}
-    with _store() as store:
+    with opened_store() as store:
         added = store.add_watch(_new(store, source, asked))
     print(f"{added.id}  {added.name}")
 
@@ -57,7 +53,7 @@ def _new(store: Store, source: str, asked: Mapping[str, Any]) -> NewWatch:
     if path.suffix == ".toml":
         return read_watch(path)
     if path.exists():
-        spec = {**asked, "name": asked["name"] or path.stem, "snippet": _source(path)}
+        spec = {**asked, "name": asked["name"] or path.stem, "snippet": read_source(path)}
         return watch_from(spec, origin="cli")
     bisection = store.bisection(source)
     request = {name: value for name, value in bisection.request.items() if name not in {"package", "fresh", "watch"}}
@@ -71,17 +67,10 @@ def _new(store: Store, source: str, asked: Mapping[str, Any]) -> NewWatch:
     return watch_from(spec, origin="cli", public=bisection.public, owner=bisection.owner)
 
 
-def _source(path: Path) -> str:
-    try:
-        return path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"cannot read {path}: {error}") from error
-
-
 @watch_app.command("list")
 def list_watches(as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False) -> None:
     """List watches with their last night."""
-    with _store() as store:
+    with opened_store() as store:
         rows = [_row(store, watch) for watch in store.watches()]
     if as_json:
         print(json.dumps(rows, indent=2, default=str))
@@ -106,5 +95,5 @@ def _row(store: Store, watch: Watch) -> dict[str, Any]:
 @watch_app.command("remove")
 def remove(id_or_name: Annotated[str, typer.Argument(help="id or name")]) -> None:
     """End a watch; its history stays. One that a file describes comes back with the next pass."""
-    with _store() as store:
+    with opened_store() as store:
         print(f"{store.remove_watch(id_or_name).name} is not watched any more")

@@ -1,4 +1,4 @@
-"""How an answer is said: in a word or two for people, in JSON for programs."""
+"""How an answer is said in JSON."""
 
 from __future__ import annotations
 
@@ -6,19 +6,6 @@ from typing import Any
 
 from service.bisection.outcomes import Answer, Lost, Outcome, Refused, Untestable
 from service.coordination.laboratory import Measurement
-
-
-def answer_text(answer: Answer) -> str:
-    """Say an answer in a word or two."""
-    match answer:
-        case Outcome(label=label):
-            return label
-        case Untestable(reason=reason):
-            return f"untestable: {reason}"
-        case Refused(message=message):
-            return f"refused: {message}"
-        case Lost(reason=reason):
-            return f"lost, tried again: {reason}"
 
 
 def answer_json(answer: Answer) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from service.bisection.outcomes import Answer, Lost, Outcome, Untestable
 from service.bisection.planner import NextRuns, PlannedRun, Policy, plan
 from service.bisection.releases import ReleaseTree, tree_of
 from service.bisection.verdict import Verdict, VerdictFacts, to_json
-from service.coordination.answers import answer_text
+from service.bisection.words import answer_text
 from service.errors import ReplayError
 
 SHAPE = 'a JSON list, oldest first, of {"release", "outcome"}, {"release", "outcomes"} or {"release", "untestable"}'

@@ -18,7 +18,7 @@ from typing import Any
 from packaging.version import Version
 
 from service.bisection.outcomes import Answer, Lost, Outcome, RunReport, classify
-from service.bisection.words import counted
+from service.bisection.words import answer_text, counted
 from service.catalog.environments import Environment, Environments
 from service.catalog.probes import Probe
 from service.catalog.targets import Target
@@ -189,7 +189,7 @@ class Checker:
             bytes=stored.bytes if stored else 0,
             build_seconds=image.build_seconds,
             import_seconds=report.seconds.get("import"),
-            outcome=said(answer),
+            outcome=answer_text(answer),
             libraries=libraries.loaded,
             asked=libraries.asked,
             problem=libraries.problem or problem_of(report, answer, environment.target),
@@ -250,21 +250,13 @@ def libraries_of(output: str) -> Libraries:
     return Libraries(tuple(answer["loaded"]), tuple(answer["asked"]), problem)
 
 
-def said(answer: Answer) -> str:
-    """Write an answer in a word or two."""
-    if isinstance(answer, Outcome):
-        return answer.label
-    reason = getattr(answer, "reason", "") or getattr(answer, "message", "")
-    return f"{type(answer).__name__.lower()}: {reason}"
-
-
 def problem_of(report: RunReport, answer: Answer, target: Target) -> str:
     """Say what is wrong with an image, or nothing: a behaviour is no fault of its image."""
     if isinstance(answer, Outcome):
         return ""
-    if target.hardware == "cuda" and "no CUDA device" in said(answer):
+    if target.hardware == "cuda" and "no CUDA device" in answer_text(answer):
         return ""  # as it must be on a machine without one
-    return report.reason or said(answer)
+    return report.reason or answer_text(answer)
 
 
 def table_of(checks: Iterable[Check]) -> str:

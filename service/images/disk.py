@@ -19,12 +19,12 @@ CUDA_WHEELS_BYTES = 1_900_000_000
 CUDA_LIBRARIES_BYTES = 3_400_000_000
 
 
-def free_bytes(folder: Path) -> int | None:
-    """Return what is free where a folder is or would be made; None where that cannot be told."""
-    for place in (folder, *folder.parents):
-        if place.exists():
-            return shutil.disk_usage(place).free
-    return None
+def free_bytes(folder: Path) -> int:
+    """Return what is free where a folder is or would be made."""
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free
 
 
 def build_bytes(target: Target, wheel_bytes: int) -> int:
@@ -56,7 +56,7 @@ def require_room(folder: Path, wanted_bytes: int, reserve_bytes: int, purpose: s
         DiskFull: less than the reserve would stay free.
     """
     free = free_bytes(folder)
-    if free is not None and free - wanted_bytes < reserve_bytes:
+    if free - wanted_bytes < reserve_bytes:
         raise DiskFull(
             f"{purpose} needs {in_gb(wanted_bytes)} and {in_gb(free)} are free at {folder}, of which "
             f"{in_gb(reserve_bytes)} stay reserved; run `tfbisect images prune`, or lower TFBISECT_DISK_RESERVE_BYTES."

@@ -7,14 +7,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from service.bisection.releases import MAINLINE
+from service.errors import EXIT_CHANGED, EXIT_INTERRUPTED, EXIT_NO_ANSWER
 
 Status = Literal["first", "unchanged", "changed", "blind", "failed"]
 Verdict = Mapping[str, Any]
 """The contract's JSON, schema tfbisect/verdict/1."""
-
-CHANGED_EXIT = 10
-FAILED_EXIT = 3
-INTERRUPTED_EXIT = 130
 
 
 @dataclass(frozen=True)
@@ -236,11 +233,11 @@ class Summary:
     def exit_code(self) -> int:
         """Return the contract's exit code: 10 a verdict changed, 3 a watch failed, 130 interrupted, 0 nothing new."""
         if self.interrupted:
-            return INTERRUPTED_EXIT
+            return EXIT_INTERRUPTED
         statuses = {row.status for row in self.rows}
         if "changed" in statuses:
-            return CHANGED_EXIT
-        return FAILED_EXIT if "failed" in statuses else 0
+            return EXIT_CHANGED
+        return EXIT_NO_ANSWER if "failed" in statuses else 0
 
     def as_json(self) -> dict[str, Any]:
         """Return the summary as JSON."""

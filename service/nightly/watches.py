@@ -28,6 +28,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from service.catalog.snippets import read_source
 from service.coordination.intake import BisectionRequest
 from service.errors import BadInput
 from service.secret_urls import host_of
@@ -139,20 +140,13 @@ def read_watch(path: Path) -> NewWatch:
         raise BadInput(f'{path}: name the file to watch: snippet = "model.py"', field="snippet")
     spec = {
         "name": path.stem,
-        "snippet": _source(path.parent / named),
+        "snippet": read_source(path.parent / named),
         "packages": content.pop("package", [{"package": "tensorflow"}]),
         "notify": content.pop("notify", []),
         "blind_after": content.pop("blind_after", 3),
         "request": content,
     }
     return watch_from(spec, origin=f"file:{path.name}")
-
-
-def _source(path: Path) -> str:
-    try:
-        return path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"cannot read the watched snippet {path}: {error}", field="snippet") from error
 
 
 def read_watches(folder: Path) -> tuple[list[NewWatch], list[BadInput]]:

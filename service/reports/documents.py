@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from service.bisection.outcomes import Answer, Judge, RunReport, Untestable, classify
+from service.catalog.probes import Parameter, Probe
 from service.coordination.answers import answer_json
 from service.storage.records import FINISHED, Bisection, LinkedObservation
 
@@ -53,13 +54,15 @@ class Document:
         """Return it as everybody can read it."""
         return Document(self.etag, zlib.decompress(self.content, GZIP)) if self.is_zipped else self
 
-    def answer(self, asked: Mapping[str, str]) -> tuple[int, dict[str, str], bytes]:
-        """Return status, head and body of the answer to a request with these headers."""
+    def answer(
+        self, asked: Mapping[str, str], content_type: str = "application/json"
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Return status, head and body of the answer to a request with these headers: 304 where it has this one."""
         headers = {"etag": self.etag, "cache-control": "no-cache", "vary": "authorization, cookie, accept-encoding"}
         if names(asked.get("if-none-match", ""), self.etag):
             return 304, headers, b""
         sent = self if "gzip" in asked.get("accept-encoding", "") else self.plain()
-        headers |= {"content-type": "application/json", "content-length": str(len(sent.content))}
+        headers |= {"content-type": content_type, "content-length": str(len(sent.content))}
         return 200, {**headers, "content-encoding": "gzip"} if sent.is_zipped else headers, sent.content
 
 
@@ -191,6 +194,28 @@ def full_observation_json(linked: LinkedObservation, judge: Judge | None) -> dic
         "parameters": dict(stored.identity.parameters),
         "missing_protections": list(report.missing_protections),
     }
+
+
+def probe_json(probe: Probe) -> dict[str, Any]:
+    """Return a probe as the API and `tfbisect probes --json` show it."""
+    return {
+        "name": probe.name,
+        "title": probe.title,
+        "question": probe.question,
+        "outcomes": dict(probe.outcomes),
+        "expected": sorted(probe.expected),
+        "parameters": {name: parameter_json(each) for name, each in probe.parameters.items()},
+        "releases": probe.releases,
+        "packages": sorted(probe.frameworks),
+        "any_package": probe.accepts_any_package,
+        "digest": probe.digest,
+    }
+
+
+def parameter_json(parameter: Parameter) -> dict[str, Any]:
+    """Return a parameter of a probe; without `choices` any value of its type will do."""
+    said = {"type": parameter.type, "default": parameter.default, "help": parameter.help}
+    return {**said, "choices": list(parameter.choices)} if parameter.choices else said
 
 
 def measurements_of(report: RunReport) -> dict[str, Any]:

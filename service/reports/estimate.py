@@ -7,6 +7,7 @@ from typing import Any
 
 from service.coordination.intake import BisectionRequest
 from service.reports.dependencies import Dependencies, Surroundings
+from service.reports.durations import duration
 from service.reports.foresight import look_ahead
 
 RUN_SECONDS = 3.0
@@ -62,12 +63,3 @@ class Estimator:
         workers = self._dependencies.settings.workers
         seconds = (runs * RUN_SECONDS + cold * BUILD_SECONDS) / workers
         return Estimate(len(outlook.tree.all()), outlook.runs_at_least, runs, cold, round(seconds, 1))
-
-
-def duration(seconds: float) -> str:
-    """Return a duration as people say it."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} seconds" if round(seconds) != 1 else "1 second"
-    if seconds < 90 * 60:
-        return f"{round(seconds / 60)} minutes"
-    return f"{seconds / 3600:.1f} hours"

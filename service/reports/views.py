@@ -14,7 +14,8 @@ from service.errors import TfbisectError
 from service.reports.dependencies import Dependencies
 from service.reports.differences import EnvironmentDifference, between
 from service.reports.documents import by_release, is_finished, measurements_of, progress_json
-from service.reports.estimate import RUN_SECONDS, duration
+from service.reports.durations import seconds_left, time_left
+from service.reports.estimate import RUN_SECONDS
 from service.reports.foresight import Outlook
 from service.reports.links import compare_url, notes_url
 from service.reports.plots import MOST_SERIES, Plot, draw, numbers_in
@@ -210,10 +211,10 @@ def _time_left(bisection: Bisection, progress: Mapping[str, Any], workers: int) 
     done, left = progress["runs_done"], progress["runs_planned_at_least"] - progress["runs_done"]
     if is_finished(bisection) or left <= 0:
         return ""
-    pace_seconds = RUN_SECONDS / max(1, workers)
-    if done and bisection.started_at is not None:
-        pace_seconds = (datetime.now(UTC) - bisection.started_at).total_seconds() / done
-    return duration(left * pace_seconds)
+    begun = bisection.started_at or datetime.now(UTC)
+    elapsed = (datetime.now(UTC) - begun).total_seconds()
+    planned = progress["runs_planned_at_least"]
+    return time_left(seconds_left(elapsed, done, planned, planned * RUN_SECONDS / max(1, workers)))
 
 
 def plot_of(reading: Reading, timeline: Timeline, wanted: Sequence[str]) -> tuple[Plot | None, list[str], list[str]]:

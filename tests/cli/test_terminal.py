@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.bisection.outcomes import RunReport
-from service.cli.terminal import shortened, time_left, unknown_lines, verdict_lines
+from service.cli.terminal import shortened, unknown_lines, verdict_lines
 from service.coordination.intake import BisectionRequest
 from service.coordination.progress import Silent
 from service.execution.runner import RunRequest
@@ -47,14 +47,6 @@ def test_branches_hang_below_without_repeating_the_mainline(shown: list[str]) ->
 
 def test_what_was_run_and_what_was_reused_is_said(shown: list[str]) -> None:
     assert "Runs: 13 executed, 0 reused, 0 lost (runner: docker)." in shown[-1]
-
-
-@pytest.mark.parametrize(
-    ("done", "planned", "elapsed", "says"),
-    [(0, 6, 3.0, "estimating"), (3, 6, 30.0, "about 30 s left"), (1, 11, 60.0, "about 10 min left")],
-)
-def test_the_time_left_follows_the_pace(done: int, planned: int, elapsed: float, says: str) -> None:
-    assert time_left(done, planned, elapsed) == says
 
 
 def test_an_outcome_whose_label_does_not_tell_is_shown_by_what_is_behind_it(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def index() -> Iterator[LocalIndex]:
 @pytest.fixture
 def house(tmp_path: Path, index: LocalIndex, monkeypatch: pytest.MonkeyPatch) -> Iterator[OfflineHouse]:
     # CUDA wants more room than the machine of a test may have, and nothing of it is written.
-    monkeypatch.setattr(disk, "free_bytes", lambda folder: None)
+    monkeypatch.setattr(disk, "free_bytes", lambda folder: 10**15)
     opened = OfflineHouse(tmp_path, index, MemoryEngine())
     opened.answers.update(dict.fromkeys(("1.0", "1.1", "2.0"), DROPS))
     yield opened

@@ -57,7 +57,7 @@ class Shell:
 def tfbisect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
     with served(tiny_index()) as index:
         shell = Shell(tmp_path, index, MemoryEngine(), dict.fromkeys(("1.0", "1.1", "2.0"), PASSES))
-        monkeypatch.setattr(images_cli, "House", shell.open)
+        monkeypatch.setattr("service.cli.console.House", shell.open)
         yield shell
 
 

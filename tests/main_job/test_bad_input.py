@@ -65,7 +65,7 @@ def test_a_file_that_is_no_text_is_refused(folder: Path) -> None:
     (folder / "picture.py").write_bytes(b"\x89PNG\xff\xfe")
     ended = call(folder, "run", str(folder / "picture.py"))
     assert ended.code == 2
-    assert "no UTF-8 text" in ended.err
+    assert "not UTF-8 text" in ended.err
 
 
 def test_an_index_that_does_not_answer_is_named(tmp_path: Path) -> None:

@@ -288,7 +288,7 @@ def json_response(document: Document, status: int = 200, headers: dict[str, str]
     return Response(document.plain().content, status, headers, media_type="application/json")
 
 
-def tagged(document: Document, request: Request) -> Response:
+def tagged(document: Document, request: Request, content_type: str = "application/json") -> Response:
     """Answer with a document and its tag, or with 304 where the client has it already."""
-    status, headers, body = document.answer(request.headers)
+    status, headers, body = document.answer(request.headers, content_type)
     return Response(body, status, headers)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from starlette.responses import JSONResponse
 
 from service.bisection.releases import tree_of
-from service.catalog.probes import Parameter, Probe
 from service.errors import NoRunner
-from service.reports.documents import API, stamp
+from service.reports.documents import API, probe_json, stamp
 from service.web.api.bisections import says
 from service.web.api.schemas import HealthBody, ProbeBody, ProbesBody, ReleasesBody
 from service.web.site import ThisSite, reader
@@ -112,22 +111,3 @@ def readyz(site: ThisSite) -> JSONResponse:
 def metrics(site: ThisSite) -> Response:
     """Return requests, submissions, open bisections and event streams in Prometheus' text format."""
     return Response(site.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-def probe_json(probe: Probe) -> dict[str, Any]:
-    """Return a probe as the API shows it."""
-    return {
-        "name": probe.name,
-        "title": probe.title,
-        "question": probe.question,
-        "outcomes": dict(probe.outcomes),
-        "expected": sorted(probe.expected),
-        "parameters": {name: parameter_json(each) for name, each in probe.parameters.items()},
-        "digest": probe.digest,
-    }
-
-
-def parameter_json(parameter: Parameter) -> dict[str, Any]:
-    """Return a parameter of a probe as the API shows it."""
-    said = {"type": parameter.type, "default": parameter.default, "help": parameter.help}
-    return {**said, "choices": list(parameter.choices)} if parameter.choices else said

@@ -197,6 +197,9 @@ class ProbeBody(BaseModel):
     outcomes: dict[str, str] = Field(description="label -> what it means")
     expected: list[str]
     parameters: dict[str, Any]
+    releases: str = Field(description="those that it fits", examples=["1.4.."])
+    packages: list[str] = Field(description="those that it fits, where not any package does")
+    any_package: bool
     digest: str
 
 

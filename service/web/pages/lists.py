@@ -11,12 +11,12 @@ from starlette.responses import Response
 
 from service.errors import BadInput
 from service.reports.comparing import compare
+from service.reports.documents import parameter_json
 from service.reports.links import notes_url
 from service.reports.readings import ULID
 from service.reports.tones import tones_of
 from service.reports.views import title_of
 from service.storage.records import Page, Search
-from service.web.api.catalog import parameter_json
 from service.web.api.reference import calls
 from service.web.site import Reader, Site, ThisSite, reader
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,9 +14,11 @@ from starlette.responses import Response
 from service.bisection.words import counted
 from service.nightly.feeds import CONTENT_TYPE, Entry, Feed, atom_feed
 from service.nightly.nights import told_nights
+from service.reports.documents import Document
 from service.reports.readings import ULID
 from service.storage.records import Viewer
 from service.storage.watch_records import NightStatus, Watch
+from service.web.api.bisections import tagged
 from service.web.pages.lists import tones_by_probe
 from service.web.pages.night_strips import SAYS, Night, nights
 from service.web.site import Reader, Site, ThisSite
@@ -136,11 +137,7 @@ def _feed(request: Request, site: Site, about: Feed, watches: dict[str, Watch], 
     runs = site.store.watch_runs(newest)
     entries = [Entry(watches[run.watch_id], run, events[run.id]) for run in runs if run.watch_id in watches]
     body = atom_feed(about, site.base_url(request), entries)
-    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers = {"etag": etag, "cache-control": "no-cache", "vary": "authorization, cookie"}
-    if etag in request.headers.get("if-none-match", "") or request.headers.get("if-none-match") == "*":
-        return Response(status_code=304, headers=headers)
-    return Response(body, headers=headers, media_type=f"{CONTENT_TYPE}; charset=utf-8")
+    return tagged(Document.of_bytes(body), request, f"{CONTENT_TYPE}; charset=utf-8")
 
 
 def _events(statuses: Iterable[NightStatus]) -> dict[str, str]:
