@@ -159,6 +159,7 @@ class House:
             harness_source=self._harness_source,
             warm=self.settings.warm_runs,
             runtime=self.settings.container_runtime,
+            narrow=self.settings.system_calls == "narrow",
             accelerators=accelerators_of(self.settings),
         )
 

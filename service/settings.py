@@ -94,6 +94,9 @@ class Settings(BaseSettings):
     gpu_runtime: str = Field("", description="the engine's runtime for accelerators, such as nvidia")
     gpu_memory_bytes: PositiveInt = Field(8 * GIB, description="main memory of one run on an accelerator")
     container_runtime: str = Field("", description="the engine's runtime, such as runsc; empty: its default")
+    system_calls: Literal["narrow", "engine"] = Field(
+        "narrow", description="what runs may ask of the kernel: narrow: tfbisect's own list; engine: the engine's"
+    )
     disk_reserve_bytes: PositiveInt = Field(4 * GIB, description="free disk below which no image is built")
 
     public_url: str = Field("", description="address under which users reach the web service; empty: as they asked")

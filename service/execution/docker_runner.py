@@ -29,6 +29,7 @@ from service.execution.limits import Limits
 from service.execution.owners import is_orphan, labels_of_run
 from service.execution.removal import Removals
 from service.execution.run_users import RunUsers, container_users
+from service.execution.seccomp import profile_text, takes_profiles
 from service.execution.sessions import WARM_SECONDS, Environments, Place, SessionRunner
 
 COMMAND = ("python", "-u", "-c", BOOT)
@@ -194,6 +195,7 @@ class DockerRunner(SessionRunner):
         warm: int = 0,
         warm_seconds: float = WARM_SECONDS,
         runtime: str = "",
+        narrow: bool = True,
         accelerators: Accelerators | None = None,
     ) -> None:
         """Make a runner and remove what runners that are gone have left.
@@ -207,6 +209,7 @@ class DockerRunner(SessionRunner):
             warm: how many containers may wait at once.
             warm_seconds: how long each of them may wait.
             runtime: the engine's runtime by name; "" takes its default.
+            narrow: runs get our profile of system calls where the engine takes one.
             accelerators: what a run on an accelerator is given; None takes what Accelerators says.
 
         Raises:
@@ -220,6 +223,7 @@ class DockerRunner(SessionRunner):
         engine = describe(client)
         self._missing = missing_protections(engine)
         self._users = RunUsers(container_users(engine))
+        self._seccomp = profile_text() if narrow and takes_profiles(engine) else ""
         self._at_work: set[str] = set()
         # Removing takes the engine longer than a run has to wait.
         self._removals = Removals(self._remove, self._orphans)
@@ -294,6 +298,7 @@ class DockerRunner(SessionRunner):
             user=user,
             labels={RUN_LABEL: name, **labels_of_run(lifetime_seconds)},
             runtime=self._runtime,
+            seccomp=self._seccomp,
             accelerators=self._accelerators if place.hardware == "cuda" else None,
         )
         own_name = container_name(name)

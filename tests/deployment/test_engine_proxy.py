@@ -21,6 +21,7 @@ from service.execution.docker_engine import orders_to_end
 from service.execution.hardening import RUN_LABEL, container_config
 from service.execution.limits import Limits
 from service.execution.runner import RunRequest
+from service.execution.seccomp import profile_text
 from service.images.archives import context_of
 from service.images.docker_images import DockerImages
 from service.images.engine import BuildOrder, Description, LayerOrder
@@ -193,6 +194,9 @@ SAFE: dict[str, Any] = {"NetworkMode": "none", "CapDrop": ["ALL"], "SecurityOpt"
         {"DeviceCgroupRules": ["a *:* rwm"]},
         {"DeviceRequests": [{"Driver": "cdi", "DeviceIDs": ["vendor.com/disk=all"]}]},
         {"SecurityOpt": ["seccomp=unconfined"]},
+        {"SecurityOpt": ["seccomp=null"]},
+        {"SecurityOpt": ["seccomp="]},
+        {"SecurityOpt": ['seccomp={"defaultAction": "SCMP_ACT_ALLOW"}']},
         {"SecurityOpt": ["label=disable"]},
         {"SecurityOpt": ["systempaths=unconfined"]},
         {"Sysctls": {"kernel.shm_rmid_forced": "1"}},
@@ -253,7 +257,9 @@ def test_a_committed_image_that_reaches_further_or_is_not_said_to_be_ours_is_ref
 
 
 def test_what_the_runner_asks_for_passes_whole_and_is_marked(proxy_module: ModuleType) -> None:
-    asked = container_config("image", ["true"], Limits(), user=1, labels={RUN_LABEL: "x"}, runtime="runsc")
+    asked = container_config(
+        "image", ["true"], Limits(), user=1, labels={RUN_LABEL: "x"}, runtime="runsc", seccomp=profile_text()
+    )
     passed = json.loads(proxy_module.checked_description(json.dumps(asked).encode()))
     assert passed["Labels"].pop(OWN) == "yes"
     del asked["HostConfig"]["Privileged"]  # false, which is the default

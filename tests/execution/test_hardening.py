@@ -108,6 +108,11 @@ def test_limits_follow_the_settings() -> None:
     assert limits == Limits(memory_bytes=5, cpus=2.0, pids=3, tmpfs_bytes=4, output_bytes=6, flood_bytes=7)
 
 
+def test_a_profile_of_system_calls_is_given_to_runs_on_the_cpu_only() -> None:
+    assert host(seccomp="{}")["SecurityOpt"] == ["no-new-privileges:true", "seccomp={}"]
+    assert host(seccomp="{}", accelerators=Accelerators())["SecurityOpt"] == ["no-new-privileges:true"]
+
+
 def test_only_a_run_on_an_accelerator_asks_for_devices_and_gets_the_memory_that_they_need() -> None:
     assert "DeviceRequests" not in host()
     given = host(accelerators=Accelerators(devices=2, runtime="nvidia", memory_bytes=5000), runtime="runsc")
