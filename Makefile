@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 
-.PHONY: help setup demo test newest hostile lint format bench screenshots serve clean
+.PHONY: help setup demo test newest hostile faults soak lint format bench screenshots serve clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -64,6 +64,14 @@ hostile: setup ## every attack in both runners, as a table; with FULL=1 in Tenso
 	@echo "hostile: every file of tests/execution/hostile/ run for real; the table goes to docs/hostile.md"
 	@FULL=1 TFBISECT_HOSTILE_RELEASES="$(HOSTILE_RELEASES)" TFBISECT_HOSTILE_TABLE=docs/hostile.md \
 		$(BIN)/python -m pytest --tb=line tests/execution/test_attacks.py; status=$$?; cat docs/hostile.md; exit $$status
+
+faults: setup ## break the service in every way, for real, and print what came of it (half an hour)
+	@echo "faults: python -m tests.faults; writes benchmarks/results/faults.md and .json"
+	@$(BIN)/python -m tests.faults
+
+soak: setup ## twenty clients for TFBISECT_SOAK_SECONDS (600 by default), memory and file handles watched
+	@echo "soak: python -m tests.soak; writes benchmarks/results/soak.md and .json"
+	@$(BIN)/python -m tests.soak
 
 clean: ## remove what the targets made in the checkout
 	@echo "clean: virtual environments, caches and build folders of this checkout; never your data directory"

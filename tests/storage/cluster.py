@@ -21,23 +21,50 @@ def binaries() -> Path | None:
     return found[0] if found else None
 
 
+class Cluster:
+    """A server that can be stopped and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        programs = binaries()
+        assert programs is not None
+        self.folder = folder
+        self.url = f"postgresql://postgres@/?host={folder}"
+        self._programs = programs
+        if os.geteuid() == 0:  # initdb refuses root
+            shutil.chown(folder, "postgres")
+        self._run = _as_owner(folder)
+        initdb = (programs / "initdb", "-D", folder / "db", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
+        self._run(*initdb)
+
+    def start(self) -> None:
+        options = f"{_OPTIONS} -c unix_socket_directories='{self.folder}'"
+        self._control("-w", "-l", self.folder / "log", "-o", options, "start")
+
+    def stop(self) -> None:
+        """End it as a power cut does: whoever is connected is thrown out."""
+        self._control("-m", "immediate", "stop")
+
+    def _control(self, *words: str | Path) -> None:
+        self._run(self._programs / "pg_ctl", "-D", self.folder / "db", *words)
+
+
+@contextmanager
+def stoppable_cluster() -> Iterator[Cluster]:
+    """Run a PostgreSQL, started, which the caller may stop and must have started again at the end."""
+    with tempfile.TemporaryDirectory(prefix="tfb-pg-") as name:
+        cluster = Cluster(Path(name))
+        cluster.start()
+        try:
+            yield cluster
+        finally:
+            cluster.stop()
+
+
 @contextmanager
 def postgres_cluster() -> Iterator[str]:
     """Run a PostgreSQL and give the URL of its server, to which a database's name is put with `database_url`."""
-    programs = binaries()
-    assert programs is not None
-    with tempfile.TemporaryDirectory(prefix="tfb-pg-") as name:
-        folder = Path(name)
-        if os.geteuid() == 0:  # initdb refuses root
-            shutil.chown(folder, "postgres")
-        run = _as_owner(folder)
-        run(programs / "initdb", "-D", folder / "db", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
-        start = f"{_OPTIONS} -c unix_socket_directories='{folder}'"
-        run(programs / "pg_ctl", "-D", folder / "db", "-w", "-l", folder / "log", "-o", start, "start")
-        try:
-            yield f"postgresql://postgres@/?host={folder}"
-        finally:
-            run(programs / "pg_ctl", "-D", folder / "db", "-m", "immediate", "stop")
+    with stoppable_cluster() as cluster:
+        yield cluster.url
 
 
 def database_url(server: str, database: str) -> str:

@@ -1,0 +1,63 @@
+"""`make faults`: every way that a service of this kind breaks, for real, and a table of what came of it.
+
+python -m tests.faults [--only WORDS] [--list] [--stride N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.faults import databases, engines, kills, surroundings
+from tests.faults.table import Fault, is_good, print_rows, summary, write
+from tests.faults.world import temporary_folder
+
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "faults"
+
+
+def main() -> int:
+    """Run the rows that are asked for; exit code 1 where one is not as expected."""
+    asked = _asked()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
+    with ExitStack() as stack:
+        folder = stack.enter_context(temporary_folder("template"))
+        wanted = (fault for fault in _all_faults(stack, folder, asked) if _is_wanted(fault, asked.only))
+        if asked.list:
+            for fault in wanted:
+                print(f"{fault.group:<12} {fault.name}")
+            return 0
+        rows = print_rows(wanted)
+    print(summary(rows))
+    if not asked.only:
+        write(rows, RESULTS)
+        print(f"written to {RESULTS}.md and .json")
+    return 0 if is_good(rows) else 1
+
+
+def _asked() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
+    parser.add_argument("--only", default="", help="rows whose group or name contains these words")
+    parser.add_argument("--list", action="store_true", help="name the rows and run none")
+    parser.add_argument("--stride", type=int, default=1, help="kill in place of every N-th write of a bisection")
+    return parser.parse_args()
+
+
+def _all_faults(stack: ExitStack, folder: Path, asked: argparse.Namespace) -> Iterator[Fault]:
+    yield from kills.faults()
+    yield from databases.faults()
+    yield from surroundings.faults(stack)
+    yield from engines.faults(stack)
+    if not asked.only or "write" in asked.only:
+        yield from kills.faults_at_writes(folder, asked.stride)
+
+
+def _is_wanted(fault: Fault, words: str) -> bool:
+    return words in f"{fault.group} {fault.name}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
