@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import json
 import smtplib
-import socket
 import ssl
 import time
 from collections import Counter
@@ -22,6 +20,7 @@ import httpx
 import structlog
 
 from service.errors import BadInput
+from service.nightly.posting import TIMEOUT_SECONDS, Destination, Undeliverable, post, public_destination
 from service.nightly.watches import target_of
 from service.printable import printable
 from service.secret_urls import without_credentials
@@ -31,7 +30,6 @@ from service.storage.watch_records import Delivery, NewDelivery, NewWatchRun, Wa
 SCHEMA = "tfbisect/notification/1"
 # Seconds, minutes, then hours: a restart is bridged within one pass, a weekend within eight tries.
 BACKOFF_SECONDS = (1.0, 5.0, 30.0, 120.0, 600.0, 3600.0, 6 * 3600.0)
-_TIMEOUT_SECONDS = 15.0
 _HOLD_SECONDS = 120.0
 _GONE = 410
 
@@ -124,14 +122,6 @@ class Postage:
     """Whether watches that came by the API may name addresses of the inner network."""
 
 
-class Undeliverable(Exception):
-    """A try failed; `status_code` is what the other side answered, if it did."""
-
-    def __init__(self, message: str, status_code: int | None = None) -> None:
-        super().__init__(message)
-        self.status_code = status_code
-
-
 class Sender:
     """Delivers messages, each until it is delivered or given up, with a log of every try."""
 
@@ -170,7 +160,7 @@ class Sender:
             status_code = self._send(delivery)
         except Undeliverable as failed:
             status_code, error = failed.status_code, str(failed)
-        except (OSError, httpx.HTTPError, smtplib.SMTPException, BadInput, ValueError) as failed:
+        except (OSError, httpx.HTTPError, httpx.InvalidURL, smtplib.SMTPException, BadInput, ValueError) as failed:
             error = without_credentials(f"{type(failed).__name__}: {failed}")
         again = retry_after_seconds(delivery.attempts, status_code) if error else None
         self._store.note_attempt(delivery, status_code=status_code, error=error, retry_after_seconds=again)
@@ -188,13 +178,13 @@ class Sender:
             self._mail(mail_of(delivery, self._postage.mail_from))
             return None
         address = target_of(delivery.target)
-        if not (self._postage.inner_addresses or self._store.watch_of_run(delivery.watch_run_id).is_trusted):
-            refuse_inner_address(address)
+        is_trusted = self._postage.inner_addresses or self._store.watch_of_run(delivery.watch_run_id).is_trusted
+        destination = Destination(httpx.URL(address)) if is_trusted else public_destination(address)
         if delivery.channel == "slack":
-            return self._post(address, json.dumps(slack_payload(delivery.payload)).encode(), {})
-        return self._webhook(address, delivery)
+            return post(destination, json.dumps(slack_payload(delivery.payload)).encode(), {})
+        return self._webhook(destination, delivery)
 
-    def _webhook(self, address: str, delivery: Delivery) -> int:
+    def _webhook(self, destination: Destination, delivery: Delivery) -> int:
         if not self._postage.webhook_secret:
             raise Undeliverable("no key to sign with; set TFBISECT_WEBHOOK_SECRET")
         body = json.dumps({"id": delivery.id, **delivery.payload}, separators=(",", ":")).encode()
@@ -203,15 +193,7 @@ class Sender:
             "X-Tfbisect-Delivery": delivery.id,
             "X-Tfbisect-Signature": signature(self._postage.webhook_secret, int(self._now()), body),
         }
-        return self._post(address, body, headers)
-
-    def _post(self, address: str, body: bytes, headers: Mapping[str, str]) -> int:
-        """Send a request and return its status; redirects are not followed, they could lead inside."""
-        content = {"Content-Type": "application/json", "User-Agent": "tfbisect"}
-        answer = httpx.post(address, content=body, headers={**content, **headers}, timeout=_TIMEOUT_SECONDS)
-        if not answer.is_success:
-            raise Undeliverable(f"answered {answer.status_code} {answer.reason_phrase}", answer.status_code)
-        return answer.status_code
+        return post(destination, body, headers)
 
     def _mail(self, mail: EmailMessage) -> None:
         if not self._postage.smtp_url:
@@ -228,21 +210,5 @@ class Sender:
 def _connect(scheme: str, host: str, port: int | None) -> smtplib.SMTP:
     if scheme == "smtps":
         context = ssl.create_default_context()
-        return smtplib.SMTP_SSL(host, port or 465, timeout=_TIMEOUT_SECONDS, context=context)
-    return smtplib.SMTP(host, port or 587, timeout=_TIMEOUT_SECONDS)
-
-
-def refuse_inner_address(address: str) -> None:
-    """Refuse an address of the inner network: whoever submits a watch shall not reach what only this host reaches.
-
-    Raises:
-        Undeliverable: the name cannot be resolved, or leads inside.
-    """
-    host = urlsplit(address).hostname or ""
-    try:
-        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
-    except OSError as error:
-        raise Undeliverable(f"{host} cannot be resolved: {error}") from error
-    inner = sorted(name for name in found if not ipaddress.ip_address(name.partition("%")[0]).is_global)
-    if inner:
-        raise Undeliverable(f"{host} is an inner address ({inner[0]}); set TFBISECT_INNER_ADDRESSES=true to allow it")
+        return smtplib.SMTP_SSL(host, port or 465, timeout=TIMEOUT_SECONDS, context=context)
+    return smtplib.SMTP(host, port or 587, timeout=TIMEOUT_SECONDS)
