@@ -1,3 +1,6 @@
+#: tries = "what no probe needs of the kernel, call by call"
+#: expects = ["measured set(x.values()) <= {1, 38, 97}"]
+#: needs = "no system call filter"
 """Ask the kernel for what no probe needs; 1 is EPERM, 38 is ENOSYS."""
 
 import ctypes
