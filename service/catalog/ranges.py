@@ -15,6 +15,9 @@ from service.catalog.releases import CatalogRelease
 from service.errors import RangeError
 
 DATE = re.compile(r"20\d{2}-?\d{2}-?\d{2}")
+LONGEST_TEXT = 10_000  # some hundred releases by name
+LONGEST_NAME = 128
+MOST_SPANS = 50  # each is held against every release
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,8 @@ def parse_releases(text: str) -> Selection:
     Raises:
         RangeError: no version where one is due, or the ends are swapped.
     """
+    if len(text) > LONGEST_TEXT:
+        raise RangeError(f"the releases are named in {len(text)} letters, more than {LONGEST_TEXT}.", field="releases")
     items = [item.strip() for item in text.split(",") if item.strip()]
     if not items:
         raise RangeError(
@@ -95,6 +100,8 @@ def parse_releases(text: str) -> Selection:
         )
     spans = tuple(_span(item) for item in items if ".." in item)
     points = tuple(_point(item) for item in items if ".." not in item)
+    if len(spans) > MOST_SPANS:
+        raise RangeError(f"{len(spans)} ranges are named, more than {MOST_SPANS}; join them.", field="releases")
     return Selection(text, spans, points)
 
 
@@ -120,53 +127,63 @@ def select(
     usable = [Version(r.version) for r in present if not r.yanked and (wanted or not r.is_prerelease)]
     by_name = [Version(release.version) for release in present]
     chosen = {version for version in usable if any(span.holds(version) for span in selection.spans)}
+    names, usable_names = _ByName(by_name), _ByName(usable)
     for point in selection.points:
-        chosen.update(_named(point, usable, by_name))
+        chosen.update(_named(point, usable_names, names))
     if not chosen:
         raise RangeError(f"no release in {selection.text!r}; {_offer(usable)}", field="releases")
     return tuple(str(version) for version in sorted(chosen))
 
 
-def absent_patches(versions: Sequence[str], releases: Sequence[CatalogRelease]) -> dict[str, str]:
-    """Say which patch releases a selection would hold if they had ever come out here, each with the reason.
-
-    A minor counts from patch 0 to its newest patch in the catalog: 1.13.0 is absent where 1.13.1 is there.
-
-    Args:
-        versions: the selection, in version order.
-        releases: the catalog's list.
-    """
-    first, last = Version(versions[0]), Version(versions[-1])
-    known = {Version(release.version) for release in releases}
-    newest: dict[tuple[int, int], int] = {}
-    for version in known:
-        if not version.is_prerelease:
-            newest[version.major, version.minor] = max(newest.get((version.major, version.minor), 0), version.micro)
-    patches = [Version(f"{major}.{minor}.{micro}") for (major, minor), top in newest.items() for micro in range(top)]
-    holes = sorted(patch for patch in patches if patch not in known and first <= patch <= last)
-    minors = {Version(version).release[:2] for version in versions}
-    return {str(patch): "not on the package index" for patch in holes if patch.release[:2] in minors}
-
-
 def absent(selection: Selection, releases: Sequence[CatalogRelease]) -> tuple[str, ...]:
-    """Return the patch numbers that a selection spans and the catalog never had, such as 1.13.0, in version order."""
-    finals = [Version(release.version) for release in releases if not release.is_prerelease]
-    present = {version.release for version in finals}
-    newest: dict[tuple[int, ...], int] = {}
-    for version in finals:
-        if len(version.release) == 3:
-            minor = version.release[:2]
-            newest[minor] = max(newest.get(minor, 0), version.release[2])
-    numbers = [(*minor, patch) for minor, last in newest.items() for patch in range(last)]
-    missing = [Version(".".join(map(str, number))) for number in numbers if number not in present]
+    """Return the patch numbers that a selection spans and the catalog never had, such as 1.13.0, in version order.
+
+    Only of minors that number their patches one by one: 2018.1.18 is a date, and the seventeen days before it are no
+    releases that never came out. So there are never more of them than releases, whatever a release calls itself.
+    """
+    patches: dict[tuple[int, ...], set[int]] = {}
+    for release in releases:
+        if not release.is_prerelease and len(number := Version(release.version).release) == 3:
+            patches.setdefault(number[:2], set()).add(number[2])
+    missing = [
+        Version(".".join(map(str, (*minor, patch))))
+        for minor, present in patches.items()
+        if max(present) + 1 <= 2 * len(present)
+        for patch in range(max(present))
+        if patch not in present
+    ]
     return tuple(str(version) for version in sorted(missing) if any(span.holds(version) for span in selection.spans))
 
 
-def _named(point: Point, usable: Iterable[Version], by_name: Sequence[Version]) -> list[Version]:
+class _ByName:
+    """Versions by all that names them: their own number, the beginning of it, the date of a nightly."""
+
+    def __init__(self, versions: Sequence[Version]) -> None:
+        self.versions = versions
+        self._exact = {version: version for version in versions}
+        self._beginning: dict[tuple[int, ...], list[Version]] = {}
+        self._dates: dict[int, list[Version]] = {}
+        for version in versions:
+            numbers = _padded(version)
+            for width in (1, 2):
+                self._beginning.setdefault(numbers[:width], []).append(version)
+            if version.dev is not None:
+                self._dates.setdefault(version.dev, []).append(version)
+
+    def named(self, point: Point) -> Sequence[Version]:
+        """Return the versions that a point stands for."""
+        if point.is_date:
+            return self._dates.get(point.version.major, ())
+        if point.is_prefix:
+            return self._beginning.get(point.version.release, ())
+        return (self._exact[point.version],) if point.version in self._exact else ()
+
+
+def _named(point: Point, usable: _ByName, by_name: _ByName) -> Sequence[Version]:
     """Return what a single name stands for; an exact name may be yanked or a candidate."""
-    found = [version for version in (usable if point.is_prefix else by_name) if point.begins(version)]
+    found = (usable if point.is_prefix else by_name).named(point)
     if not found:
-        raise RangeError(f"no release {point.text}; {_offer(by_name, point.version)}", field="releases")
+        raise RangeError(f"no release {point.text}; {_offer(by_name.versions, point.version)}", field="releases")
     return found
 
 
@@ -189,12 +206,16 @@ def _point(text: str) -> Point:
     if DATE.fullmatch(text):
         return Point(text, Version(text.replace("-", "")), is_date=True)
     try:
-        return Point(text, Version(text.rstrip(".")))
+        version = Version(text.rstrip(".")) if len(text) <= LONGEST_NAME else None
     except InvalidVersion:
+        version = None
+    if version is None:
         raise RangeError(
-            f"{text!r} is not a release; write versions such as 1.12.0, ranges such as 1.9..1.14, joined by commas.",
+            f"{text[:LONGEST_NAME]!r} is not a release; write versions such as 1.12.0, ranges such as 1.9..1.14, "
+            "joined by commas.",
             field="releases",
-        ) from None
+        )
+    return Point(text, version)
 
 
 def _offer(versions: Iterable[Version], near: Version | None = None) -> str:

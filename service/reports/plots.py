@@ -13,6 +13,7 @@ WIDTH, HEIGHT = 860, 300
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 14, 40
 SHAPES = ("circle", "square", "triangle")
 MOST_SERIES = len(SHAPES)
+SMALLEST = 1e-290
 MOST_POINTS = 60
 MOST_NAMES = 200
 OF_THEIR_OWN = frozenset({"shares", "reported"})
@@ -98,7 +99,8 @@ def _reported(listed: Any) -> dict[str, tuple[float, ...]]:
 def _numbers(value: Any) -> tuple[float, ...]:
     """Return the finite numbers of a value, thinned out where there are many; truth values are none."""
     listed = value if isinstance(value, list) else [value]
-    finite = [float(item) for item in listed[:5000] if _is_finite(item)]
+    # What is next to nothing is drawn as nothing: no step of an axis is as small.
+    finite = [float(item) if abs(item) > SMALLEST else 0.0 for item in listed[:5000] if _is_finite(item)]
     if len(finite) < len(listed[:5000]) and not finite:
         return ()
     return tuple(finite[:: max(1, math.ceil(len(finite) / MOST_POINTS))])

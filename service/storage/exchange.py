@@ -22,7 +22,8 @@ from service.storage.schema import check_version, newest_version, upgrade
 from service.storage.tables import UtcDateTime, documents, metadata
 
 FORMAT = "tfbisect/export/1"
-_ROWS_AT_ONCE = 1000
+_READ_AT_ONCE = 20  # a report may have a quarter of a megabyte
+_WRITTEN_AT_ONCE = 200
 _TRAVELLING = [table for table in metadata.sorted_tables if table is not documents]
 """Rendered answers stay behind: they are made again from what travels."""
 
@@ -51,7 +52,7 @@ def export_lines(url: str) -> Iterator[str]:
 def _rows(connection: Connection) -> Iterator[tuple[Table, dict[str, Any]]]:
     for table in _TRAVELLING:
         query = select(table).order_by(*table.primary_key)
-        for row in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query).mappings():
+        for row in connection.execution_options(yield_per=_READ_AT_ONCE).execute(query).mappings():
             yield table, {**row}
 
 
@@ -106,7 +107,7 @@ def _insert_all(connection: Connection, lines: Iterable[Mapping[str, Any]]) -> M
     current: Table | None = None
     for line in chain(lines, [{}]):
         table = _table(line)
-        if current is not None and (table is not current or len(batch) == _ROWS_AT_ONCE):
+        if current is not None and (table is not current or len(batch) == _WRITTEN_AT_ONCE):
             connection.execute(insert(current), batch)
             batch = []
         current = table

@@ -29,6 +29,7 @@ from service.storage.tables import bisections, changes, search_terms
 
 # A count above this says "common"; counting further would make a search grow with the table.
 _COMMON = 500
+_MOST_WORDS = 50  # each is looked up in every bisection that the rarest of them leads to
 
 
 class Listing(Connected):
@@ -135,6 +136,8 @@ def _terms_of(search: Search) -> tuple[str, ...]:
     words = words_of(search.text)
     if search.text.strip() and not words:
         raise BadInput(f"{search.text!r} holds no word to search for; give one of at least 3 letters", field="text")
+    if len(words) > _MOST_WORDS:
+        raise BadInput(f"{len(words)} words are searched for, more than {_MOST_WORDS}; leave some out", field="text")
     terms = [*map(word_term, words), *map(outcome_term, search.outcomes)]
     if search.changed_in is not None:
         of_package, of_any = change_terms(search.package or "", search.changed_in)

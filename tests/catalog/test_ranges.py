@@ -1,6 +1,6 @@
 import pytest
 
-from service.catalog.ranges import absent_patches, parse_releases, select
+from service.catalog.ranges import absent, parse_releases, select
 from service.errors import RangeError
 from tests.catalog.worlds import release
 
@@ -65,6 +65,9 @@ def test_a_range_names_these_releases(text: str, versions: str) -> None:
         ("1.13.0", "no release 1.13.0; the nearest are 1.12.3 and 1.13.1."),
         ("1.9.0,1.99.0", "no release 1.99.0; the nearest are 1.14.0 and 2.15.0."),
         ("1.11", "no release 1.11;"),
+        ("1." + "9" * 5000, "is not a release"),
+        ("1.9..1.14," * 60, "60 ranges are named, more than 50"),
+        ("1.9.0," * 2000, "12000 letters, more than 10000"),
     ],
 )
 def test_a_range_that_cannot_be_used_says_why(text: str, words: str) -> None:
@@ -92,14 +95,23 @@ def test_a_package_with_nightlies_alone_needs_no_flag() -> None:
     assert len(select(parse_releases("2.22.."), NIGHTLIES)) == len(NIGHTLIES)
 
 
-def test_patches_that_never_came_out_are_named() -> None:
-    absent = absent_patches(select(parse_releases("1.9..1.13"), TENSORFLOW), TENSORFLOW)
-    assert list(absent) == ["1.12.1", "1.12.2", "1.13.0"]
-    assert set(absent.values()) == {"not on the package index"}
-
-
-def test_a_list_lacks_only_what_lies_in_its_minors() -> None:
-    assert not absent_patches(("1.10.1", "1.14.0"), TENSORFLOW)
+@pytest.mark.parametrize(
+    ("text", "listed", "missing"),
+    [
+        ("1.9..1.14", "", "1.12.1 1.12.2 1.13.0"),
+        ("1.13..1.14", "", "1.13.0"),
+        ("1.14..", "", "2.16.0"),
+        ("1.10.1,1.14.0", "", ""),
+        ("1.0.49..1.0.50", "1.0.48 1.0.49 1.0.50 1.0.403778684", ""),  # a package on the index does this
+        ("..", "2018.1.18 2018.4.16 2018.8.13 2018.8.24", ""),
+        ("..", "1.0.0 1.0.1 1.0.3 1.0.99999999999999999999999", ""),
+        ("..", "1.0.0 1.0.1 1.0.3 1.0.4", "1.0.2"),
+        ("..", "1.0.0.0 1.0 1.0.2", ""),
+    ],
+)
+def test_patches_that_never_came_out_are_named_where_they_are_numbered(text: str, listed: str, missing: str) -> None:
+    releases = [release(version) for version in listed.split()] or TENSORFLOW
+    assert absent(parse_releases(text), releases) == tuple(missing.split())
 
 
 def test_a_package_without_any_wheel_says_so() -> None:
