@@ -8,8 +8,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -20,6 +19,8 @@ from service.execution.runner import RunRequest
 from service.settings import Settings
 
 TICK_SECONDS = 0.2
+STOP_SECONDS = 10.0
+"""How long a run elsewhere gets to stop."""
 CONNECT_SECONDS = 15
 RUN_RESOURCE = "run"
 CUDA_RESOURCE = "cuda"
@@ -60,15 +61,15 @@ class RemoteRuns:
             return RunReport("lost", f"the workers failed: {type(error).__name__}: {error}"[:500])
 
     def _await(self, future: Future[RunReport], ticket: str, cancelled: threading.Event) -> RunReport:
-        told = False
-        while True:
-            with suppress(NotYet):
-                return future.result(TICK_SECONDS)
-            if cancelled.is_set() and not told:
-                told = True
+        """Wait for a report; a run that is told to stop gets a while to do so, and is then left to its worker."""
+        # Not result(timeout): a TimeoutError of the run itself would be taken for one of the waiting.
+        while not wait([future], TICK_SECONDS).done:
+            if cancelled.is_set():
                 self._cluster.cancel(ticket)
-                if future.cancel():
-                    return RunReport("lost", "cancelled")
+                if not future.cancel():
+                    wait([future], STOP_SECONDS)
+                return future.result(0) if future.done() else RunReport("lost", "cancelled")
+        return future.result()
 
 
 class DaskCluster:
@@ -92,6 +93,7 @@ class DaskCluster:
                 f"no Dask scheduler answers at {address} ({error}); start one with `dask scheduler`."
             ) from error
         self._distributed = distributed
+        self._address = address
         wanted: dict[Hardware, dict[str, int]] = {"cpu": {RUN_RESOURCE: 1}, "cuda": {RUN_RESOURCE: 1, CUDA_RESOURCE: 1}}
         self._executors = {
             hardware: self.client.get_executor(resources=resources, pure=False)
@@ -106,6 +108,12 @@ class DaskCluster:
     def cancel(self, ticket: str) -> None:
         """Raise the flag that the run's worker looks at."""
         self._distributed.Event(_flag(ticket), client=self.client).set()
+
+    def problem(self) -> str | None:
+        """Say what keeps runs from being made there, or None."""
+        if self.client.status == "running":
+            return None
+        return f"no Dask scheduler answers at {self._address} (the connection is {self.client.status})"
 
     def close(self) -> None:
         """Let go of the cluster; its workers stay."""

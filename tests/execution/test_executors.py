@@ -106,6 +106,60 @@ def test_an_engine_that_fails_makes_a_run_lost() -> None:
     assert (report.ending, report.reason) == ("lost", "the workers failed: ConnectionError: the scheduler is gone")
 
 
+class _Elsewhere:
+    """A cluster with one run in it, which listens to nobody."""
+
+    def __init__(self, future: Future[RunReport]) -> None:
+        self.future = future
+        self.told: list[str] = []
+
+    def submit(self, request: RunRequest, ticket: str) -> Future[RunReport]:
+        return self.future
+
+    def cancel(self, ticket: str) -> None:
+        self.told.append(ticket)
+
+
+def _ends(runs: RemoteRuns, cancelled: threading.Event) -> RunReport:
+    """Return a report that comes by itself; a wait without end would keep the test's own process."""
+    reports: list[RunReport] = []
+    waiting = threading.Thread(target=lambda: reports.append(runs(request_for(0), cancelled)), daemon=True)
+    waiting.start()
+    waiting.join(30)
+    assert reports, "it waits without end"
+    return reports[0]
+
+
+def test_a_run_that_raises_a_timeout_elsewhere_is_lost_and_not_waited_for_without_end() -> None:
+    future: Future[RunReport] = Future()
+    future.set_exception(TimeoutError("a worker did not answer in time"))
+    report = _ends(RemoteRuns(_Elsewhere(future)), threading.Event())
+    assert (report.ending, report.reason) == (
+        "lost",
+        "the workers failed: TimeoutError: a worker did not answer in time",
+    )
+
+
+def test_a_cancelled_run_that_listens_to_nobody_is_left_to_its_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.execution.executors.STOP_SECONDS", 0.1)
+    future: Future[RunReport] = Future()
+    future.set_running_or_notify_cancel()  # under way: it cannot be taken back
+    cluster, cancelled = _Elsewhere(future), threading.Event()
+    cancelled.set()
+    report = _ends(RemoteRuns(cluster), cancelled)
+    assert (report.ending, report.reason, len(cluster.told)) == ("lost", "cancelled", 1)
+
+
+def test_a_cancel_that_cannot_be_told_ends_the_waiting_all_the_same() -> None:
+    class Deaf(_Elsewhere):
+        def cancel(self, ticket: str) -> None:
+            raise ConnectionError("the scheduler is gone")
+
+    cancelled = threading.Event()
+    cancelled.set()
+    assert _ends(RemoteRuns(Deaf(Future())), cancelled).ending == "lost"
+
+
 def test_no_scheduler_is_said_with_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.execution.executors.CONNECT_SECONDS", 1)
     with pytest.raises(NoRunner, match=r"127\.0\.0\.1:1 .*dask scheduler"):
