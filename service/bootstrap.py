@@ -23,9 +23,12 @@ from service.catalog.releases import Catalog, package_name
 from service.catalog.targets import Hardware, Target
 from service.clock import Clock, utc_now
 from service.coordination.coordinator import Coordinator
+from service.coordination.holding import Holding
 from service.coordination.intake import Intake
 from service.coordination.laboratory import Laboratory
+from service.coordination.patience import Patience
 from service.coordination.submission import Submission
+from service.coordination.workers import Workers
 from service.errors import NoRunner, ReleaseUntestable, Unavailable
 from service.execution.choice import Choice, choose_runner
 from service.execution.docker_engine import connect
@@ -57,6 +60,7 @@ from service.secret_urls import without_credentials
 from service.settings import Settings
 from service.storage.records import ADMIN
 from service.storage.store import Store
+from service.threads import Threads
 
 
 class House:
@@ -144,6 +148,8 @@ class House:
     def engine_problem(self) -> str | None:
         """Say what keeps bisections from being run, or None."""
         try:
+            if self.settings.scheduler:
+                return self.cluster.problem()
             if self.runner.name == "docker":
                 connect().close()
         except Unavailable as error:
@@ -203,15 +209,40 @@ class House:
     @cached_property
     def laboratory(self) -> Laboratory:
         """Return what answers questions."""
-        return Laboratory(self.store, self.environments, self.execute, self.settings.timeout_seconds, self.warm)
+        return Laboratory(
+            self.store,
+            self.environments,
+            self.execute,
+            self.settings.timeout_seconds,
+            self.warm,
+            engine_problem=self.engine_problem,
+            patience=self.patience,
+        )
+
+    @property
+    def patience(self) -> Patience:
+        """Return how long what is away is waited for."""
+        return Patience(self.settings.patience_seconds)
+
+    @cached_property
+    def threads(self) -> Threads:
+        """Return the threads that last as long as this process."""
+        return Threads()
 
     @cached_property
     def coordinator(self) -> Coordinator:
         """Return the loop."""
-        parts = (self.store, self.intake, self.laboratory, self.executor, self.settings.workers)
         readings = Readings(self)
-        # Rendered once, by who ended it, so that nobody who reads it waits for that.
-        return Coordinator(*parts, after=lambda bisection_id: readings.document(bisection_id, ADMIN))
+        return Coordinator(
+            self.store,
+            self.intake,
+            self.laboratory,
+            Workers(self.executor, self.settings.workers),
+            Holding(self.store, self.threads),
+            patience=self.patience,
+            # Rendered once, by who ended it, so that nobody who reads it waits for that.
+            after=lambda bisection_id: readings.document(bisection_id, ADMIN),
+        )
 
     @cached_property
     def submission(self) -> Submission:
@@ -276,6 +307,8 @@ class House:
 
     def close(self) -> None:
         """Stop what was started."""
+        if "threads" in self.__dict__:
+            self.threads.close()
         if "executor" in self.__dict__:
             self.executor.shutdown(cancel_futures=True)
         if "cluster" in self.__dict__:

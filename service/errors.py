@@ -16,6 +16,7 @@ TfbisectError
     ├── IndexUnreachable      the package index does not answer and nothing is cached
     ├── DiskFull              too little room for an image
     └── StoreError            the database cannot be reached or is of another version
+        └── StoreDamaged        its file cannot be read any more; only a backup helps
 """
 
 from __future__ import annotations
@@ -134,3 +135,7 @@ class DiskFull(Unavailable):
 
 class StoreError(Unavailable):
     """The database cannot be reached, or is of another version."""
+
+
+class StoreDamaged(StoreError):
+    """The database's file cannot be read any more; only a backup helps."""

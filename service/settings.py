@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     false_alarm_rate: float = Field(0.01, gt=0, lt=0.5, description="chance of a reported change that is none")
     miss_rate: float = Field(0.02, gt=0, lt=0.5, description="chance of a change that is taken for noise")
 
+    patience_seconds: PositiveFloat = Field(
+        300.0, description="how long an engine, an index or a database that is away is waited for"
+    )
     timeout_seconds: PositiveFloat = Field(180.0, description="wall clock of one run, framework import included")
     memory_bytes: PositiveInt = Field(3 * GIB, description="memory of one run, swap included")
     cpus: PositiveFloat = Field(1.0, description="CPUs of one run")

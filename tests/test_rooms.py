@@ -11,7 +11,7 @@ import pytest
 import service
 
 SERVICE = Path(service.__file__).parent
-GROUND = {"errors", "settings", "secret_urls", "printable", "clock", "resources", "locks"}
+GROUND = {"errors", "settings", "secret_urls", "printable", "clock", "resources", "locks", "threads"}
 BELOW_COORDINATION = {"execution", "storage", "catalog", "bisection"} | GROUND
 ALLOWED: dict[str, set[str]] = {
     "cli": {"bootstrap", "web", "reports", "nightly", "coordination", "images"} | BELOW_COORDINATION,
@@ -32,6 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "printable": set(),
     "clock": set(),
     "locks": set(),
+    "threads": set(),
     "__main__": {"cli"},
     "__init__": set(),
 }

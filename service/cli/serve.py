@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from service.coordination.patience import patiently
 from service.nightly.schedule import start_scheduler, trigger_of, was_missed
 from service.reports.dependencies import Surroundings, no_problem, none_known
 from service.resources import resource_dir
@@ -30,33 +31,31 @@ def serve_until_stopped(house: House, host: str, port: int, role: Role = "all") 
         port: to listen on.
         role: all; web: nothing here touches an engine; coordinator: nothing here listens.
     """
-    stop = threading.Event()
+    threads = house.threads
     with scheduled(house, role):
-        if role == "coordinator":
-            _coordinate(house, stop)
-            return
-        coordinator = threading.Thread(target=house.coordinator.serve, args=(stop,), name="coordinator")
-        if role == "all":
-            coordinator.start()
         try:
-            _listen(house, host, port, role)
+            if role != "web":
+                threads.keep("coordinator", house.coordinator.serve)
+            if role == "coordinator":
+                _wait_for_signal()
+            else:
+                _listen(house, host, port, role)
         finally:
-            stop.set()
-            if role == "all":
-                coordinator.join(timeout=30)
+            threads.close()
 
 
-def _coordinate(house: House, stop: threading.Event) -> None:
-    """Work bisections off until the process is told to end."""
+def _wait_for_signal() -> None:
+    """Wait until the process is told to end."""
+    told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    house.coordinator.serve(stop)
+        signal.signal(number, lambda *_: told.set())
+    told.wait()
 
 
 def _listen(house: House, host: str, port: int, role: Role) -> None:
     problem = house.engine_problem if role == "all" else no_problem
     known = house.known_images if role == "all" else none_known
-    app = create_app(house, Surroundings(resource_dir("examples"), problem, known))
+    app = create_app(house, Surroundings(resource_dir("examples"), problem, known, house.threads.down))
     uvicorn.Server(server_config(app, host, port, house.settings)).run()
 
 
@@ -69,7 +68,13 @@ def scheduled(house: House, role: Role) -> Iterator[None]:
     trigger = trigger_of(house.settings.nightly_cron, house.settings.nightly_timezone)
     missed = was_missed(trigger, house.store.last_pass(), house.clock())
     stop = threading.Event()
-    scheduler = start_scheduler(trigger, lambda: house.make_pass(stop), house.sender.deliver, at_once=missed)
+
+    def make_pass() -> None:
+        # What a pass kept is not done again, so it may begin again where the database was away.
+        patiently(lambda: house.make_pass(stop), house.patience, stop, "make a nightly pass")
+
+    scheduler = start_scheduler(trigger, make_pass, house.sender.deliver, at_once=missed)
+    house.threads.watch("nightly", lambda: bool(scheduler.running))
     try:
         yield
     finally:

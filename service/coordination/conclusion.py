@@ -11,7 +11,6 @@ from service.bisection import words
 from service.bisection.comparison import differences
 from service.bisection.likeness import read_together
 from service.bisection.outcomes import Outcome
-from service.bisection.planner import current_verdict
 from service.bisection.variants import compare, in_words
 from service.bisection.verdict import NothingTestable, Verdict, VerdictFacts, to_json
 from service.coordination.faults import snippet_fault
@@ -42,7 +41,7 @@ class Finished:
 def conclude(case: Case, bisection_id: str, tracks: Sequence[Progress], status: Ending) -> Finished:
     """State the verdict of what is known."""
     subject = next(progress for progress in tracks if progress.track.name == SUBJECT)
-    verdict = current_verdict(case.tree, subject.answers, case.policy)
+    verdict = subject.verdict
     fault = no_verdict(verdict, subject) if status == DONE else None
     ending: Ending = "failed" if fault else status
     said = _verdict_json(case, bisection_id, subject, verdict, ending)
@@ -61,7 +60,7 @@ def _variant_json(
 ) -> dict[str, Any]:
     """Say in JSON what a variant shows: its own verdict, and how it compares."""
     name = progress.track.name
-    verdict = current_verdict(case.tree, progress.answers, case.policy)
+    verdict = progress.verdict
     comparison = compare(name, subject, verdict)
     advice = cure_in_words(name) if name in VARIANTS else ""
     return {

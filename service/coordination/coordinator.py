@@ -6,32 +6,33 @@ next one claims the bisection again and goes on from the observations that are t
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
-from typing import Any
+from contextlib import nullcontext
+from functools import partial
+from typing import Any, TypeVar
 
 import structlog
 
-from service.bisection.planner import NextRuns, PlannedRun, plan
+from service.bisection.planner import NextRuns, PlannedRun
 from service.coordination.answers import observation_event
 from service.coordination.conclusion import DONE, INTERRUPTED, TAKEN_OVER, Finished, conclude, problem
+from service.coordination.holding import LEASE_SECONDS, LOOK_SECONDS, Held, Holding
 from service.coordination.intake import BisectionRequest, Case, Intake
 from service.coordination.laboratory import Laboratory, Question
+from service.coordination.patience import ATTEMPTS_AT_MOST, Patience, is_passing, patiently, pause_before_next
 from service.coordination.progress import Listener, Progress, Silent
-from service.coordination.session import LEASE_SECONDS, POLL_SECONDS, Parts, Session
-from service.errors import TfbisectError
+from service.coordination.session import STOP_SECONDS, Parts, Session, used_by
+from service.coordination.turns import next_waiting
+from service.coordination.workers import Seat, Workers
+from service.errors import NoAnswer, StoreError, TfbisectError
+from service.storage.claims import new_owner
+from service.storage.records import Bisection, Claim, Waiting
 from service.storage.store import Store
 
 log = structlog.get_logger()
-
-
-def owner_name() -> str:
-    """Return who holds a lease: this host and process."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+T = TypeVar("T")
 
 
 class Coordinator:
@@ -42,9 +43,10 @@ class Coordinator:
         store: Store,
         intake: Intake,
         laboratory: Laboratory,
-        executor: Executor,
-        workers: int,
+        workers: Workers,
+        holding: Holding,
         *,
+        patience: Patience | None = None,
         after: Callable[[str], object] = lambda _bisection_id: None,
     ) -> None:
         """Put a coordinator together.
@@ -53,116 +55,225 @@ class Coordinator:
             store: where everything is.
             intake: makes requests ready.
             laboratory: answers questions.
-            executor: waits for answers.
-            workers: how many at once.
+            workers: how many runs go on at once, whichever bisection they are for.
+            holding: keeps what is claimed.
+            patience: with what is away.
             after: called with each bisection that has ended.
         """
         self._store = store
         self._intake = intake
         self._laboratory = laboratory
-        self._executor = executor
         self._workers = workers
+        self._holding = holding
+        self._patience = patience or Patience()
         self._after = after
-        self.owner = owner_name()
 
     def serve(self, stop: threading.Event) -> None:
-        """Claim and run queued bisections until told to stop; a bisection whose coordinator died is claimed too."""
+        """Work off what is queued until told to stop; a bisection whose coordinator died is taken up too."""
+        at_work: list[threading.Thread] = []
         while not stop.is_set():
-            claimed = self._store.claim(self.owner, LEASE_SECONDS)
-            if claimed is None:
-                stop.wait(POLL_SECONDS)
+            at_work = [thread for thread in at_work if thread.is_alive()]
+            taken = patiently(self._next, self._patience, stop, "look into the queue")
+            if taken is None:
+                stop.wait(LOOK_SECONDS)
                 continue
+            thread = threading.Thread(target=self._work_off, args=(*taken, stop), name=taken[0].bisection_id)
+            at_work.append(thread)
+            thread.start()
+        for thread in at_work:
+            thread.join(2 * STOP_SECONDS)
+
+    def _next(self) -> tuple[Claim, Seat] | None:
+        """Take up the bisection of the queue whose turn it is; None where none is, or no worker would do for it."""
+        # After a time without a database this process must not take its own work from itself.
+        self._holding.renew_if_due()
+        held, idle = self._workers.held(), self._workers.idle()
+        known: dict[str, Waiting] = {}
+
+        def choose(waiting: Sequence[Waiting]) -> str | None:
+            known.update({one.bisection_id: one for one in waiting})
+            return next_waiting(waiting, held, self._workers.count, idle)
+
+        owner = new_owner("serve")
+        chosen = self._store.claim(owner, LEASE_SECONDS, choose)
+        if chosen is None:
+            return None
+        return Claim(chosen, owner), self._workers.join(known[chosen].submitter, nightly=known[chosen].nightly)
+
+    def _work_off(self, claim: Claim, seat: Seat, stop: threading.Event) -> None:
+        """Work one bisection off, whatever happens in it: it must not stop the others."""
+        try:
+            self.run(claim, stop=stop, seat=seat)
+        except Exception as error:
+            log.exception("bisection.failed", bisection=claim.bisection_id)
             try:
-                self.run(claimed, stop=stop)
-            except Exception:
-                # One bisection must not stop the others; its lease runs out and it is tried again.
-                log.exception("bisection.crashed", bisection=claimed)
-                stop.wait(POLL_SECONDS)
+                patiently(partial(self.put_back, claim, error), self._patience, stop, "give a bisection back")
+            except TfbisectError as second:
+                # Its lease runs out, and it is taken up again.
+                log.warning("bisection.not_given_back", bisection=claim.bisection_id, reason=second.message)
+        finally:
+            self._workers.leave(seat)
 
     def run(
         self,
-        bisection_id: str,
+        claim: Claim,
         listener: Listener | None = None,
         stop: threading.Event | None = None,
         *,
+        case: Case | None = None,
         reserved_for: str | None = None,
+        seat: Seat | None = None,
+        nightly: bool = False,
     ) -> Finished:
         """Run one bisection to its end and store how it ended.
 
         Args:
-            bisection_id: which one; this coordinator holds it.
+            claim: which one, and that it is held.
             listener: who watches.
             stop: set: stop soon and give it back to the queue.
+            case: its request made ready, where that is known already.
             reserved_for: for whom it waits there; None: the next coordinator takes it.
+            seat: its share of the workers; None: it gets one of its own.
+            nightly: others come first.
+
+        Raises:
+            Unavailable: something around us is away for longer than anybody's patience; nothing was stored of it.
         """
-        row = self._store.bisection(bisection_id)
-        snippet = self._store.snippet(row.snippet_digest)
-        try:
-            case = self._intake.case(BisectionRequest.model_validate({**row.request, "snippet": snippet}))
-            session = Session(self._parts(), bisection_id, case, listener or Silent(), stop or threading.Event())
-            finished = session.run()
-        except TfbisectError as error:
-            finished = Finished("failed", None, problem(error))
-        if finished.status == INTERRUPTED:
-            self._store.requeue(bisection_id, self.owner, reserved_for=reserved_for)
-        elif finished.status != TAKEN_OVER:
-            self.finish(bisection_id, finished)
+        stop = stop or threading.Event()
+        row = self._patiently(lambda: self._store.bisection(claim.bisection_id), stop, "read a bisection")
+        sitting = nullcontext(seat) if seat else self._workers.seat(row.owner or "", nightly=nightly)
+        with self._holding.keep(claim) as held, sitting as place:
+            try:
+                if row.attempts > ATTEMPTS_AT_MOST:
+                    raise NoAnswer(given_up(row))
+                held.is_cancelled = row.cancel_requested
+                case = case or self._case(row, stop)
+                parts = Parts(self._store, self._laboratory, self._patience)
+                finished = Session(parts, held, place, case, listener or Silent(), stop).run()
+            except StoreError:
+                raise
+            except TfbisectError as error:
+                gives_back = stop.is_set() and is_passing(error)
+                finished = Finished(INTERRUPTED if gives_back else "failed", None, problem(error))
+            self._patiently(lambda: self._close(held, finished, reserved_for), stop, "store how a bisection ended")
         return finished
 
-    def answer(self, bisection_id: str, case: Case, recalled: Sequence[Progress]) -> Finished:
+    def _case(self, row: Bisection, stop: threading.Event) -> Case:
+        """Make a stored request ready."""
+
+        def ready() -> Case:
+            snippet = self._store.snippet(row.snippet_digest)
+            return self._intake.case(BisectionRequest.model_validate({**row.request, "snippet": snippet}))
+
+        return self._patiently(ready, stop, "make a request ready")
+
+    def _close(self, held: Held, finished: Finished, reserved_for: str | None) -> None:
+        """Store how a bisection ended, or give it back."""
+        if finished.status == INTERRUPTED:
+            self._store.requeue(held.claim, reserved_for=reserved_for)
+        elif finished.status != TAKEN_OVER:
+            self.finish(held.claim, finished)
+
+    def measure(self, claim: Claim, questions: Iterable[Question], stop: threading.Event, *, submitter: str) -> None:
+        """Answer questions of the nightly that its planner would not ask, one after the other.
+
+        Args:
+            claim: the bisection that rests on the answers.
+            questions: what is asked.
+            stop: set: ask no more.
+            submitter: whose share of the workers they take.
+        """
+        with self._holding.keep(claim) as held, self._workers.seat(submitter, nightly=True) as seat:
+            for question in questions:
+                future = None
+                while future is None:
+                    if stop.is_set() or held.is_lost or held.is_cancelled:
+                        return
+                    seat.wants(1)
+                    future = seat.submit(partial(self._laboratory.measure, question, stop))
+                    seat.awake.wait(0 if future else LOOK_SECONDS)
+                    seat.awake.clear()
+                used = used_by([future.result()])
+                held.note(self._patiently(partial(self._store.record, claim, used), stop, "write down an answer"))
+
+    def answer(self, claim: Claim, case: Case, recalled: Sequence[Progress]) -> Finished:
         """Close a bisection with what was recalled: the same links and events as a run, in few transactions."""
         measurements = [measurement for progress in recalled for measurement in progress.taken]
-        used = [(each.observation_id, each.track, each.reused) for each in measurements if each.observation_id]
-        self._store.link_all(bisection_id, used)
-        finished = conclude(case, bisection_id, recalled, DONE)
-        self.finish(bisection_id, finished, [("observation", observation_event(each)) for each in measurements])
+        told = [("observation", observation_event(each)) for each in measurements]
+        self._store.record(claim, used_by(measurements), told)
+        finished = conclude(case, claim.bisection_id, recalled, DONE)
+        self.finish(claim, finished)
         return finished
 
-    def finish(
-        self, bisection_id: str, finished: Finished, before: Iterable[tuple[str, Mapping[str, Any]]] = ()
-    ) -> None:
-        """Store how a bisection ended, and tell everybody; the events `before` come first."""
+    def finish(self, claim: Claim, finished: Finished) -> None:
+        """Store how a bisection ended, and tell everybody."""
         ending = {"status": finished.status, "error": finished.error}
         if finished.status in {INTERRUPTED, TAKEN_OVER}:
             raise ValueError(f"{finished.status} is not an end of a bisection")
-        told = [("verdict", finished.verdict)] if finished.verdict is not None else []
+        told: list[tuple[str, Mapping[str, Any]]] = []
+        if finished.verdict is not None:
+            told.append(("verdict", finished.verdict))
         is_over = self._store.finish(
-            bisection_id,
+            claim.bisection_id,
             finished.status,
             finished.verdict,
             finished.error,
-            owner=self.owner,
-            events=[*before, *told, ("end", ending)],
+            owner=claim.owner,
+            events=[*told, ("end", ending)],
         )
         if is_over:
-            self._after(bisection_id)
+            self._after(claim.bisection_id)
 
-    def recallable(self, case: Case) -> bool:
-        """Say whether stored observations alone answer a case."""
-        return self.recalled(case) is not None
+    def put_back(self, claim: Claim, error: Exception) -> None:
+        """Have a bisection that failed tried again after a pause; after the last attempt close it with the reason."""
+        row = self._store.bisection(claim.bisection_id)
+        pause = pause_before_next(row.attempts, self._patience)
+        if pause is None:
+            self.finish(claim, Finished("failed", None, problem(NoAnswer(given_up(row, error)))))
+            return
+        progress = {"runs_done": 0, "runs_planned_at_least": 1, "current": [], **(row.progress or {})}
+        self._store.put_back(claim, pause, {**progress, "current": [], "problem": _said(error)})
+
+    def give_up(self, claim: Claim, error: Exception) -> None:
+        """Close a bisection that nobody else will try again."""
+        self.finish(claim, Finished("failed", None, problem(NoAnswer(f"tfbisect failed: {_said(error)}"))))
 
     def recalled(self, case: Case) -> list[Progress] | None:
         """Return what stored observations say of each track, or None where they do not answer the case alone."""
-        tracks = [Progress(track) for track in case.tracks]
-        return tracks if all(self._recall_track(case, progress) for progress in tracks) else None
+        tracks = [Progress(case, track) for track in case.tracks]
+        return tracks if all(self._recall_track(progress) for progress in tracks) else None
 
-    def _recall_track(self, case: Case, progress: Progress) -> bool:
+    def _recall_track(self, progress: Progress) -> bool:
         """Take in what the store knows of one track; say whether that is everything that the planner asks."""
-        while isinstance(step := plan(case.tree, progress.answers, case.policy), NextRuns):
+        while isinstance(step := progress.step, NextRuns):
             before = progress.done
-            for measurement in self._laboratory.recall(_questions(case, progress, (*step.runs, *step.then))):
+            for measurement in self._laboratory.recall(_questions(progress, (*step.runs, *step.then))):
                 progress.add(measurement)
             if progress.done == before:
                 return False
         return True
 
-    def _parts(self) -> Parts:
-        return Parts(self._store, self._laboratory, self._executor, self._workers, self.owner)
+    def _patiently(self, work: Callable[[], T], stop: threading.Event, doing: str) -> T:
+        return patiently(work, self._patience, stop, doing)
 
 
-def _questions(case: Case, progress: Progress, runs: Iterable[PlannedRun]) -> Iterator[Question]:
+def given_up(row: Bisection, error: Exception | None = None) -> str:
+    """Say why a bisection is not tried again."""
+    reason = _said(error) if error else (row.progress or {}).get("problem")
+    said = reason or "its coordinator ended in the middle without a word: killed, or out of memory"
+    return f"given up after {ATTEMPTS_AT_MOST} attempts that got no further; the last one: {said}."
+
+
+def _said(error: Exception) -> str:
+    """Say an error in words that fit into a message."""
+    text = error.message if isinstance(error, TfbisectError) else f"{type(error).__name__}: {error}"
+    return text[:500].rstrip(".")
+
+
+def _questions(progress: Progress, runs: Iterable[PlannedRun]) -> Iterator[Question]:
     """Return what planned runs ask, each of a release for one time more than the one before."""
     asked: Counter[str] = Counter()
     for run in runs:
-        yield Question(case, progress.track, run.release, progress.next_repeat(run.release) + asked[run.release])
+        repeat = progress.next_repeat(run.release) + asked[run.release]
+        yield Question(progress.case, progress.track, run.release, repeat)
         asked[run.release] += 1

@@ -6,13 +6,15 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
 
-from service.bisection.outcomes import Answer, Judge, RunReport, Untestable, classify
+from service.bisection.outcomes import Answer, Judge, Lost, RunReport, Untestable, classify
 from service.catalog.environments import Environment, Environments
 from service.catalog.targets import Target
 from service.coordination.intake import Case, Track
+from service.coordination.patience import Outage, Patience, patiently
 from service.errors import ReleaseUntestable, TfbisectError, Unavailable
 from service.execution.runner import RunRequest
 from service.storage.json_text import text_digest
@@ -27,7 +29,10 @@ Execute = Callable[[RunRequest, threading.Event], RunReport]
 Warm = Callable[[Target, str], None]
 """Whatever can have a release ready, its framework imported, for one more run."""
 
+EngineProblem = Callable[[], str | None]
+
 log = structlog.get_logger()
+T = TypeVar("T")
 
 UNKEPT = frozenset({"lost", "timed-out", "unprepared"})
 """Endings that hold for this bisection only: infrastructure, a limit or an index may be another one tomorrow."""
@@ -79,9 +84,31 @@ class Laboratory:
     """Answers questions; safe to call from several threads at once."""
 
     def __init__(
-        self, store: Store, environments: Environments, execute: Execute, timeout_seconds: float, warm: Warm
+        self,
+        store: Store,
+        environments: Environments,
+        execute: Execute,
+        timeout_seconds: float,
+        warm: Warm,
+        *,
+        engine_problem: EngineProblem = lambda: None,
+        patience: Patience | None = None,
     ) -> None:
+        """Make a laboratory.
+
+        Args:
+            store: where observations are.
+            environments: resolves releases.
+            execute: runs a probe.
+            timeout_seconds: of one run, where the request names none.
+            warm: has a release ready for one more run.
+            engine_problem: says what keeps runs from being made now, or None; asked after a run that was lost.
+            patience: with an engine, an index or a database that is away.
+        """
         self._store = store
+        self._engine_problem = engine_problem
+        self._patience = patience or Patience()
+        self._engine, self._index = Outage(self._patience), Outage(self._patience)
         self._environments = environments
         self._execute = execute
         self._warm = warm
@@ -114,18 +141,52 @@ class Laboratory:
                 known.append(_measurement(question, observation, reused=True))
         return known
 
+    def problem(self) -> str | None:
+        """Say what around us is away, while questions wait for it; None where nothing is."""
+        return self._engine.problem or self._index.problem
+
     def measure(self, question: Question, cancelled: threading.Event) -> Measurement:
-        """Answer from the store, else by a run. Never raises for what a release, a snippet or an engine does."""
+        """Answer from the store, else by a run, however long the engine is away, as far as patience goes.
+
+        Never raises for what a release, a snippet, an index or an engine does.
+
+        Raises:
+            StoreError: the database is away for longer than anybody's patience.
+        """
+        while True:
+            measurement, outage, problem = self._try(question, cancelled)
+            if outage is None or problem is None or cancelled.is_set() or not outage.wait(problem, cancelled):
+                return measurement
+
+    def _try(self, question: Question, cancelled: threading.Event) -> tuple[Measurement, Outage | None, str | None]:
+        """Answer once; where that failed since something is away, say what, and in what words."""
         try:
             environment = self._environments.resolve(question.target)
         except ReleaseUntestable as error:
-            return _unstored(question, RunReport(ending="unprepared", reason=error.message))
+            return _unstored(question, RunReport(ending="unprepared", reason=error.message)), None, None
         except Unavailable as error:
-            return _unstored(question, RunReport(ending="lost", reason=error.message))
+            return _unstored(question, RunReport(ending="lost", reason=error.message)), self._index, error.message
+        self._index.over()
+        measurement = self._ask(question, environment, cancelled)
+        if not isinstance(measurement.answer, Lost):
+            if not measurement.reused:
+                self._engine.over()
+            return measurement, None, None
+        if cancelled.is_set():
+            return measurement, None, None
+        problem = self._engine_problem()
+        if problem is None:
+            self._engine.over()
+            # Lost on its own: the planner asks again, and not in the same moment.
+            cancelled.wait(self._patience.pause_seconds(1))
+        return measurement, self._engine, problem
+
+    def _ask(self, question: Question, environment: Environment, cancelled: threading.Event) -> Measurement:
+        """Answer from the store, else by one run."""
         identity = question.identity(environment)
         # Two bisections that ask the same at the same time: the second waits for the first and takes its answer.
         with self._one_at_a_time(observation_key(identity), question.repeat):
-            known = None if question.case.request.fresh else self._recall(question, identity)
+            known = None if question.case.request.fresh else self._recall(question, identity, cancelled)
             return known or self._run(question, identity, cancelled)
 
     def warm(self, question: Question) -> None:
@@ -150,10 +211,15 @@ class Laboratory:
 
     def _run(self, question: Question, identity: ObservationIdentity, cancelled: threading.Event) -> Measurement:
         """Run the probe once and append what happened."""
-        report = self._execute(self._request(question), cancelled)
+        try:
+            report = self._execute(self._request(question), cancelled)
+        except Unavailable as error:
+            report = RunReport("lost", error.message)
         if report.ending in UNKEPT:
             return _unstored(question, report)
-        stored = self._store.append_observation(identity, self._repeat(question, identity), report)
+        stored = self._patiently(
+            lambda: self._store.append_observation(identity, self._repeat(question, identity), report), cancelled
+        )
         return _measurement(question, stored, reused=False)
 
     def _repeat(self, question: Question, identity: ObservationIdentity) -> int:
@@ -163,10 +229,16 @@ class Laboratory:
         key = observation_key(identity)
         return max((stored.repeat + 1 for stored in self._store.observations([key]).get(key, [])), default=0)
 
-    def _recall(self, question: Question, identity: ObservationIdentity) -> Measurement | None:
+    def _recall(
+        self, question: Question, identity: ObservationIdentity, cancelled: threading.Event
+    ) -> Measurement | None:
         """Return the stored observation of that key and repeat."""
-        stored = self._store.observation(observation_key(identity), question.repeat)
+        key = observation_key(identity)
+        stored = self._patiently(lambda: self._store.observation(key, question.repeat), cancelled)
         return None if stored is None else _measurement(question, stored, reused=True)
+
+    def _patiently(self, work: Callable[[], T], cancelled: threading.Event) -> T:
+        return patiently(work, self._patience, cancelled, "keep an observation")
 
     def _request(self, question: Question) -> RunRequest:
         """Return what a runner needs to know."""

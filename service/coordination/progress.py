@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from service.bisection.outcomes import Answer, Lost, RunReport
+from service.bisection.planner import NextRuns, PlannedRun, current_verdict, plan
 from service.bisection.verdict import Verdict
 from service.coordination.intake import Case, Track
 from service.coordination.laboratory import Measurement
@@ -41,6 +43,7 @@ class Silent:
 class Progress:
     """What one track knows so far."""
 
+    case: Case
     track: Track
     answers: dict[str, list[Answer]] = field(default_factory=dict)
     taken: list[Measurement] = field(default_factory=list)
@@ -54,9 +57,27 @@ class Progress:
     runners: set[str] = field(default_factory=set)
     before_filling: Verdict | None = None
     """The verdict before inferred releases were measured too; None where nothing was filled in."""
+    _step: NextRuns | Verdict | None = None
+
+    @property
+    def step(self) -> NextRuns | Verdict:
+        """Return what the planner says to the answers so far; asked once, until another answer comes."""
+        if self._step is None:
+            self._step = plan(self.case.tree, self.answers, self.case.policy)
+            if isinstance(self._step, NextRuns):
+                self.before_filling = self.before_filling or self._step.settled
+        return self._step
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return what is known so far."""
+        if self._step is not None and not isinstance(self._step, NextRuns):
+            return self._step
+        return current_verdict(self.case.tree, self.answers, self.case.policy)
 
     def add(self, measurement: Measurement) -> None:
         """Take an answer in."""
+        self._step = None
         release = measurement.release
         self.answers.setdefault(release, []).append(measurement.answer)
         self.taken.append(measurement)
@@ -71,10 +92,6 @@ class Progress:
         """Return which stored observation of a release answers the next question about it."""
         return self.kept.get(release, 0) + self.running.get(release, 0)
 
-    def asked(self, release: str) -> int:
-        """Return how many answers of a release are here or on their way."""
-        return len(self.answers.get(release, ())) + self.running.get(release, 0)
-
     @property
     def reports(self) -> dict[str, RunReport]:
         """Return the last run of each release."""
@@ -83,4 +100,22 @@ class Progress:
     @property
     def done(self) -> int:
         """Return how many answers came in."""
-        return sum(len(answers) for answers in self.answers.values())
+        return len(self.taken)
+
+    @property
+    def planned_at_least(self) -> int:
+        """Return how many runs are still to be made, however they answer."""
+        return self.step.planned_at_least if isinstance(self.step, NextRuns) else 0
+
+    def wanted(self) -> list[PlannedRun]:
+        """Return the runs that the planner asks for and that are not on their way."""
+        if not isinstance(self.step, NextRuns):
+            return []
+        wanted: list[PlannedRun] = []
+        claimed: Counter[str] = Counter()
+        # What follows in any case is taken early by workers that would stand idle.
+        for run in (*self.step.runs, *self.step.then):
+            if claimed[run.release] >= self.running.get(run.release, 0):
+                wanted.append(run)
+            claimed[run.release] += 1
+        return wanted

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import threading
-import time
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
 
-from service.bisection.planner import NextRuns, PlannedRun, plan
+from service.bisection.planner import PlannedRun
 from service.bisection.verdict import NothingTestable
 from service.catalog.targets import Target
 from service.coordination.answers import observation_event
-from service.coordination.conclusion import INTERRUPTED, TAKEN_OVER, Ending, Finished, conclude
+from service.coordination.conclusion import DONE, INTERRUPTED, TAKEN_OVER, Ending, Finished, conclude
 from service.coordination.faults import snippet_fault
+from service.coordination.holding import LOOK_SECONDS, Held
 from service.coordination.intake import SUBJECT, Case
 from service.coordination.laboratory import Laboratory, Measurement, Question, measurement_of
+from service.coordination.patience import Patience, patiently
 from service.coordination.progress import Listener, Progress
+from service.coordination.workers import Seat
+from service.storage.claims import Used
 from service.storage.store import Store
 
-LEASE_SECONDS = 60.0
-RENEW_SECONDS = 10.0
-POLL_SECONDS = 0.5
-"""How soon a cancellation is seen."""
+T = TypeVar("T")
 STOP_SECONDS = 10.0
 """How long running containers get to stop."""
 
@@ -32,157 +35,197 @@ class Parts:
 
     store: Store
     laboratory: Laboratory
-    executor: Executor
-    workers: int
-    owner: str
+    patience: Patience
+
+
+class TakenOver(Exception):
+    """Another coordinator holds the bisection."""
 
 
 class Session:
     """One bisection being worked off by one coordinator."""
 
-    def __init__(self, parts: Parts, bisection_id: str, case: Case, listener: Listener, stop: threading.Event) -> None:
+    def __init__(
+        self, parts: Parts, held: Held, seat: Seat, case: Case, listener: Listener, stop: threading.Event
+    ) -> None:
         self._parts = parts
-        self._store = parts.store
-        self._id = bisection_id
+        self._held = held
+        self._seat = seat
         self._case = case
         self._listener = listener
         self._stop = stop
         self._cancelled = threading.Event()
-        self._tracks = {track.name: Progress(track) for track in case.tracks}
+        self._tracks = {track.name: Progress(case, track) for track in case.tracks}
         self._running: dict[Future[Measurement], Question] = {}
         self._warming: list[Future[None]] = []
         self._warmed: set[Target] = set()
-        self._renewed = 0.0
+        self._said: Mapping[str, Any] = {}
 
     def run(self) -> Finished:
-        """Plan, submit and append until the planner has nothing left to ask."""
-        self._resume()
-        self._listener.started(self._case)
+        """Plan, submit and append until the planner has nothing left to ask.
+
+        Raises:
+            Unavailable: the database is away for longer than anybody's patience.
+        """
         try:
-            while self._submit() or self._running:
-                self._collect()
-                if status := self._interruption():
-                    return self._end(status)
+            self._resume()
+            self._listener.started(self._case)
+            return self._end(self._work())
+        except TakenOver:
+            return self._end(TAKEN_OVER)
         except KeyboardInterrupt:
             # The user does not want it any more: stop the containers, keep what was measured.
             return self._end("cancelled")
-        return conclude(self._case, self._id, list(self._tracks.values()), "done")
+        finally:
+            self._let_go()
+
+    def _work(self) -> Ending:
+        """Take step after step, and say why no other follows."""
+        taken: list[Measurement] = []
+        while True:
+            wanted = self._wanted()
+            asked = self._submit(wanted)
+            if asked or taken:
+                self._record(taken)
+            if not self._running and asked == len(wanted):
+                return DONE
+            if ending := self._interruption():
+                return ending
+            taken = self._collect()
 
     def _resume(self) -> None:
         """Take in what an earlier coordinator of this bisection already linked."""
-        for linked in self._store.linked_observations(self._id):
-            if linked.variant in self._tracks:
-                self._tracks[linked.variant].add(measurement_of(linked, self._case.probe.judge))
+        linked = self._patiently(
+            lambda: self._parts.store.linked_observations(self._held.claim.bisection_id), "read a bisection"
+        )
+        for one in linked:
+            if one.variant in self._tracks:
+                self._tracks[one.variant].add(measurement_of(one, self._case.probe.judge))
 
-    def _submit(self) -> int:
-        """Hand on the most valuable questions that a free worker can take; return how many."""
+    def _submit(self, wanted: list[tuple[Progress, PlannedRun]]) -> int:
+        """Hand on the most valuable questions for which there is a worker; return how many."""
+        self._seat.wants(len(wanted))
         submitted = 0
-        for progress in self._tracks.values():
-            for run in self._wanted(progress):
-                if len(self._running) >= self._parts.workers:
-                    return submitted
-                self._ask(progress, run)
-                submitted += 1
+        for progress, run in wanted:
+            if not self._ask(progress, run):
+                break
+            submitted += 1
         return submitted
 
-    def _wanted(self, progress: Progress) -> list[PlannedRun]:
-        """Return the runs that the planner asks for and that are not on their way."""
-        step = plan(self._case.tree, progress.answers, self._case.policy)
-        if not isinstance(step, NextRuns) or (progress.track.name != SUBJECT and self._refused()):
-            return []
-        progress.before_filling = progress.before_filling or step.settled
-        wanted: list[PlannedRun] = []
-        claimed: dict[str, int] = {}
-        # What follows in any case is taken early by workers that would stand idle.
-        for run in (*step.runs, *step.then):
-            have = progress.asked(run.release) - len(progress.answers.get(run.release, ()))
-            if claimed.get(run.release, 0) >= have:
-                wanted.append(run)
-            claimed[run.release] = claimed.get(run.release, 0) + 1
-        return wanted
+    def _wanted(self) -> list[tuple[Progress, PlannedRun]]:
+        """Return the runs that the planner asks for and that are not on their way, of every track."""
+        refused = self._refused()
+        return [
+            (progress, run)
+            for progress in self._tracks.values()
+            if progress.track.name == SUBJECT or not refused
+            for run in progress.wanted()
+        ]
 
     def _refused(self) -> bool:
         """Say whether the snippet itself is at fault, so that its variants have nothing to be compared with."""
         subject = self._tracks[SUBJECT]
-        step = plan(self._case.tree, subject.answers, self._case.policy)
+        step = subject.step
         return isinstance(step, NothingTestable) and snippet_fault(step, subject.reports) is not None
 
-    def _ask(self, progress: Progress, run: PlannedRun) -> None:
-        """Hand one question on."""
+    def _ask(self, progress: Progress, run: PlannedRun) -> bool:
+        """Hand one question on, and say whether there was a worker for it."""
         question = Question(self._case, progress.track, run.release, progress.next_repeat(run.release))
+        future = self._seat.submit(partial(self._parts.laboratory.measure, question, self._cancelled))
+        if future is None:
+            return False
         progress.running[run.release] = progress.running.get(run.release, 0) + 1
-        future = self._parts.executor.submit(self._parts.laboratory.measure, question, self._cancelled)
         self._running[future] = question
         self._listener.running(progress.track.name, run.release)
-        self._publish_progress()
+        return True
 
-    def _collect(self) -> None:
-        """Wait for an answer, a moment at most, and take in what came."""
-        finished, _ = wait(self._running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-        if not finished:
+    def _collect(self) -> list[Measurement]:
+        """Wait for an answer or a worker, a moment at most, and take in what came."""
+        if not self._seat.awake.wait(LOOK_SECONDS):
             self._warm_on_idle_workers()
-        for future in finished:
+        self._seat.awake.clear()
+        taken: list[Measurement] = []
+        for future in [future for future in self._running if future.done()]:
             question = self._running.pop(future)
             progress = self._tracks[question.track.name]
             progress.running[question.release] -= 1
-            self._take(progress, future.result())
+            measurement = future.result()
+            progress.add(measurement)
+            taken.append(measurement)
+        return taken
 
     def _warm_on_idle_workers(self) -> None:
         """Have what runs for the first time ready once more: where it turns out to border a change it is run again."""
         self._warming = [future for future in self._warming if not future.done()]
-        idle = self._parts.workers - len(self._running) - len(self._warming)
+        idle = self._seat.idle_workers()
         first = [question for question in self._running.values() if not question.repeat]
         for question in [each for each in first if each.target not in self._warmed][: max(0, idle)]:
             self._warmed.add(question.target)
-            self._warming.append(self._parts.executor.submit(self._parts.laboratory.warm, question))
+            self._warming.append(self._seat.submit_aside(partial(self._parts.laboratory.warm, question)))
 
-    def _take(self, progress: Progress, measurement: Measurement) -> None:
-        """Append one answer and tell everybody."""
-        progress.add(measurement)
-        link(self._store, self._id, measurement)
-        self._store.append_event(self._id, "observation", observation_event(measurement))
-        self._publish_progress()
-        self._listener.measured(measurement, *self._counts())
+    def _record(self, taken: list[Measurement]) -> None:
+        """Write one step down in one transaction, then tell who watches.
+
+        Raises:
+            TakenOver: another coordinator holds the bisection.
+        """
+        self._said = self._progress()
+        happened = [*(("observation", observation_event(each)) for each in taken), ("progress", self._said)]
+        standing = self._patiently(
+            lambda: self._parts.store.record(self._held.claim, used_by(taken), happened, self._said),
+            "write down a step of a bisection",
+        )
+        self._held.note(standing)
+        if self._held.is_lost:
+            raise TakenOver
+        done, planned = self._counts()
+        for place, measurement in enumerate(taken, start=done - len(taken) + 1):
+            self._listener.measured(measurement, place, planned)
+
+    def _progress(self) -> dict[str, Any]:
+        """Return how far it is, as the store keeps it and the stream says it."""
+        done, planned = self._counts()
+        current = sorted({question.release for question in self._running.values()})
+        said: dict[str, Any] = {"runs_done": done, "runs_planned_at_least": planned, "current": current}
+        problem = self._parts.laboratory.problem()
+        return said if problem is None else {**said, "problem": problem}
 
     def _counts(self) -> tuple[int, int]:
         """Return how many answers are there and how many there will be at least."""
         done = sum(progress.done for progress in self._tracks.values())
-        open_runs = 0
-        for progress in self._tracks.values():
-            step = plan(self._case.tree, progress.answers, self._case.policy)
-            open_runs += step.planned_at_least if isinstance(step, NextRuns) else 0
-        return done, done + open_runs
-
-    def _publish_progress(self) -> None:
-        """Append a progress event."""
-        done, planned = self._counts()
-        current = sorted({question.release for question in self._running.values()})
-        payload = {"runs_done": done, "runs_planned_at_least": planned, "current": current}
-        self._store.set_progress(self._id, payload)
-        self._store.append_event(self._id, "progress", payload)
+        return done, done + sum(progress.planned_at_least for progress in self._tracks.values())
 
     def _interruption(self) -> Ending | None:
-        """Renew the lease; say why to stop, if there is a reason."""
+        """Say why to stop, if there is a reason; say what it waits for, if that is news."""
+        if self._held.is_lost:
+            return TAKEN_OVER
         if self._stop.is_set():
             return INTERRUPTED
-        if self._store.cancel_requested(self._id):
+        if self._held.is_cancelled:
             return "cancelled"
-        if time.monotonic() - self._renewed > RENEW_SECONDS:
-            self._renewed = time.monotonic()
-            if not self._store.renew(self._id, self._parts.owner, LEASE_SECONDS):
-                return TAKEN_OVER
+        if self._parts.laboratory.problem() != self._said.get("problem"):
+            self._record([])
         return None
 
-    def _end(self, status: Ending) -> Finished:
-        """Stop what runs and say what is known so far."""
+    def _end(self, ending: Ending) -> Finished:
+        """Stop what runs and say what is known."""
+        self._let_go()
+        return conclude(self._case, self._held.claim.bisection_id, list(self._tracks.values()), ending)
+
+    def _let_go(self) -> None:
+        """Stop what runs: nothing outlives its bisection, whichever way out that takes."""
         self._cancelled.set()
-        for future in self._running:
+        under_way: list[Future[Any]] = [*self._running, *self._warming]
+        for future in under_way:
             future.cancel()
-        wait(self._running, timeout=STOP_SECONDS)
-        return conclude(self._case, self._id, list(self._tracks.values()), status)
+        wait(under_way, timeout=STOP_SECONDS)
+        self._running.clear()
+        self._warming.clear()
+
+    def _patiently(self, work: Callable[[], T], doing: str) -> T:
+        return patiently(work, self._parts.patience, self._stop, doing)
 
 
-def link(store: Store, bisection_id: str, measurement: Measurement) -> None:
-    """Note that a bisection rests on a stored observation."""
-    if measurement.observation_id is not None:
-        store.link(bisection_id, measurement.observation_id, measurement.track, reused=measurement.reused)
+def used_by(measurements: list[Measurement]) -> list[Used]:
+    """Return which stored observations these answers rest on."""
+    return [(each.observation_id, each.track, each.reused) for each in measurements if each.observation_id is not None]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from service.coordination.conclusion import Finished
 from service.coordination.coordinator import Coordinator
 from service.coordination.intake import BisectionRequest, Case, Intake
-from service.coordination.progress import Listener
-from service.storage.records import Created
+from service.coordination.progress import Listener, Progress
+from service.errors import StoreError
+from service.storage.claims import new_owner
+from service.storage.records import Claim, Created
 from service.storage.store import Store
 from service.storage.watch_records import NewWatch
 
@@ -65,13 +68,13 @@ class Submission:
         """
         case = self._intake.case(request)
         recalled = self._coordinator.recalled(case)
-        claimed = recalled is not None
-        created = self._create(case, public=public, owner=owner, idempotency_key=idempotency_key, claimed=claimed)
+        claimed_by = new_owner("command") if recalled is not None else None
+        created = self._create(case, public=public, owner=owner, idempotency_key=idempotency_key, claimed_by=claimed_by)
         if request.watch and created.is_new:
             self._store.add_watch(self._watching(request, created.bisection.id, public=public, owner=owner))
-        if recalled is None or not created.is_new:
+        if recalled is None or claimed_by is None or not created.is_new:
             return Submitted(created.bisection.id, created.bisection.status, is_new=created.is_new)
-        finished = self._coordinator.answer(created.bisection.id, case, recalled)
+        finished = self._coordinator.answer(Claim(created.bisection.id, claimed_by), case, recalled)
         return Submitted(created.bisection.id, finished.status, is_new=True)
 
     def run(self, request: BisectionRequest, listener: Listener, ready: Callable[[], object]) -> Finished:
@@ -84,15 +87,28 @@ class Submission:
                 nothing here can run a probe.
         """
         case = self._intake.case(request)
-        if not self._coordinator.recallable(case):
+        recalled = self._coordinator.recalled(case)
+        if recalled is None:
             ready()
-        return self._coordinator.run(self._create(case, claimed=True).bisection.id, listener)
+        owner = new_owner("command")
+        claim = Claim(self._create(case, claimed_by=owner).bisection.id, owner)
+        if recalled is not None:
+            finished = self._coordinator.answer(claim, case, recalled)
+            _tell(listener, case, recalled)
+            return finished
+        try:
+            return self._coordinator.run(claim, listener, case=case)
+        except Exception as error:
+            # Nobody else takes up what was asked at a terminal.
+            with suppress(StoreError):
+                self._coordinator.give_up(claim, error)
+            raise
 
     def _create(
         self,
         case: Case,
         *,
-        claimed: bool,
+        claimed_by: str | None,
         public: bool = True,
         owner: str | None = None,
         idempotency_key: str | None = None,
@@ -104,5 +120,13 @@ class Submission:
             public=public,
             owner=owner,
             idempotency_key=idempotency_key,
-            claimed_by=self._coordinator.owner if claimed else None,
+            claimed_by=claimed_by,
         )
+
+
+def _tell(listener: Listener, case: Case, recalled: Sequence[Progress]) -> None:
+    """Tell who watches what was known already."""
+    measurements = [measurement for progress in recalled for measurement in progress.taken]
+    listener.started(case)
+    for place, measurement in enumerate(measurements, start=1):
+        listener.measured(measurement, place, len(measurements))

@@ -18,7 +18,6 @@ import structlog
 from service.catalog.releases import CatalogRelease
 from service.catalog.targets import Target
 from service.clock import Clock, utc_now
-from service.coordination.coordinator import owner_name
 from service.coordination.intake import BisectionRequest, Case
 from service.errors import BadInput, StoreError, TfbisectError
 from service.nightly.nights import (
@@ -39,6 +38,7 @@ from service.nightly.notifications import messages_for
 from service.nightly.repetition import Again
 from service.nightly.watches import request_of
 from service.secret_urls import without_credentials
+from service.storage.claims import new_owner
 from service.storage.json_text import digest_of
 from service.storage.records import FINISHED, Bisection
 from service.storage.store import Store
@@ -178,7 +178,7 @@ class Nightly:
             problems: files that cannot be used; each counts as a watch that failed.
             stop: set: end soon; the next pass finishes this one.
         """
-        owner = f"{owner_name()}:{threading.get_ident()}"
+        owner = new_owner("nightly")
         own = PassStop(stop)
         with self._only_pass(owner, own) as holder:
             if holder != owner:

@@ -10,12 +10,13 @@ from service.bisection.releases import ReleaseTree
 from service.catalog.environments import Environments
 from service.catalog.targets import Target
 from service.coordination.coordinator import Coordinator
+from service.coordination.holding import LEASE_SECONDS
 from service.coordination.intake import BisectionRequest, Case, Intake
 from service.coordination.laboratory import Laboratory, Question
-from service.coordination.session import LEASE_SECONDS, link
 from service.errors import ReleaseUntestable
+from service.storage.claims import new_owner
 from service.storage.json_text import digest_of, text_digest
-from service.storage.records import FINISHED, Bisection, LinkedObservation
+from service.storage.records import FINISHED, Bisection, Claim, LinkedObservation
 from service.storage.store import Store
 
 _LOOK_SECONDS = 1.0
@@ -67,30 +68,31 @@ class Repetition:
 
     def run(self, again: Again, stop: threading.Event) -> Bisection:
         """Run a bisection to its end, or until told to stop, and return it as it is stored."""
-        request = again.case.request
+        request, owner = again.case.request, new_owner("nightly")
         created = self._store.create_bisection(
             request.model_dump(mode="json", exclude={"snippet"}),
             request.snippet,
             public=again.public,
             owner=again.owner,
             idempotency_key=digest_of([again.key, request.model_dump(mode="json")]),
-            claimed_by=self._coordinator.owner,
+            claimed_by=owner,
             lease_seconds=LEASE_SECONDS,
         )
         one = created.bisection.id
         if created.is_new and again.previous is not None:
             self._inherit(one, again.previous, again.case)
-        while self._hold(one, stop):
-            self._measure_beside_the_mainline(one, again, stop)
-            self._coordinator.run(one, stop=stop, reserved_for=RESERVED_FOR)
+        claim = Claim(one, owner)
+        while self._hold(claim, stop):
+            self._measure_beside_the_mainline(claim, again, stop)
+            self._coordinator.run(claim, stop=stop, reserved_for=RESERVED_FOR, nightly=True)
             if stop.is_set():
                 break
         return self._store.bisection(one)
 
-    def _hold(self, bisection_id: str, stop: threading.Event) -> bool:
+    def _hold(self, claim: Claim, stop: threading.Event) -> bool:
         """Take the bisection up, or wait while another coordinator works on it; False when it is over."""
-        while not self._store.claim_one(bisection_id, self._coordinator.owner, LEASE_SECONDS):
-            if self._store.bisection(bisection_id).status in FINISHED or stop.wait(_LOOK_SECONDS):
+        while not self._store.claim_one(claim.bisection_id, claim.owner, LEASE_SECONDS):
+            if self._store.bisection(claim.bisection_id).status in FINISHED or stop.wait(_LOOK_SECONDS):
                 return False
         return True
 
@@ -115,14 +117,14 @@ class Repetition:
         # A nightly that the index has dropped cannot be measured again; what was seen of it stays true.
         return dict(seen.parameters) == dict(track.parameters) and today in {"", seen.environment}
 
-    def _measure_beside_the_mainline(self, bisection_id: str, again: Again, stop: threading.Event) -> None:
+    def _measure_beside_the_mainline(self, claim: Claim, again: Again, stop: threading.Event) -> None:
         """Run new patch releases, which the planner would pass over while nothing beside them changes."""
-        for release in beside_the_mainline(again.case.tree, again.new_releases):
-            for track in again.case.tracks:
-                if stop.is_set() or not self._store.renew(bisection_id, self._coordinator.owner, LEASE_SECONDS):
-                    return
-                question = Question(again.case, track, release, 0)
-                link(self._store, bisection_id, self._laboratory.measure(question, stop))
+        questions = [
+            Question(again.case, track, release, 0)
+            for release in beside_the_mainline(again.case.tree, again.new_releases)
+            for track in again.case.tracks
+        ]
+        self._coordinator.measure(claim, questions, stop, submitter=again.owner or "")
 
 
 def beside_the_mainline(tree: ReleaseTree, releases: Iterable[str]) -> tuple[str, ...]:

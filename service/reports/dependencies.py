@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -53,6 +53,11 @@ def none_known(_package: str, _hardware: str) -> Collection[str]:
     return ()
 
 
+def all_alive() -> Sequence[str]:
+    """Name no thread."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What only the process around the web service knows; all of it may be left out."""
@@ -63,3 +68,5 @@ class Surroundings:
     """Says what keeps bisections from being run, or None; asked by /readyz."""
     warm_releases: Callable[[str, str], Collection[str]] = none_known
     """Returns the releases of a package on a hardware whose image is there; for the estimate."""
+    threads_down: Callable[[], Sequence[str]] = all_alive
+    """Names the threads of this process that are not alive, each with the reason; asked by /readyz."""

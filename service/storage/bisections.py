@@ -1,15 +1,16 @@
-"""Bisections: made, read, taken up by a coordinator, finished, deleted."""
+"""Bisections: made, read, finished, deleted; claims.py says who works them off."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, and_, delete, func, insert, null, or_, select, true, update
 from sqlalchemy.engine import Row
 
 from service.errors import BadInput, NotFound
+from service.storage.claims import take
 from service.storage.connected import Connected
 from service.storage.events import append_events
 from service.storage.json_text import digest_of, text_digest
@@ -74,7 +75,7 @@ class Bisections(Connected):
                     return Created(earlier, is_new=False)
             self._insert_bisection(connection, new_id, request, snippet, public=public, owner=owner)
             if claimed_by is not None:
-                self._take(connection, new_id, claimed_by, lease_seconds)
+                take(connection, new_id, claimed_by, self._now(), lease_seconds)
             if idempotency_key is not None:
                 self._keep_key(connection, owner, idempotency_key, digest_of([request, snippet]), new_id)
             return Created(_read(connection, new_id), is_new=True)
@@ -171,76 +172,6 @@ class Bisections(Connected):
             found = {row.status: row.number for row in connection.execute(query.group_by(bisections.c.status))}
         return {"queued": found.get("queued", 0), "running": found.get("running", 0)}
 
-    def claim(self, owner: str, lease_seconds: float) -> str | None:
-        """Take up the oldest bisection that is queued, or whose coordinator died; None when there is nothing to do.
-
-        The claim holds until the lease runs out; `renew` keeps it. Two callers never hold one bisection.
-        """
-        now = self._now()
-        with self._writing() as connection:
-            waiting = and_(bisections.c.status == "queued", bisections.c.lease_owner.is_(None))
-            found = connection.scalar(_oldest(waiting)) or connection.scalar(
-                _oldest(and_(bisections.c.status == "running", bisections.c.lease_expires_at < now))
-            )
-            if found is None:
-                return None
-            self._take(connection, found, owner, lease_seconds)
-            return str(found)
-
-    def claim_one(self, bisection_id: str, owner: str, lease_seconds: float) -> bool:
-        """Take up this bisection, if it is queued or its coordinator died, and say whether this owner holds it."""
-        gone = bisections.c.lease_expires_at < self._now()
-        free = or_(bisections.c.status == "queued", bisections.c.lease_owner == owner, gone)
-        mine = and_(bisections.c.id == bisection_id, bisections.c.status.not_in(FINISHED), free)
-        with self._writing() as connection:
-            if connection.scalar(select(bisections.c.id).where(mine).with_for_update()) is None:
-                return False
-            self._take(connection, bisection_id, owner, lease_seconds)
-            return True
-
-    def _take(self, connection: Connection, bisection_id: str, owner: str, lease_seconds: float) -> None:
-        """Write a claim into the caller's transaction."""
-        now = self._now()
-        taken = {"status": "running", "attempts": bisections.c.attempts + 1} | _lease(owner, now, lease_seconds)
-        started = func.coalesce(bisections.c.started_at, now)
-        mine = update(bisections).where(bisections.c.id == bisection_id)
-        connection.execute(mine.values(**taken, started_at=started))
-
-    def renew(self, bisection_id: str, owner: str, lease_seconds: float) -> bool:
-        """Keep a claim and say whether it still holds; False: leave the bisection to its new owner, or it is over."""
-        return self._change_claimed(bisection_id, owner, _lease(owner, self._now(), lease_seconds))
-
-    def requeue(self, bisection_id: str, owner: str, *, reserved_for: str | None = None) -> bool:
-        """Give a claim back, so that the next coordinator goes on; False where it was not held.
-
-        Args:
-            bisection_id: which one.
-            owner: who holds it.
-            reserved_for: `claim` passes it over, until whoever knows this name takes it up by `claim_one`.
-        """
-        queued = {"status": "queued", "lease_owner": reserved_for, "lease_expires_at": None}
-        return self._change_claimed(bisection_id, owner, queued)
-
-    def reserved(self, name: str) -> list[str]:
-        """Return the queued bisections that wait for this name, oldest first."""
-        waiting = and_(bisections.c.status == "queued", bisections.c.lease_owner == name)
-        with self._reading() as connection:
-            return list(connection.scalars(select(bisections.c.id).where(waiting).order_by(bisections.c.id)))
-
-    def set_progress(self, bisection_id: str, progress: Mapping[str, Any]) -> None:
-        """Say how far a bisection is, in place of what was said before."""
-        with self._writing() as connection:
-            connection.execute(
-                update(bisections).where(bisections.c.id == bisection_id).values(progress=dict(progress))
-            )
-
-    def _change_claimed(self, bisection_id: str, owner: str, values: Mapping[str, Any]) -> bool:
-        held = and_(
-            bisections.c.id == bisection_id, bisections.c.lease_owner == owner, bisections.c.status == "running"
-        )
-        with self._writing() as connection:
-            return connection.execute(update(bisections).where(held).values(**values)).rowcount == 1
-
     def request_cancel(self, bisection_id: str) -> Bisection:
         """Ask for an end: a queued bisection is cancelled at once, a running one by its coordinator.
 
@@ -256,12 +187,6 @@ class Bisections(Connected):
             elif bisection.status == "running":
                 connection.execute(mine.values(cancel_requested=True))
             return _read(connection, bisection_id)
-
-    def cancel_requested(self, bisection_id: str) -> bool:
-        """Say whether somebody asked for an end, or deleted it."""
-        query = select(bisections.c.cancel_requested).where(bisections.c.id == bisection_id)
-        with self._reading() as connection:
-            return connection.scalar(query) is not False
 
     def finish(
         self,
@@ -324,16 +249,6 @@ class Bisections(Connected):
 
 
 _NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_expires_at": None}
-
-
-def _lease(owner: str, now: datetime, lease_seconds: float) -> dict[str, Any]:
-    return {"lease_owner": owner, "lease_expires_at": now + timedelta(seconds=lease_seconds)}
-
-
-def _oldest(condition: ColumnElement[bool]) -> Any:
-    """Return a query for the oldest bisection that no other transaction is taking at this moment."""
-    query = select(bisections.c.id).where(condition).order_by(bisections.c.id).limit(1)
-    return query.with_for_update(skip_locked=True)
 
 
 def _read(connection: Connection, bisection_id: str, *, lock: bool = False) -> Bisection:

@@ -9,10 +9,11 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.schema import Table, UniqueConstraint
 
-from service.errors import StoreError
+from service.errors import StoreDamaged, StoreError
 from service.secret_urls import SecretUrl
 from service.storage import json_text
 
@@ -20,6 +21,9 @@ _BUSY_SECONDS = 30
 CACHE_KIBIBYTES = 2000
 """SQLite's own default."""
 _LOCK_TIMEOUT_MILLISECONDS = 30_000
+_CONNECT_SECONDS = 10
+_DAMAGED = ("malformed", "not a database", "file is encrypted")
+"""What SQLite says of a file that it cannot read any more (SQLITE_CORRUPT and SQLITE_NOTADB)."""
 
 
 def parse_url(url: str | URL) -> URL:
@@ -65,7 +69,9 @@ def make_engine(url: str | URL, *, cache_kibibytes: int = CACHE_KIBIBYTES) -> En
 
 def _postgres_engine(url: URL) -> Engine:
     options = f"-c timezone=UTC -c lock_timeout={_LOCK_TIMEOUT_MILLISECONDS}"
-    return create_engine(url, pool_pre_ping=True, connect_args={"options": options}, **_JSON)
+    # A server that went away without a word must not hold a thread for the minutes that the network waits.
+    arguments = {"options": options, "connect_timeout": _CONNECT_SECONDS}
+    return create_engine(url, pool_pre_ping=True, connect_args=arguments, **_JSON)
 
 
 def _sqlite_engine(url: URL, cache_kibibytes: int) -> Engine:
@@ -134,7 +140,8 @@ def transaction(engine: Engine, *, writes: bool, snapshot: bool = False) -> Iter
         snapshot: every statement sees the database as of one moment, as SQLite always does.
 
     Raises:
-        StoreError: the database cannot be reached, or stays locked.
+        StoreError: the database cannot be reached, stays locked, or has no room; a moment later it may do.
+        StoreDamaged: its file cannot be read any more.
     """
     try:
         with engine.connect() as connection:
@@ -143,12 +150,38 @@ def transaction(engine: Engine, *, writes: bool, snapshot: bool = False) -> Iter
                 connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
                 yield connection
-    except OperationalError as error:
-        raise StoreError(f"the database does not answer: {error.orig}; {place(engine.url)}") from error
+    except NoConnectionFree as error:
+        raise StoreError(f"every connection to the database is in use; {place(engine.url)}") from error
     except DBAPIError as error:
-        if error.connection_invalidated:
-            raise StoreError(f"the database went away: {error.orig}; {place(engine.url)}") from error
-        raise
+        if (told := _trouble(error, engine.url)) is None:
+            raise
+        raise told from error
+
+
+def _trouble(error: DBAPIError, url: URL) -> StoreError | None:
+    """Say what keeps a database from answering; None where a statement itself was refused."""
+    if url.get_backend_name() == "sqlite" and isinstance(error, DatabaseError) and _is_damaged(error):
+        return StoreDamaged(
+            f"the database file {url.database} is damaged ({error.orig}). Stop tfbisect, move the file aside together "
+            f"with its -wal and -shm, restore {_newest_backup(Path(str(url.database)))} in its place, and start again; "
+            "docs/database.md says how."
+        )
+    if isinstance(error, OperationalError):
+        return StoreError(f"the database does not answer: {error.orig}; {place(url)}")
+    if error.connection_invalidated:
+        return StoreError(f"the database went away: {error.orig}; {place(url)}")
+    return None
+
+
+def _newest_backup(file: Path) -> str:
+    """Name the newest backup that lies beside a database, as docs/database.md names backups."""
+    beside = [path for end in (".sqlite3", ".jsonl.gz") for path in file.parent.glob(f"{file.stem}-*{end}")]
+    newest = max(beside, key=lambda path: path.stat().st_mtime, default=None)
+    return f"your newest backup (none named {file.stem}-DATE lies beside it)" if newest is None else f"{newest}"
+
+
+def _is_damaged(error: DatabaseError) -> bool:
+    return any(words in str(error.orig) for words in _DAMAGED)
 
 
 def place(url: URL) -> str:

@@ -62,11 +62,41 @@ class Bisection:
     cancel_requested: bool
     last_event: int
     attempts: int
-    """How often a coordinator took it up; more than a few means that it takes its coordinator down."""
+    """How often a coordinator took it up since it last got ahead; the coordinator gives it up after a few."""
 
     def seen_by(self, viewer: Viewer) -> bool:
         """Say whether this viewer may see it."""
         return sees(viewer, public=self.public, owner=self.owner)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to work one bisection off."""
+
+    bisection_id: str
+    owner: str
+    """Of this claim alone."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a claim stands."""
+
+    is_held: bool
+    is_cancelled: bool
+    """Somebody asked for an end, or deleted it."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A bisection that anybody may take up."""
+
+    bisection_id: str
+    submitter: str
+    """Id of the token that asked; empty for everybody without one."""
+    nightly: bool
+    """A pass of the nightly began it, and died."""
+    waited_seconds: float
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from sqlalchemy import literal, select
 from service.clock import Clock, utc_now
 from service.storage.bisections import Bisections
 from service.storage.cached import CachedValues
+from service.storage.claims import Claims
 from service.storage.deliveries import Deliveries
 from service.storage.documents import Documents
 from service.storage.engine import make_engine
@@ -22,7 +23,9 @@ from service.storage.tokens import Tokens
 from service.storage.watches import Watches
 
 
-class Store(Bisections, Observations, Documents, Events, Listing, Leases, CachedValues, Tokens, Watches, Deliveries):
+class Store(
+    Bisections, Claims, Observations, Documents, Events, Listing, Leases, CachedValues, Tokens, Watches, Deliveries
+):
     """Everything that tfbisect keeps, on SQLite or PostgreSQL; safe for several threads and processes at once."""
 
     @classmethod

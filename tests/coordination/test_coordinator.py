@@ -16,13 +16,14 @@ from structlog.testing import capture_logs
 from service.bisection.outcomes import RULE_FAILED, Answer, Outcome, RunReport, Untestable
 from service.catalog.targets import Target
 from service.coordination.conclusion import Finished
+from service.coordination.holding import LOOK_SECONDS
 from service.coordination.intake import BisectionRequest
 from service.coordination.laboratory import Measurement, Question
 from service.coordination.progress import Silent
-from service.coordination.session import POLL_SECONDS
 from service.errors import NoRunner
 from service.execution.runner import RunRequest
 from service.storage.engine import transaction
+from service.storage.records import Claim
 from service.storage.tables import links, observations
 from tests.web.world import TUTORIAL, MadeUpRuns, World, dropout_report
 
@@ -40,6 +41,12 @@ def asked(**more: Any) -> BisectionRequest:
 
 def run(world: World, **more: Any) -> Finished:
     return world.submission.run(asked(**more), Silent(), ready=lambda: None)
+
+
+def taken(world: World) -> Claim:
+    claim = world.claim()
+    assert claim is not None
+    return claim
 
 
 def answering(**fields: Any) -> MadeUpRuns:
@@ -120,8 +127,7 @@ def test_a_cancelled_bisection_keeps_what_it_knows(world: World) -> None:
             if done == 3:
                 world.store.request_cancel(submitted.id)
 
-    assert world.store.claim(world.coordinator.owner, 60) == submitted.id
-    finished = world.coordinator.run(submitted.id, Impatient())
+    finished = world.coordinator.run(taken(world), Impatient())
     assert finished.status == "cancelled"
     assert finished.verdict is not None
     assert finished.verdict["releases"]["measured"] >= 3
@@ -149,8 +155,7 @@ def test_a_coordinator_that_stops_hands_over_and_nothing_is_run_twice(world: Wor
             if done == 4:
                 stop.set()
 
-    world.store.claim(world.coordinator.owner, 60)
-    assert world.coordinator.run(submitted.id, Stopping(), stop).status == "interrupted"
+    assert world.coordinator.run(taken(world), Stopping(), stop).status == "interrupted"
     assert world.store.bisection(submitted.id).status == "queued"
     world.work_off()
     seen = Counter(
@@ -270,9 +275,7 @@ def test_a_mistake_in_some_releases_only_is_how_they_behave(tmp_path: Path) -> N
 def test_the_same_question_asked_twice_at_once_is_run_once(tmp_path: Path) -> None:
     world = World(tmp_path, MadeUpRuns(pause_seconds=0.02))
     first, second = (world.submission.submit(asked()).id for _ in range(2))
-    for _ in range(2):
-        assert world.store.claim(world.coordinator.owner, 60)
-    threads = [threading.Thread(target=world.coordinator.run, args=(each,)) for each in (first, second)]
+    threads = [threading.Thread(target=world.coordinator.run, args=(taken(world),)) for _ in (first, second)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -326,7 +329,7 @@ class WarmedWorld(World):
 
 
 def test_an_idle_worker_has_what_runs_ready_for_its_confirmation(tmp_path: Path) -> None:
-    world = WarmedWorld(tmp_path, MadeUpRuns(pause_seconds=2 * POLL_SECONDS))
+    world = WarmedWorld(tmp_path, MadeUpRuns(pause_seconds=2 * LOOK_SECONDS))
     request = BisectionRequest(snippet=TUTORIAL, releases="1.9.0")
     world.submission.run(request, Silent(), ready=lambda: None)
     assert world.warmed == ["1.9.0 tensorflow"]

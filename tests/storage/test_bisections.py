@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 
 from service.errors import BadInput, NotFound
+from service.storage.records import Claim, Standing, Waiting
 from service.storage.store import Store
 from tests.storage.worlds import IDENTITY, REPORT, REQUEST, SNIPPET, Clock, identity, verdict
 
@@ -61,7 +63,12 @@ def test_a_claim_whose_holder_died_goes_to_the_next(store: Store, clock: Clock) 
     clock.pass_seconds(61)
     assert store.claim("next", 60) == one
     assert store.bisection(one).attempts == 2
-    assert not store.renew(one, "dead", 60)
+    assert store.standing([Claim(one, "dead"), Claim(one, "next")]) == {
+        Claim(one, "dead"): Standing(is_held=False, is_cancelled=False),
+        Claim(one, "next"): Standing(is_held=True, is_cancelled=False),
+    }
+    assert not store.record(Claim(one, "dead"), (), [("progress", {})], {"runs_done": 7}).is_held
+    assert (store.bisection(one).progress, store.events_after(one)) == (None, [])
     assert not store.finish(one, "done", verdict(), owner="dead")
     assert store.finish(one, "done", verdict(), owner="next")
 
@@ -70,7 +77,7 @@ def test_a_renewed_claim_is_not_taken(store: Store, clock: Clock) -> None:
     (one,) = queue(store)
     store.claim("a", 60)
     clock.pass_seconds(50)
-    assert store.renew(one, "a", 60)
+    store.renew([Claim(one, "a")], 60)
     clock.pass_seconds(50)
     assert store.claim("b", 60) is None
 
@@ -78,9 +85,60 @@ def test_a_renewed_claim_is_not_taken(store: Store, clock: Clock) -> None:
 def test_a_claim_that_is_given_back_is_queued_again(store: Store) -> None:
     (one,) = queue(store)
     store.claim("a", 60)
-    assert not store.requeue(one, "b")
-    assert store.requeue(one, "a")
+    assert not store.requeue(Claim(one, "b"))
+    assert store.requeue(Claim(one, "a"))
+    assert store.bisection(one).attempts == 0, "in good order: nothing went wrong"
     assert store.claim("b", 60) == one
+
+
+def test_a_claim_that_failed_rests_before_it_is_queued_again(store: Store, clock: Clock) -> None:
+    (one,) = queue(store)
+    store.claim("a", 60)
+    assert store.put_back(Claim(one, "a"), 20, {"problem": "the engine is away"})
+    assert (store.bisection(one).status, store.bisection(one).attempts) == ("queued", 1)
+    clock.pass_seconds(19)
+    assert store.claim("b", 60) is None
+    clock.pass_seconds(2)
+    assert store.claim("b", 60) == one
+
+
+def test_a_bisection_that_gets_ahead_begins_to_count_its_attempts_anew(store: Store, clock: Clock) -> None:
+    (one,) = queue(store)
+    for _ in range(3):
+        clock.pass_seconds(61)
+        store.claim("killed", 60)
+    assert store.bisection(one).attempts == 3
+    store.record(Claim(one, "killed"), (), [("progress", {})])
+    assert store.bisection(one).attempts == 3, "a lost run is no progress"
+    stored = store.append_observation(IDENTITY, 0, REPORT)
+    store.record(Claim(one, "killed"), [(stored.id, "", False)], [("observation", {})])
+    assert store.bisection(one).attempts == 0
+
+
+def test_one_step_is_written_whole_or_not_at_all(store: Store) -> None:
+    (one,) = queue(store)
+    store.claim("a", 60)
+    with pytest.raises(NotFound, match="deleted"):
+        store.record(Claim(one, "a"), [("01ARZ3NDEKTSV4RRFFQ69G5FAV", "", False)], [("observation", {})], {"n": 1})
+    assert (store.bisection(one).progress, store.events_after(one)) == (None, [])
+
+
+def test_a_coordinator_chooses_among_those_that_wait(store: Store, clock: Clock) -> None:
+    first, second = queue(store, 2)
+    clock.pass_seconds(5)
+    seen: list[Waiting] = []
+
+    def the_second(waiting: Sequence[Waiting]) -> str | None:
+        seen.extend(waiting)
+        return waiting[1].bisection_id
+
+    assert store.claim("nightly@host:1:X", 60, the_second) == second
+    assert [(one.bisection_id, one.waited_seconds, one.nightly) for one in seen] == [
+        (first, 5, False),
+        (second, 5, False),
+    ]
+    clock.pass_seconds(61)
+    assert [(one.bisection_id, one.nightly) for one in store.waiting()] == [(first, False), (second, True)]
 
 
 def test_a_queued_bisection_is_cancelled_at_once(store: Store) -> None:
@@ -93,9 +151,11 @@ def test_a_queued_bisection_is_cancelled_at_once(store: Store) -> None:
 def test_a_running_bisection_is_cancelled_by_its_coordinator(store: Store) -> None:
     (one,) = queue(store)
     store.claim("a", 60)
-    assert not store.cancel_requested(one)
+    claim = Claim(one, "a")
+    assert not store.standing([claim])[claim].is_cancelled
     assert store.request_cancel(one).status == "running"
-    assert store.cancel_requested(one)
+    assert store.standing([claim])[claim].is_cancelled
+    assert store.record(claim, (), [("progress", {})]).is_cancelled
     assert store.finish(one, "cancelled", owner="a")
     assert store.request_cancel(one).status == "cancelled"
 
@@ -121,8 +181,9 @@ def test_an_exception_name_of_any_length_is_kept(store: Store) -> None:
 
 def test_progress_is_what_was_said_last(store: Store) -> None:
     (one,) = queue(store)
-    store.set_progress(one, {"runs_done": 1})
-    store.set_progress(one, {"runs_done": 2, "current": ["1.12.0"]})
+    store.claim("a", 60)
+    store.record(Claim(one, "a"), (), (), {"runs_done": 1})
+    store.record(Claim(one, "a"), (), (), {"runs_done": 2, "current": ["1.12.0"]})
     assert store.bisection(one).progress == {"runs_done": 2, "current": ["1.12.0"]}
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import event, insert, text
 
 from service.errors import BadInput, NotFound
 from service.storage.engine import make_engine, transaction
-from service.storage.records import ADMIN, EVERYBODY, Viewer
+from service.storage.records import ADMIN, EVERYBODY, Claim, Viewer
 from service.storage.schema import upgrade
 from service.storage.store import Store
 from service.storage.tables import deliveries, watch_passes, watch_runs
@@ -108,7 +108,7 @@ def test_what_a_program_said_is_kept_whatever_letters_it_holds(store: Store) -> 
 def test_a_reserved_bisection_waits_for_its_name(store: Store) -> None:
     one = store.create_bisection({"package": "tensorflow", "probe": "dropout"}, SNIPPET).bisection.id
     assert store.claim("pass", 60) == one
-    assert store.requeue(one, "pass", reserved_for="nightly")
+    assert store.requeue(Claim(one, "pass"), reserved_for="nightly")
     assert (store.claim("anybody", 60), store.reserved("nightly")) == (None, [one])
     assert store.claim_one(one, "pass", 60)
     assert store.reserved("nightly") == []

@@ -44,7 +44,7 @@ class Served:
 
 @contextmanager
 def served(world: World) -> Iterator[Served]:
-    app = create_app(world, Surroundings(examples=EXAMPLES))
+    app = create_app(world, Surroundings(examples=EXAMPLES, threads_down=world.threads.down))
     server = uvicorn.Server(server_config(app, "127.0.0.1", 0, world.settings, grace_seconds=1))
     thread = threading.Thread(target=server.run)
     thread.start()

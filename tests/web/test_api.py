@@ -214,6 +214,16 @@ def test_releases_and_probes_are_listed(service: Served) -> None:
     assert service.client.get("/api/v1/probes/nix").status_code == 404
 
 
+def test_a_thread_that_is_not_alive_is_named_by_readyz(service: Served) -> None:
+    alive = [False]
+    service.world.threads.watch("coordinator", lambda: alive[0])
+    answer = service.client.get("/readyz")
+    assert answer.status_code == 503
+    assert "coordinator: ended" in answer.json()["detail"]
+    alive[0] = True
+    assert service.client.get("/readyz").status_code == 200
+
+
 def test_health_readiness_and_metrics_answer(service: Served) -> None:
     service.submit(TUTORIAL)
     assert service.client.get("/healthz").json() == {"status": "ok"}

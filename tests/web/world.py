@@ -20,8 +20,11 @@ from service.bootstrap import House
 from service.catalog.environments import Environment, Environments
 from service.catalog.recipes import Recipe
 from service.catalog.targets import Target
+from service.coordination.holding import LEASE_SECONDS
 from service.execution.runner import RunRequest
 from service.settings import Settings
+from service.storage.claims import new_owner
+from service.storage.records import Claim
 
 # Release and upload date, as the index has them.
 TENSORFLOW = """
@@ -191,5 +194,14 @@ class World(House):
 
     def work_off(self) -> None:
         """Run everything that is queued, in this thread."""
-        while (claimed := self.store.claim(self.coordinator.owner, 60)) is not None:
-            self.coordinator.run(claimed)
+        while (claim := self.claim()) is not None:
+            self.coordinator.run(claim)
+
+    def claim(self) -> Claim | None:
+        """Take up what waits longest."""
+        owner = new_owner("serve")
+        chosen = self.store.claim(owner, LEASE_SECONDS)
+        return None if chosen is None else Claim(chosen, owner)
+
+    def engine_problem(self) -> str | None:
+        return None

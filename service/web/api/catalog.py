@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from starlette.responses import JSONResponse
 
 from service.bisection.releases import tree_of
-from service.errors import NoRunner
+from service.errors import NoRunner, Unavailable
 from service.reports.documents import API, probe_json, stamp
 from service.web.api.bisections import says
 from service.web.api.schemas import HealthBody, ProbeBody, ProbesBody, ReleasesBody
@@ -94,10 +94,12 @@ async def healthz() -> JSONResponse:
 
 @router.get("/readyz", tags=["service"], summary="Ready?", response_model=HealthBody, responses=says(503))
 def readyz(site: ThisSite) -> JSONResponse:
-    """Answer 200 when the database answers and bisections can be run, else 503 with what is missing."""
+    """Answer 200 when the database and the engine answer and every thread is alive, else 503 with what is missing."""
     site.store.ping()
     if problem := site.surroundings.engine_problem():
         raise NoRunner(problem)
+    if down := site.surroundings.threads_down():
+        raise Unavailable(f"threads of this process that are not alive: {'; '.join(down)}. The log says more.")
     return JSONResponse({"status": "ok"})
 
 
