@@ -27,6 +27,7 @@ from service.cli.doctor import examine, setting_rows
 from service.cli.images import app as images_app
 from service.cli.requests import read_snippet
 from service.cli.terminal import verdict_lines
+from service.cli.walls import walls
 from service.cli.watches import watch_app
 from service.coordination.replay import SHAPE, read_table, run_world, usual_expectation
 from service.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_NO_ANSWER, ReplayError, TfbisectError
@@ -158,6 +159,7 @@ def worker(
 @app.command()
 def doctor(
     settings: Annotated[bool, typer.Option("--settings", help="list every setting with its value and origin")] = False,
+    security: Annotated[bool, typer.Option("--security", help="say which walls stand around a run")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:
     """Say what works on this machine, and what to do about what does not."""
@@ -165,7 +167,7 @@ def doctor(
         if settings:
             _print_settings(setting_rows(opened.settings), as_json=as_json)
             return
-        findings = examine(opened)
+        findings = walls(opened) if security else examine(opened)
     if as_json:
         print(json.dumps([finding.__dict__ for finding in findings], indent=2))
     else:

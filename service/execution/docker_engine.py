@@ -17,7 +17,7 @@ from service.errors import DiskFull, EngineLost, NoRunner
 
 LOCAL_SOCKET = "unix:///var/run/docker.sock"
 CALL_SECONDS = 60
-OK = 200
+OK, FORBIDDEN = 200, 403
 NO_SPACE = "no space left"
 CONNECTIONS = 64
 """Connections kept open: each run under way holds one for its channel."""
@@ -64,6 +64,17 @@ def calling(what: str) -> Iterator[None]:
         yield
     except ENGINE_ERRORS as error:
         raise trouble(what, error) from error
+
+
+def is_filtered(api: Any) -> bool:
+    """Say whether the filter of deploy/ stands in front of the engine: it refuses a call that tfbisect never makes.
+
+    Raises:
+        EngineLost: the engine does not answer.
+    """
+    with calling("say what stands in front of it"):
+        answer = api.get(f"{api.base_url}/v{api.api_version}/volumes", timeout=CALL_SECONDS)
+    return answer.status_code == FORBIDDEN and "engine proxy" in answer.text
 
 
 def trouble(what: str, error: Exception) -> EngineLost | DiskFull:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,7 +59,7 @@ class RunUsers:
             self._taken.discard(user)
 
 
-def container_users(engine: dict[str, Any]) -> UserRange:
+def container_users(engine: Mapping[str, Any]) -> UserRange:
     """Return the numbers that an engine's containers can have.
 
     Args:
@@ -68,7 +68,7 @@ def container_users(engine: dict[str, Any]) -> UserRange:
     return REMAPPED_USERS if is_remapped(engine) else CONTAINER_USERS
 
 
-def is_remapped(engine: dict[str, Any]) -> bool:
+def is_remapped(engine: Mapping[str, Any]) -> bool:
     """Say whether an engine maps root of a container to a user of the machine that is not root."""
     options = engine.get("SecurityOptions") or ()
     return any(option.split(",")[0] in ("name=userns", "name=rootless") for option in options)

@@ -17,7 +17,7 @@ import docker
 import pytest
 
 from service.bisection.outcomes import Lost, Outcome, classify
-from service.execution.docker_engine import orders_to_end
+from service.execution.docker_engine import is_filtered, orders_to_end
 from service.execution.hardening import RUN_LABEL, container_config
 from service.execution.limits import Limits
 from service.execution.runner import RunRequest
@@ -364,6 +364,7 @@ def test_events_of_own_containers_pass_and_those_of_others_do_not(
         assert orders_to_end(client.api, own, until) is True
         assert orders_to_end(client.api, foreign, until) is False
         assert orders_to_end(engine.api, foreign, until) is True
+        assert (is_filtered(client.api), is_filtered(engine.api)) == (True, False)
     finally:
         client.close()
 

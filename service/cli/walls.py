@@ -1,0 +1,108 @@
+"""Which walls stand between a snippet and this machine; docs/security.md says what each is for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from service.cli.doctor import Finding
+from service.execution.docker_engine import connect, describe, is_filtered
+from service.execution.hardening import missing_protections
+from service.execution.run_users import is_remapped
+from service.execution.seccomp import takes_profiles
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.bootstrap import House
+
+OWN_KERNELS = ("runsc", "kata", "krun")
+"""Beginnings of the names of runtimes that put a kernel of their own between a run and the machine's."""
+
+
+def walls(house: House) -> list[Finding]:
+    """Say which walls stand for the runner that this machine would take.
+
+    Raises:
+        TfbisectError: no runner, or its engine does not answer.
+    """
+    runner = house.runner
+    if runner.name != "docker":
+        return local_walls(runner.missing_protections())
+    client = connect()
+    try:
+        return engine_walls(describe(client), house.settings, filtered=is_filtered(client.api))
+    finally:
+        client.close()
+
+
+def local_walls(missing: tuple[str, ...]) -> list[Finding]:
+    """Say what the local runner gives, from what it says is missing."""
+    named = [Finding(words, "warning", "missing; docs/security.md says what would give it") for words in missing]
+    advice = "do not open a service with the local runner to people you do not trust; use Docker"
+    return [Finding("runner", "warning", f"local: {advice}"), *named]
+
+
+def engine_walls(engine: Mapping[str, Any], settings: Settings, *, filtered: bool) -> list[Finding]:
+    """Say which walls stand, from an engine's description of itself.
+
+    Args:
+        engine: GET /info.
+        settings: what this service was told to use.
+        filtered: the filter of deploy/ stands in front of the engine's socket.
+    """
+    lacks = missing_protections(engine)
+    fixed = [
+        Finding("network, files, rights", "ok", "none of the host's, in every container"),
+        Finding("limits", "warning" if lacks else "ok", ", ".join(lacks) or "memory, swap, CPU, processes, files"),
+        Finding("user of its own for every run", "ok", "a number that no other run has"),
+    ]
+    return [*fixed, *(look(engine, settings) for look in LOOKS), _filter_wall(filtered)]
+
+
+def _system_calls(engine: Mapping[str, Any], settings: Settings) -> Finding:
+    subject = "system calls"
+    if not any("seccomp" in option for option in _options(engine)):
+        return Finding(subject, "failure", "no filter: this engine was built or started without seccomp")
+    if settings.system_calls == "engine":
+        return Finding(subject, "warning", "the engine's own list; TFBISECT_SYSTEM_CALLS=narrow takes tfbisect's")
+    if not takes_profiles(engine):
+        return Finding(subject, "warning", "the engine's own list: Podman takes no other from its clients")
+    return Finding(subject, "ok", "tfbisect's own list, narrower than the engine's")
+
+
+def _root(engine: Mapping[str, Any], _: Settings) -> Finding:
+    if is_remapped(engine):
+        return Finding("root of a container", "ok", "is not root of this machine (user namespaces)")
+    how = "start dockerd with --userns-remap=default, or use a rootless engine"
+    return Finding("root of a container", "warning", f"is root of this machine, though no run is root; {how}")
+
+
+def _kernel(engine: Mapping[str, Any], settings: Settings) -> Finding:
+    subject, runtime = "a kernel of its own", settings.container_runtime
+    if runtime and runtime not in (engine.get("Runtimes") or {}):
+        return Finding(subject, "failure", f"TFBISECT_CONTAINER_RUNTIME={runtime}, which this engine does not know")
+    if (runtime or str(engine.get("DefaultRuntime", ""))).startswith(OWN_KERNELS):
+        return Finding(subject, "ok", f"runs go through {runtime or engine['DefaultRuntime']}")
+    how = "install gVisor and set TFBISECT_CONTAINER_RUNTIME=runsc"
+    return Finding(subject, "warning", f"runs share this machine's kernel; {how}")
+
+
+def _modules(engine: Mapping[str, Any], _: Settings) -> Finding:
+    found = [name for name in ("apparmor", "selinux") if any(name in option for option in _options(engine))]
+    if found:
+        return Finding("security module", "ok", found[0])
+    return Finding("security module", "warning", "neither AppArmor nor SELinux; a distribution's kernel has one")
+
+
+def _filter_wall(filtered: bool) -> Finding:
+    if filtered:
+        return Finding("filter in front of the engine", "ok", "stands: whoever takes over this process gets no further")
+    how = "docker-compose.yml puts deploy/engine_proxy.py in between"
+    return Finding("filter in front of the engine", "warning", f"none: this process could do all that root can; {how}")
+
+
+LOOKS: tuple[Callable[[Mapping[str, Any], Settings], Finding], ...] = (_system_calls, _root, _kernel, _modules)
+
+
+def _options(engine: Mapping[str, Any]) -> list[str]:
+    return list(engine.get("SecurityOptions") or ())
