@@ -116,6 +116,7 @@ class Settings(BaseSettings):
     body_bytes: PositiveInt = Field(256 * 1024, description="largest request body of the web service")
     submissions_per_minute: PositiveInt = Field(60, description="submissions per token or address")
     submissions_per_hour: PositiveInt = Field(600, description="submissions per token or address")
+    estimates_per_minute: PositiveInt = Field(120, description="estimates per token or address")
     queued_at_most: PositiveInt = Field(500, description="bisections waiting at once; more are told to come back")
     streams_per_client: PositiveInt = Field(100, description="event streams open at once per token or address")
 

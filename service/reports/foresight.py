@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from service.bisection.outcomes import Answer, Outcome
@@ -14,6 +16,9 @@ from service.bisection.verdict import VerdictFacts, to_json
 from service.coordination.intake import BisectionRequest, Intake
 
 MOST_ROUNDS = 400
+MOST_STEPS = 30_000
+"""Rounds times releases that are played through: a round costs time by its releases, about half a second in all."""
+MOST_REPEATS_PLAYED = 2
 
 
 @dataclass(frozen=True)
@@ -52,9 +57,24 @@ def look_ahead(
     least = step.planned_at_least if isinstance(step, NextRuns) else 0
     if not simulate:
         return Outlook(case.tree, verdict, least)
-    quiet = len(simulated(case.tree, case.policy, changes=False))
-    runs = simulated(case.tree, case.policy, changes=True)
-    return Outlook(case.tree, verdict, max(least, quiet), len(runs), tuple(dict.fromkeys(runs)))
+    branches = tuple(case.tree.branches.items())
+    quiet, eventful, planned = _forecast(case.tree.mainline, branches, case.policy)
+    return Outlook(case.tree, verdict, max(least, quiet), eventful, planned)
+
+
+@lru_cache(256)  # the form asks again with each key that is pressed, and only snippet and releases change
+def _forecast(
+    mainline: tuple[str, ...], branches: tuple[tuple[str, tuple[str, ...]], ...], policy: Policy
+) -> tuple[int, int, tuple[str, ...]]:
+    """Return the runs where nothing changes, those where something does, and the releases that those are of.
+
+    From two answers of each release on, so many answers cost so many times the runs: two are played through for all.
+    """
+    tree = ReleaseTree(mainline, MappingProxyType(dict(branches)))
+    played = replace(policy, repeats=min(policy.repeats, MOST_REPEATS_PLAYED))
+    quiet, eventful = (simulated(tree, played, changes=changes) for changes in (False, True))
+    times = policy.repeats / played.repeats
+    return round(len(quiet) * times), round(len(eventful) * times), tuple(dict.fromkeys(eventful))
 
 
 def simulated(tree: ReleaseTree, policy: Policy, *, changes: bool) -> list[str]:
@@ -65,7 +85,7 @@ def simulated(tree: ReleaseTree, policy: Policy, *, changes: bool) -> list[str]:
     right = next(iter(sorted(policy.expected)), "same")
     answers: dict[str, list[Answer]] = {}
     runs: list[str] = []
-    for _ in range(MOST_ROUNDS):
+    for _ in range(min(MOST_ROUNDS, MOST_STEPS // max(1, len(tree.all())))):
         step = plan(tree, answers, policy)
         if not isinstance(step, NextRuns) or not step.runs:
             break

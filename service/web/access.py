@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from limits import RateLimitItemPerHour, RateLimitItemPerMinute
+from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 from starlette.concurrency import run_in_threadpool
@@ -70,6 +70,7 @@ class Access:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._per_minute = RateLimitItemPerMinute(settings.submissions_per_minute)
         self._per_hour = RateLimitItemPerHour(settings.submissions_per_hour)
+        self._estimates = RateLimitItemPerMinute(settings.estimates_per_minute)
         self._streams: Counter[str] = Counter()
 
     async def caller(self, request: Request, scope: str) -> Caller:
@@ -104,9 +105,21 @@ class Access:
             Refusal: 429, too many of late.
         """
         for limit in (self._per_minute, self._per_hour):
-            if not self._limiter.hit(limit, caller.name):
-                wait_seconds = self._limiter.get_window_stats(limit, caller.name).reset_time - time.time()
-                raise too_many(f"At most {limit.amount} submissions per {limit.GRANULARITY.name}.", wait_seconds)
+            self._count(limit, "submissions", caller)
+
+    def count_estimate(self, caller: Caller) -> None:
+        """Count an estimate: it starts nothing, and costs the service time.
+
+        Raises:
+            Refusal: 429, too many of late.
+        """
+        self._count(self._estimates, "estimates", caller)
+
+    def _count(self, limit: RateLimitItem, what: str, caller: Caller) -> None:
+        """Count one of something, unless that is too many."""
+        if not self._limiter.hit(limit, what, caller.name):
+            wait_seconds = self._limiter.get_window_stats(limit, what, caller.name).reset_time - time.time()
+            raise too_many(f"At most {limit.amount} {what} per {limit.GRANULARITY.name}.", wait_seconds)
 
     def check_streams(self, caller: Caller) -> None:
         """Look whether a caller may open one more event stream.

@@ -25,6 +25,7 @@ OPERATIONS = [(call.method, call.path) for call in calls(description()) if not c
 def described(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A service with one finished bisection, and its description."""
     generous = {"submissions_per_minute": 10**6, "submissions_per_hour": 10**6, "queued_at_most": 10**6}
+    generous["estimates_per_minute"] = 10**6
     folder = tmp_path_factory.mktemp("schema")
     with an_index({}) as url, served(World(folder, MadeUpRuns(), index_url=url, **generous)) as service:
         yield service, schemathesis.openapi.from_url(f"{service.url}/openapi.json")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
@@ -26,7 +26,7 @@ from service.web.api.schemas import (
     Submission,
 )
 from service.web.problems import Problem, Refusal, too_many
-from service.web.site import Reader, Site, Submitter, ThisSite, reader
+from service.web.site import Reader, Site, Submitter, ThisSite
 
 router = APIRouter(prefix=API)
 
@@ -275,11 +275,11 @@ def compare_two(
     tags=["bisections"],
     summary="Estimate a bisection",
     response_model=EstimateBody,
-    dependencies=[Depends(reader)],
     responses=says(401, 403, 413, 422, 429, 503),
 )
-def estimate(body: Submission, site: ThisSite) -> JSONResponse:
+def estimate(body: Submission, site: ThisSite, caller: Reader) -> JSONResponse:
     """Say what a bisection would cost, without starting anything."""
+    site.access.count_estimate(caller)
     return JSONResponse(site.estimator.estimate(body.request()).as_json())
 
 

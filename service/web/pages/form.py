@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -12,7 +12,7 @@ from service.web.access import COOKIE
 from service.web.api.bisections import hand_in
 from service.web.pages import form_fields as forms
 from service.web.problems import Refusal
-from service.web.site import Reader, Submitter, ThisSite, reader
+from service.web.site import Reader, Submitter, ThisSite
 
 router = APIRouter(include_in_schema=False)
 
@@ -39,9 +39,10 @@ async def submit(request: Request, site: ThisSite, caller: Submitter) -> Respons
     return await run_in_threadpool(handed_in)
 
 
-@router.post("/estimate", dependencies=[Depends(reader)])
-async def estimate(request: Request, site: ThisSite) -> Response:
+@router.post("/estimate")
+async def estimate(request: Request, site: ThisSite, caller: Reader) -> Response:
     """Say beside the form what pressing the button would cost."""
+    site.access.count_estimate(caller)
     async with request.form(max_fields=64, max_files=2) as typed:
         fields = await forms.fields_of(typed)
     return await run_in_threadpool(forms.estimate_fragment, site, request, fields)
