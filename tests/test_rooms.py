@@ -11,7 +11,7 @@ import pytest
 import service
 
 SERVICE = Path(service.__file__).parent
-GROUND = {"errors", "settings", "secret_urls", "printable", "clock", "resources", "locks", "threads"}
+GROUND = {"errors", "settings", "secret_urls", "printable", "clock", "resources", "locks", "scratch", "threads"}
 BELOW_COORDINATION = {"execution", "storage", "catalog", "bisection"} | GROUND
 ALLOWED: dict[str, set[str]] = {
     "cli": {"bootstrap", "web", "reports", "nightly", "coordination", "images"} | BELOW_COORDINATION,
@@ -33,6 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "clock": set(),
     "locks": set(),
     "threads": set(),
+    "scratch": set(),
     "__main__": {"cli"},
     "__init__": set(),
 }

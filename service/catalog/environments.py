@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from service.catalog.uv import Uv
 from service.catalog.wheels import Wheel, Wheels
 from service.errors import NoInterpreter, NotInstallable, ReleaseUntestable, UnknownName
 from service.resources import resource_dir
+from service.scratch import scratch_folder
 from service.settings import Settings
 
 CACHE_KIND = "environment"
@@ -186,9 +186,9 @@ class Environments:
             IndexUnreachable: the index does not answer.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="tfbisect-") as scratch:
+        with scratch_folder() as scratch:
             wheel = self._wheel_to_unpack(environment.target, environment.recipe)
-            lock = Path(scratch) / "requirements.lock"
+            lock = scratch / "requirements.lock"
             lock.write_text(_without(environment.lock, wheel), encoding="utf-8")
             target = () if python else ("--target", str(folder))
             interpreter = python or self._interpreter(environment.python)
@@ -261,9 +261,9 @@ class Environments:
         wheel = self._wheel_to_unpack(target, recipe)
         first = wheel.requirements() if wheel else [recipe.requirement]
         interpreter = self._interpreter(recipe.python)
-        with tempfile.TemporaryDirectory(prefix="tfbisect-") as folder:
+        with scratch_folder() as folder:
             try:
-                lock = self.uv.resolve(recipe, interpreter, Path(folder), [*first, *recipe.extras])
+                lock = self.uv.resolve(recipe, interpreter, folder, [*first, *recipe.extras])
                 return lock + (wheel.pin() if wheel else "")
             except NotInstallable as error:
                 step = f"resolved as of {recipe.cutoff:%Y-%m-%d}"

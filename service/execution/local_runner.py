@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -30,6 +29,7 @@ from service.execution.run_users import LOCAL_USERS, RunUsers, users_at_work
 from service.execution.runner import RunRequest
 from service.execution.sandbox import PROGRAM_FOLDERS, Sandbox, find_sandbox, readable_for
 from service.execution.sessions import WARM_SECONDS, Place, SessionRunner
+from service.scratch import make_scratch_folder
 
 RECEIVE_BYTES = 256 * 1024
 EXIT_WAIT_SECONDS = 3
@@ -257,7 +257,7 @@ def _nothing() -> None:
 
 
 def _make_home(user: int | None) -> Path:
-    home = Path(tempfile.mkdtemp(prefix="tfbisect-run-"))
+    home = make_scratch_folder()
     if user is not None:
         os.chown(home, user, user)
     return home

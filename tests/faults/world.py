@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import httpx
 from sqlalchemy import create_engine, text
 
+from service.scratch import is_held
 from service.storage.engine import parse_url
 from tests.faults.wounded import VARIABLE
 from tests.images.local_index import LocalIndex
@@ -144,7 +145,11 @@ class World:
 
     def homes(self) -> list[str]:
         """Return the folders of runs that are still there."""
-        return [path.name for path in (self.folder / "tmp").glob("tfbisect-*")]
+        found = list((self.folder / "tmp").glob("tfbisect-*"))
+        held = [folder for folder in found if is_held(folder)]
+        return [path.name for path in found if path not in held] + [
+            path.name for each in held for path in each.iterdir()
+        ]
 
     def containers(self) -> list[str]:
         """Return the containers that are still there, where the services have an engine of their own."""
