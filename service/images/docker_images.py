@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -16,6 +18,8 @@ import requests
 
 from service.errors import DiskFull, EngineLost
 from service.execution.docker_engine import refusal, trouble
+from service.execution.hardening import OWNER_LABEL
+from service.execution.owners import is_orphan, owner_of
 from service.images.archives import CHUNK_BYTES, unpack_into
 from service.images.engine import (
     PART,
@@ -153,7 +157,7 @@ class DockerImages:
         with self._removing(container):
             self._api.start(container)
             below, archive = self._api.inspect_image(order.base), order.archive()
-            laid = self._loaded(LayerArchive(below, Description("", {PART: SCRATCH}), archive, order.archive_bytes))
+            laid = self._loaded(LayerArchive(below, Description("", _scratch_labels()), archive, order.archive_bytes))
             try:
                 self._ended(container)
                 return self._finished(container, laid, order)
@@ -163,6 +167,7 @@ class DockerImages:
     def _finished(self, container: str, laid: StoredImage, order: LayerOrder) -> StoredImage:
         """Lay what a container added over an image, and name the result."""
         below = self._api.inspect_image(laid.id)
+        below["Config"]["Labels"].pop(OWNER_LABEL, None)  # who made it is no part of an image that stays
         with tempfile.SpooledTemporaryFile(LARGEST_IN_MEMORY_BYTES, dir=str(order.folder.parent)) as added:
             for chunk in self._added(container):
                 added.write(chunk)
@@ -247,9 +252,8 @@ class DockerImages:
             tmpfs={"/tmp": "mode=1777"},  # noqa: S108 - in the container
             mounts=list(mounts),
         )
-        labels = {PART: SCRATCH}
         made = self._api.create_container(
-            reference, list(command), network_disabled=True, labels=labels, host_config=host
+            reference, list(command), network_disabled=True, labels=_scratch_labels(), host_config=host
         )
         return str(made["Id"])
 
@@ -278,10 +282,10 @@ class DockerImages:
         return True
 
     def remove_scratch(self, before: datetime) -> None:
-        """Remove the containers of verbs that began before a moment."""
+        """Remove the containers of verbs that began before a moment, or whose process is gone."""
         with _answering("remove containers"):
             for row in self._api.containers(all=True, filters={"label": f"{PART}={SCRATCH}"}):
-                if row["Created"] < before.timestamp():
+                if row["Created"] < before.timestamp() or is_orphan(row.get("Labels") or {}, time.time()):
                     with suppress(docker.errors.NotFound):
                         self._api.remove_container(row["Id"], force=True)
 
@@ -369,6 +373,11 @@ def _pulling() -> Iterator[None]:
         raise PullFailed(str(error.explanation or error)) from error
     except requests.RequestException as error:
         raise trouble("pull an image", error) from error
+
+
+def _scratch_labels() -> dict[str, str]:
+    """Return what containers and images carry that are gone when a verb is through: whose they are, too."""
+    return {PART: SCRATCH, OWNER_LABEL: owner_of(os.getpid())}
 
 
 def _named(row: Mapping[str, Any]) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from service.execution.owners import is_orphan
 from service.images.engine import PART, ImageEngine, StoredImage
 from service.locks import held_if_free
 
@@ -106,7 +108,8 @@ class Shelf:
                 return
             self.engine.remove_scratch(horizon)
             for remnant in self.engine.remnants(PART):
-                if remnant.created is None or remnant.created < horizon:
+                is_old = remnant.created is None or remnant.created < horizon
+                if is_old or is_orphan(remnant.labels, time.time()):
                     self.engine.remove(remnant.id)
             for folder in self._builds.glob("*"):
                 shutil.rmtree(folder, ignore_errors=True)
