@@ -16,7 +16,7 @@ ListImages = Callable[[], Sequence[StoredImage]]
 
 
 class KnownImages:
-    """Remembers what the engine holds; an engine that does not answer holds nothing."""
+    """Remembers what the engine holds; while it does not answer, what it held last stands."""
 
     def __init__(self, list_images: ListImages, clock: Callable[[], float] = time.monotonic) -> None:
         self._list_images = list_images
@@ -38,7 +38,7 @@ class KnownImages:
         try:
             images = self._list_images()
         except Unavailable:
-            return frozenset()
+            return self._known
         return frozenset(
             (image.labels.get(LABEL + "package", ""), release, image.labels.get(LABEL + "hardware", ""))
             for image in images

@@ -35,8 +35,22 @@ def test_the_engine_is_asked_again_only_after_a_while() -> None:
     assert asked == [0.0, REMEMBERED_SECONDS + 1]
 
 
-def test_an_engine_that_does_not_answer_holds_nothing() -> None:
+def test_an_engine_that_never_answered_holds_nothing_that_is_known() -> None:
     def refused() -> list[StoredImage]:
         raise NoRunner("no engine")
 
     assert KnownImages(refused)("tensorflow", "cpu") == set()
+
+
+def test_while_an_engine_does_not_answer_what_it_held_last_stands() -> None:
+    now, answers = [0.0], [True]
+
+    def listed() -> list[StoredImage]:
+        if not answers[0]:
+            raise NoRunner("no engine")
+        return [image("tensorflow", "1.9.0")]
+
+    known = KnownImages(listed, lambda: now[0])
+    before = known("tensorflow", "cpu")
+    now[0], answers[0] = REMEMBERED_SECONDS + 1, False
+    assert known("tensorflow", "cpu") == before == {"1.9.0"}
