@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import service
 from service.bisection.likeness import read_together
 from service.bisection.outcomes import RULE_FAILED, Answer, Lost, Outcome, RunReport, Untestable, classify
 from service.bisection.untrusted import brief, finite
@@ -17,6 +20,7 @@ from service.coordination.answers import answer_json
 from tests.fuzzing import unhurried, within_budget
 from tests.probes.protocol import PROBES
 
+SERVICE = Path(service.__file__).parent
 HUGE = 10**400  # no float holds it
 UNSHOWN = 10**5000  # Python refuses to write it out
 LABEL_CHARACTERS = 400
@@ -188,3 +192,14 @@ def test_any_value_can_be_shown_in_short() -> None:
     assert brief([UNSHOWN]) == "a list that cannot be shown"
     assert brief(deep) == "a list that cannot be shown"
     assert brief("x" * 100) == "x" * 60
+
+
+def test_a_judge_is_called_in_one_place() -> None:
+    calls = {
+        path.relative_to(SERVICE).as_posix()
+        for path in SERVICE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+        and (getattr(node.func, "attr", "") == "judge" or getattr(node.func, "id", "") == "judge")
+    }
+    assert calls == {"bisection/outcomes.py"}
