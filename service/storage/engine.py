@@ -22,6 +22,8 @@ CACHE_KIBIBYTES = 2000
 """SQLite's own default."""
 _LOCK_TIMEOUT_MILLISECONDS = 30_000
 _CONNECT_SECONDS = 10
+_READ_ONLY = "25006"
+"""PostgreSQL's code of a server that takes no writes now: it has become a standby, or its disk ran full."""
 _DAMAGED = ("malformed", "not a database", "file is encrypted")
 """What SQLite says of a file that it cannot read any more (SQLITE_CORRUPT and SQLITE_NOTADB)."""
 
@@ -166,7 +168,7 @@ def _trouble(error: DBAPIError, url: URL) -> StoreError | None:
             f"with its -wal and -shm, restore {_newest_backup(Path(str(url.database)))} in its place, and start again; "
             "docs/database.md says how."
         )
-    if isinstance(error, OperationalError):
+    if isinstance(error, OperationalError) or getattr(error.orig, "sqlstate", None) == _READ_ONLY:
         return StoreError(f"the database does not answer: {error.orig}; {place(url)}")
     if error.connection_invalidated:
         return StoreError(f"the database went away: {error.orig}; {place(url)}")
