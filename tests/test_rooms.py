@@ -11,7 +11,18 @@ import pytest
 import service
 
 SERVICE = Path(service.__file__).parent
-GROUND = {"errors", "settings", "secret_urls", "printable", "clock", "resources", "locks", "scratch", "threads"}
+GROUND = {
+    "errors",
+    "settings",
+    "secret_urls",
+    "printable",
+    "json_text",
+    "clock",
+    "resources",
+    "locks",
+    "scratch",
+    "threads",
+}
 BELOW_COORDINATION = {"execution", "storage", "catalog", "bisection"} | GROUND
 ALLOWED: dict[str, set[str]] = {
     "cli": {"bootstrap", "web", "reports", "nightly", "coordination", "images"} | BELOW_COORDINATION,
@@ -30,6 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": {"secret_urls"},
     "secret_urls": set(),
     "printable": set(),
+    "json_text": set(),
     "clock": set(),
     "locks": set(),
     "threads": set(),

@@ -12,7 +12,7 @@ from service.bisection.lines import Line, default_resolution, line_of, starting_
 from service.bisection.outcomes import Answer
 from service.bisection.policy import Policy
 from service.bisection.releases import MAINLINE, ReleaseTree
-from service.bisection.settling import UNREAD, Reading, needed_lead, pooled_noise, read, tally
+from service.bisection.settling import UNREAD, Reading, needed_lead, pooled_noise, read_answers, tally
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def look(tree: ReleaseTree, observations: Mapping[str, Sequence[Answer]], policy
     answers = read_together({release: observations[release] for release in tree.all() if observations.get(release)})
     tallies = {release: tally(given) for release, given in answers.items()}
     noise = pooled_noise(tallies.values(), policy.noise)
-    readings = {release: read(counted, noise, policy) for release, counted in tallies.items()}
+    readings = {release: read_answers(counted, noise, policy) for release, counted in tallies.items()}
     if any(reading.contested for reading in readings.values()):
         readings = _as_the_line_says(tree, readings)
     resolution = policy.resolution or default_resolution(len(tree.mainline), policy.survey_runs)

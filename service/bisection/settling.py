@@ -187,7 +187,7 @@ def _weigh(counts: dict[str, int], noise: float) -> tuple[dict[str, float], floa
     return {label: weight / total for label, weight in weights.items()}, flaky / total
 
 
-def read(counted: Tally, noise: float, rule: NoiseRule) -> Reading:
+def read_answers(counted: Tally, noise: float, rule: NoiseRule) -> Reading:
     """Say what is known of a release."""
     given_up = counted.hopeless or counted.lost >= rule.max_lost
     stuck = given_up or counted.untestable + counted.refused >= rule.max_lost

@@ -27,7 +27,7 @@ def outcomes_of(verdict: Verdict) -> Mapping[str, str]:
     return {release: segment.outcome for segment in verdict.segments for release in segment.measured}
 
 
-def compare(name: str, subject: Verdict, variant: Verdict) -> Comparison:
+def compare_variant(name: str, subject: Verdict, variant: Verdict) -> Comparison:
     """Say how a variant behaves beside the snippet, by the releases that both were measured in."""
     mine, others = outcomes_of(subject), outcomes_of(variant)
     shared = mine.keys() & others.keys()

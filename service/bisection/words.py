@@ -65,10 +65,10 @@ def paragraph(verdict: Verdict) -> str:
 def change_phrase(change: Change) -> str:
     """Say a change in half a sentence."""
     where = "" if change.line == MAINLINE else f"on branch {change.line} "
-    return f"{where}{change.kind} {_place(change)}: {in_short(change.old)} became {in_short(change.new)}"
+    return f"{where}{change.kind} {_place(change)}: {label_in_short(change.old)} became {label_in_short(change.new)}"
 
 
-def in_short(outcome: str) -> str:
+def label_in_short(outcome: str) -> str:
     """Return a label that fits a sentence; the whole one is in the segments."""
     # What was raised tells most, and what it said may be a paragraph.
     name = outcome.partition(": ")[0] if outcome.startswith("raises:") else outcome

@@ -15,7 +15,6 @@ from service.catalog.cache import Cache
 from service.catalog.interpreters import find_interpreter
 from service.catalog.recipes import (
     Recipe,
-    digest_of,
     load_rules,
     official_image,
     official_recipe,
@@ -28,6 +27,7 @@ from service.catalog.targets import ImageSource, Target
 from service.catalog.uv import Uv
 from service.catalog.wheels import Wheel, Wheels
 from service.errors import NoInterpreter, NotInstallable, ReleaseUntestable, UnknownName
+from service.json_text import digest_of
 from service.resources import resource_dir
 from service.scratch import scratch_folder
 from service.settings import Settings

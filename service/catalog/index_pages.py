@@ -44,7 +44,7 @@ class OddPage(Exception):
 
 
 @dataclass(frozen=True)
-class Page:
+class IndexPage:
     """What came back, unpacked."""
 
     url: str
@@ -87,7 +87,7 @@ def belongs_to(filename: str, package: str) -> bool:
     return canonicalize_name(filename).startswith(f"{package}-")
 
 
-async def _fetch(address: str, ca_bundle: Path | None, credentials: tuple[str, str] | None) -> Page:
+async def _fetch(address: str, ca_bundle: Path | None, credentials: tuple[str, str] | None) -> IndexPage:
     """Fetch a page within its time, however slowly its bytes come."""
     timeout = httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
     # Only what `_unpacked` takes: it stops in the middle of what unpacks to gigabytes.
@@ -128,7 +128,7 @@ def _signing(credentials: tuple[str, str] | None) -> httpx.Auth | None:
         return None
 
 
-async def _page(answer: httpx.Response) -> Page:
+async def _page(answer: httpx.Response) -> IndexPage:
     """Read an answer up to the size that it may have."""
     if answer.status_code == httpx.codes.NOT_FOUND:
         raise NoSuchPage
@@ -138,7 +138,7 @@ async def _page(answer: httpx.Response) -> Page:
     if kind != JSON_TYPE and kind not in HTML_TYPES:
         raise OddPage(f"answers with {kind[:80]!r}, which is no list of files")
     limit = JSON_BYTES if kind == JSON_TYPE else HTML_BYTES
-    return Page(str(answer.url), kind, answer.charset_encoding, await _unpacked(answer, limit))
+    return IndexPage(str(answer.url), kind, answer.charset_encoding, await _unpacked(answer, limit))
 
 
 async def _unpacked(answer: httpx.Response, limit: int) -> bytes:
@@ -160,7 +160,7 @@ async def _unpacked(answer: httpx.Response, limit: int) -> bytes:
     return bytes(content)
 
 
-def _read(page: Page, package: str) -> list[DistributionPackage]:
+def _read(page: IndexPage, package: str) -> list[DistributionPackage]:
     """Read the files that a page lists, in either of the two forms of the Simple API."""
     try:
         if page.content_type == JSON_TYPE:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -20,6 +18,7 @@ from service.bisection.releases import minor_of
 from service.catalog.releases import CatalogRelease
 from service.catalog.targets import Hardware, ImageSource, Target
 from service.errors import NoInterpreter, UnknownName
+from service.json_text import digest_of
 
 LATER = frozenset({"extras", "libraries", "unpack", "only_wheels", "image"})
 """Fields that came after the first recipes were measured."""
@@ -226,12 +225,6 @@ def official_recipe(name: str, digest: str, release: CatalogRelease) -> Recipe:
     return Recipe(
         python="", requirement=name, module=OFFICIAL_MODULE, cutoff=release.uploaded, platform="", image=digest
     )
-
-
-def digest_of(value: Any) -> str:
-    """Return the digest of a JSON value as "sha256:…", the same on any machine."""
-    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def _settled(target: Target, rules: Rules, uploaded: datetime | None = None) -> dict[str, Any]:

@@ -135,7 +135,7 @@ class Index:
 
 
 @dataclass(frozen=True)
-class Standing:
+class IndexStanding:
     """How current the list of a package's releases is."""
 
     as_of: datetime
@@ -204,11 +204,11 @@ class Catalog:
                 return known  # somebody else asked while this one waited
             return self._refreshed(package, known, began)
 
-    def standing(self, package: str) -> Standing | None:
+    def standing(self, package: str) -> IndexStanding | None:
         """Say how current the list of a package is; None where there is none. Asks nobody."""
         _, put_at = self._kept(package_name(package))
         trouble = self._trouble(package_name(package))
-        return None if put_at is None else Standing(put_at, trouble.problem if trouble else "")
+        return None if put_at is None else IndexStanding(put_at, trouble.problem if trouble else "")
 
     def _kept(self, package: str) -> tuple[tuple[CatalogRelease, ...], datetime | None]:
         """Return what the cache has of a package, and since when; None where it has nothing."""

@@ -51,11 +51,11 @@ app.add_typer(token_commands.app, name="tokens")
 
 app.command("run", epilog=cli_run.RUN_EXAMPLES)(cli_run.run)
 app.command("show")(cli_run.show)
-app.command("probes")(cli_run.probes)
+app.command("probes")(cli_run.print_probes)
 
 
-@app.command()
-def replay(
+@app.command("replay")
+def replay_table(
     file: Annotated[str, typer.Argument(help="JSON table of outcomes, oldest release first; - reads standard input")],
     resolution: Annotated[int | None, typer.Option(min=1, help="as for run")] = None,
     branches: Annotated[Branches, typer.Option(help="none, tips or all")] = "tips",
@@ -99,8 +99,8 @@ def _table_in(file: str) -> object:
         raise ReplayError(f"{file} is not JSON: {error}; write {SHAPE}.") from None
 
 
-@app.command()
-def releases(
+@app.command("releases")
+def print_releases(
     package: Annotated[str, typer.Option(help="package whose releases are listed")] = "tensorflow",
     hardware: Annotated[Hardware, typer.Option(help="cpu or cuda")] = "cpu",
     only: Annotated[str, typer.Option("--releases", help="a range, such as 1.9..1.14")] = "",

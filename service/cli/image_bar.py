@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from service.catalog.targets import Target
-from service.images.orders import Estimate
+from service.images.orders import BuildForecast
 from service.images.progress import BuildProgress, Step
 from service.reports.durations import seconds_left, time_left
 
@@ -17,7 +17,7 @@ from service.reports.durations import seconds_left, time_left
 class BuildBar:
     """Shows how far all builds of an order are; takes what each tells, from any thread."""
 
-    def __init__(self, console: Console, forecast: Estimate) -> None:
+    def __init__(self, console: Console, forecast: BuildForecast) -> None:
         self._console = console
         self._forecast = forecast
         self._sizes = dict(forecast.sizes)

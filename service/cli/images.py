@@ -24,7 +24,7 @@ from service.cli.image_bar import BuildBar
 from service.errors import EXIT_NO_ANSWER, BadInput, ReleaseUntestable
 from service.images.checks import Check, Checker, Ledger, check_all, table_of
 from service.images.disk import free_bytes, in_gb
-from service.images.orders import Estimate, build_all, estimate, shortage
+from service.images.orders import BuildForecast, build_all, forecast_build, shortage
 from service.images.shelf import ImageRow
 from service.reports.durations import duration
 from service.settings import Settings
@@ -62,7 +62,7 @@ def build(
     with house(parallel_builds=parallel) as opened:
         targets = targets_of(opened, releases, package, hardware, prereleases, image_source)
         settings = opened.settings
-        forecast = estimate(targets, opened.environments, opened.images, settings.parallel_builds)
+        forecast = forecast_build(targets, opened.environments, opened.images, settings.parallel_builds)
         err.print(told(forecast))
         warn_of_shortage(forecast, settings)
         with BuildBar(err, forecast) as bar:
@@ -113,7 +113,7 @@ def list_images(as_json: AsJson = False) -> None:
         table.add_column(heading, overflow="fold", justify="right" if heading == "size" else "left")
     now = datetime.now(UTC)
     for row in rows:
-        times = (ago(now - row.created), ago(now - row.last_used))
+        times = (age_in_words(now - row.created), age_in_words(now - row.last_used))
         table.add_row(row.release, row.package, row.hardware, row.python, in_gb(row.bytes), *times, row.image)
     out.print(table, width=wide)
     err.print(f"{counted(len(rows), 'image')}, {in_gb(sum(row.own_bytes for row in rows))} beside what they share")
@@ -154,7 +154,7 @@ def verify(
         if releases:
             targets = targets_of(opened, releases, package, hardware, prereleases)
         else:
-            targets = list(dict.fromkeys(target_of(row) for row in opened.images.shelf.rows()))
+            targets = list(dict.fromkeys(target_of_image(row) for row in opened.images.shelf.rows()))
         checks = verified(opened, targets if build_missing else built_of(opened, targets), discard=discard)
     if as_json:
         print(json.dumps([asdict(check) for check in checks], indent=2))
@@ -166,8 +166,8 @@ def verify(
         raise typer.Exit(EXIT_NO_ANSWER)
 
 
-@app.command()
-def report() -> None:
+@app.command("report")
+def print_checks() -> None:
     """Print the last check of every image as a table in Markdown; docs/images.md is made of it."""
     with house() as opened:
         print(table_of(ledger_of(opened).latest()), end="")
@@ -185,7 +185,7 @@ def verified(opened: House, targets: Sequence[Target], *, discard: bool) -> list
         if discard and check.build_seconds is not None:
             leaving.add(check.image)
 
-    forecast = estimate(targets, opened.environments, opened.images, settings.parallel_builds)
+    forecast = forecast_build(targets, opened.environments, opened.images, settings.parallel_builds)
     try:
         with BuildBar(err, forecast) as bar:
             return check_all(checker, targets, settings.parallel_builds, note, bar)
@@ -235,7 +235,7 @@ def targets_of(
     return [Target(package, version, hardware, source) for version in versions]
 
 
-def target_of(row: ImageRow) -> Target:
+def target_of_image(row: ImageRow) -> Target:
     """Return what an image was built for."""
     hardware: Hardware = "cuda" if row.hardware == "cuda" else "cpu"
     return Target(row.package, row.release, hardware, "official" if row.official else "built")
@@ -255,7 +255,7 @@ def is_built(opened: House, target: Target) -> bool:
         return False
 
 
-def warn_of_shortage(forecast: Estimate, settings: Settings) -> None:
+def warn_of_shortage(forecast: BuildForecast, settings: Settings) -> None:
     """Say ahead of a build that the disk will not do."""
     free = free_bytes(settings.data_dir)
     missing = shortage(forecast, free, settings.disk_reserve_bytes, settings.image_budget_bytes)
@@ -266,7 +266,7 @@ def warn_of_shortage(forecast: Estimate, settings: Settings) -> None:
         )
 
 
-def told(forecast: Estimate) -> str:
+def told(forecast: BuildForecast) -> str:
     """Write an estimate."""
     if not forecast.missing:
         return "the image is here" if forecast.total == 1 else f"all {forecast.total} images are here"
@@ -290,7 +290,7 @@ def bytes_of(text: str) -> int:
     return int(float(number) * step ** " KMGT".index(prefix.upper() or " "))
 
 
-def ago(age: timedelta) -> str:
+def age_in_words(age: timedelta) -> str:
     """Write an age in its largest unit."""
     seconds = int(age.total_seconds())
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):

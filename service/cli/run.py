@@ -180,7 +180,7 @@ def run(
         expected = opened.intake.probe(request.probe).expected
         with progress(quiet=quiet) as listener:
             finished = opened.submission.run(request, listener, ready=lambda: say_runner(opened, quiet=quiet))
-        report(finished, expected, as_json=as_json)
+        tell_ending(finished, expected, as_json=as_json)
 
 
 def say_runner(opened: House, *, quiet: bool) -> None:
@@ -206,7 +206,7 @@ def progress(*, quiet: bool) -> Iterator[Listener]:
             yield plain
 
 
-def report(finished: Finished, expected: frozenset[str], *, as_json: bool) -> None:
+def tell_ending(finished: Finished, expected: frozenset[str], *, as_json: bool) -> None:
     """Print how a bisection ended, and exit by the contract."""
     verdict, error = finished.verdict, finished.error
     at_fault = error is not None and int(error["exit_code"]) == EXIT_BAD_INPUT
@@ -249,7 +249,7 @@ def show(
             _print_lines(row.verdict, opened.intake.probe(row.request["probe"]).expected)
 
 
-def probes(
+def print_probes(
     name: Annotated[str | None, typer.Argument(help="say everything about this one")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:

@@ -57,7 +57,7 @@ class PlainProgress:
 
     def started(self, case: Case) -> None:
         """Say what is going to be bisected."""
-        self._say(headline(case))
+        self._say(case_headline(case))
 
     def running(self, track: str, release: str) -> None:
         """Say nothing: an answer says it all."""
@@ -98,7 +98,7 @@ class LiveProgress:
     def started(self, case: Case) -> None:
         """Show what is going to be bisected."""
         with self._lock:
-            self._title = headline(case)
+            self._title = case_headline(case)
             self._expected = case.probe.expected
             self._workers = max(1, case.policy.workers)
 
@@ -153,7 +153,7 @@ class LiveProgress:
         return footer
 
 
-def headline(case: Case) -> str:
+def case_headline(case: Case) -> str:
     """Say in one line what is bisected."""
     releases = case.tree.all()
     ends = f"{releases[0]} to {releases[-1]}" if releases else "no release"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from service.cli.doctor import Finding
-from service.execution.docker_engine import connect, describe, is_filtered
+from service.execution.docker_engine import connect, engine_description, is_filtered
 from service.execution.hardening import missing_protections
 from service.execution.run_users import is_remapped
 from service.execution.seccomp import takes_profiles
@@ -30,7 +30,7 @@ def walls(house: House) -> list[Finding]:
         return local_walls(runner.missing_protections())
     client = connect()
     try:
-        return engine_walls(describe(client), house.settings, filtered=is_filtered(client.api))
+        return engine_walls(engine_description(client), house.settings, filtered=is_filtered(client.api))
     finally:
         client.close()
 

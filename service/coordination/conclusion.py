@@ -11,7 +11,7 @@ from service.bisection import words
 from service.bisection.comparison import differences
 from service.bisection.likeness import read_together
 from service.bisection.outcomes import Outcome
-from service.bisection.variants import compare, in_words
+from service.bisection.variants import compare_variant, in_words
 from service.bisection.verdict import NothingTestable, Verdict, VerdictFacts, to_json
 from service.coordination.faults import snippet_fault
 from service.coordination.intake import SUBJECT, Case
@@ -19,7 +19,7 @@ from service.coordination.progress import Progress
 from service.coordination.reproducing import reproduce_command
 from service.coordination.variants import VARIANTS, cure_in_words
 from service.errors import NoAnswer, TfbisectError
-from service.storage.json_text import text_digest
+from service.json_text import text_digest
 
 DONE: Literal["done"] = "done"
 Ending = Literal["done", "failed", "cancelled", "interrupted", "taken-over"]
@@ -61,7 +61,7 @@ def _variant_json(
     """Say in JSON what a variant shows: its own verdict, and how it compares."""
     name = progress.track.name
     verdict = progress.verdict
-    comparison = compare(name, subject, verdict)
+    comparison = compare_variant(name, subject, verdict)
     advice = cure_in_words(name) if name in VARIANTS else ""
     return {
         "name": name,

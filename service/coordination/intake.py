@@ -20,7 +20,7 @@ from service.catalog.releases import Catalog, CatalogRelease, package_name
 from service.catalog.snippets import require_keras_package
 from service.coordination.variants import apply
 from service.errors import BadInput, SnippetError, UnknownName
-from service.storage.json_text import text_digest
+from service.json_text import text_digest
 
 SNIPPET_BYTES = 64 * 1024
 SUBJECT = ""
@@ -278,15 +278,15 @@ def _check_value(name: str, value: Any, parameter: Parameter) -> None:
     fits = PARAMETER_CHECKS[parameter.type](value)
     if not fits:
         words = PARAMETER_WORDS[parameter.type]
-        raise BadInput(f"parameter {name} is {shown(value)} and must be {words}.", field=f"parameters.{name}")
+        raise BadInput(f"parameter {name} is {value_shown(value)} and must be {words}.", field=f"parameters.{name}")
     if parameter.choices and value not in parameter.choices:
+        choices = ", ".join(filter(None, parameter.choices))
         raise BadInput(
-            f"parameter {name} is {shown(value)} and must be one of {', '.join(filter(None, parameter.choices))}.",
-            field=f"parameters.{name}",
+            f"parameter {name} is {value_shown(value)} and must be one of {choices}.", field=f"parameters.{name}"
         )
 
 
-def shown(value: object) -> str:
+def value_shown(value: object) -> str:
     """Return a value that was handed in as a message shows it: short, whatever it is."""
     return repr(value[:SHOWN_CHARACTERS]) if isinstance(value, str) else brief(value, SHOWN_CHARACTERS)
 

@@ -17,7 +17,7 @@ from service.coordination.intake import Case, Track
 from service.coordination.patience import Outage, Patience, patiently
 from service.errors import ReleaseUntestable, TfbisectError, Unavailable
 from service.execution.runner import RunRequest
-from service.storage.json_text import text_digest
+from service.json_text import text_digest
 from service.storage.observations import observation_key
 from service.storage.records import LinkedObservation, ObservationIdentity, StoredObservation
 from service.storage.store import Store

@@ -50,7 +50,7 @@ def exit_of(code: int, *, out_of_memory: bool = False) -> Exit:
     return Exit(code, None, out_of_memory)
 
 
-class Session(Protocol):
+class Process(Protocol):
     """A started process and the ways to it. Used by one thread at a time."""
 
     def inputs(self) -> Sequence[int]:
@@ -86,7 +86,7 @@ Stop = Literal["answered", "ended", "timed-out", "output-flood", "out-of-memory"
 class Conversation:
     """One exchange with one session: words to send, a transcript of what came."""
 
-    def __init__(self, session: Session, transcript: Transcript) -> None:
+    def __init__(self, session: Process, transcript: Transcript) -> None:
         self._session = session
         self._transcript = transcript
         self._unsent = memoryview(b"")

@@ -119,7 +119,7 @@ def _silence(error: BaseException) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or _first_line(error)
 
 
-def describe(client: Any) -> dict[str, Any]:
+def engine_description(client: Any) -> dict[str, Any]:
     """Return the engine's description of itself.
 
     Raises:

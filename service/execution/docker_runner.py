@@ -23,14 +23,14 @@ from service.catalog.targets import Target
 from service.errors import EngineLost, ReleaseUntestable
 from service.execution.channel import BOOT, Transcript
 from service.execution.conversation import Exit, exit_of
-from service.execution.docker_engine import calling, describe, orders_to_end
+from service.execution.docker_engine import calling, engine_description, orders_to_end
 from service.execution.hardening import RUN_LABEL, Accelerators, container_config, missing_protections
 from service.execution.limits import Limits
 from service.execution.owners import is_orphan, labels_of_run
 from service.execution.removal import Removals
 from service.execution.run_users import RunUsers, container_users
 from service.execution.seccomp import profile_text, takes_profiles
-from service.execution.sessions import WARM_SECONDS, Environments, Place, SessionRunner
+from service.execution.sessions import WARM_SECONDS, EnvironmentSupply, Place, SessionRunner
 
 COMMAND = ("python", "-u", "-c", BOOT)
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -54,7 +54,7 @@ class BuiltImage(Protocol):
         """Return "sha256:…"."""
 
 
-class Images(Protocol):
+class ImageSupply(Protocol):
     """Makes images be there."""
 
     def ensure(self, environment: Any) -> BuiltImage:
@@ -187,8 +187,8 @@ class DockerRunner(SessionRunner):
     def __init__(
         self,
         client: Any,
-        environments: Environments,
-        images: Images,
+        environments: EnvironmentSupply,
+        images: ImageSupply,
         limits: Limits,
         *,
         harness_source: str = "",
@@ -220,7 +220,7 @@ class DockerRunner(SessionRunner):
         self._images = images
         self._runtime = runtime
         self._accelerators = accelerators or Accelerators()
-        engine = describe(client)
+        engine = engine_description(client)
         self._missing = missing_protections(engine)
         self._users = RunUsers(container_users(engine))
         self._seccomp = profile_text() if narrow and takes_profiles(engine) else ""

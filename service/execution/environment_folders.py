@@ -11,14 +11,14 @@ from typing import Any, Protocol
 
 from service.catalog.uv import uv_command
 from service.errors import NoInterpreter
-from service.execution.sessions import Environments, ResolvedEnvironment
+from service.execution.sessions import EnvironmentSupply, ResolvedEnvironment
 from service.locks import held
 
 MARKER = "complete.json"
 VENV_SECONDS = 120
 
 
-class InstallableEnvironments(Environments, Protocol):
+class InstallableEnvironments(EnvironmentSupply, Protocol):
     """Resolves a release and installs it."""
 
     def install(self, environment: Any, folder: Path, python: Path | None = None) -> None:

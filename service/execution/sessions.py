@@ -16,7 +16,7 @@ from service.bisection.outcomes import Ending, RunReport
 from service.catalog.targets import Hardware, Target
 from service.errors import DiskFull, ReleaseUntestable, Unavailable
 from service.execution.channel import Transcript, opening, question
-from service.execution.conversation import Conversation, Exit, Session, Stop
+from service.execution.conversation import Conversation, Exit, Process, Stop
 from service.execution.limits import Limits
 from service.execution.runner import RunRequest
 
@@ -41,7 +41,7 @@ class ResolvedEnvironment(Protocol):
         """Return "sha256:…" over all that makes the environment what it is."""
 
 
-class Environments(Protocol):
+class EnvironmentSupply(Protocol):
     """Resolves a release into its environment."""
 
     def resolve(self, target: Target) -> ResolvedEnvironment:
@@ -66,7 +66,7 @@ class Place:
 class Started:
     """A session with its transcript, its opening lines still to be sent or already sent."""
 
-    session: Session
+    session: Process
     transcript: Transcript
     unsent: bytes
     start_seconds: float
@@ -134,7 +134,7 @@ class SessionRunner(ABC):
 
     def __init__(
         self,
-        environments: Environments,
+        environments: EnvironmentSupply,
         limits: Limits,
         *,
         harness_source: str = "",
@@ -164,7 +164,7 @@ class SessionRunner(ABC):
         """Make the place be there; two callers wait for one."""
 
     @abstractmethod
-    def _start(self, place: Place, name: str, lifetime_seconds: float) -> Session:
+    def _start(self, place: Place, name: str, lifetime_seconds: float) -> Process:
         """Start a process in a place; raises Unavailable."""
 
     @abstractmethod
@@ -265,7 +265,9 @@ class SessionRunner(ABC):
             self._discard(started)
         facts = _facts(transcript, place, started.start_seconds)
         facts = replace(facts, missing_protections=self.missing_protections(place))
-        return on_its_hardware(conclude(facts, transcript, stop, ended, request.timeout_seconds), place.hardware)
+        return on_its_hardware(
+            report_of_ending(facts, transcript, stop, ended, request.timeout_seconds), place.hardware
+        )
 
     def _discard(self, *gone: Started) -> None:
         for started in gone:
@@ -329,7 +331,7 @@ def _packages(environment: ResolvedEnvironment, transcript: Transcript) -> dict[
     return {**({} if environment.lock else transcript.packages), **environment.packages}
 
 
-def conclude(
+def report_of_ending(
     facts: RunReport, transcript: Transcript, stop: Stop, ended: Exit | None, timeout_seconds: float
 ) -> RunReport:
     """Say how a run ended: one decision over why the conversation stopped and how the process ended."""

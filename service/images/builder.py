@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.catalog.environments import Environment, Environments
-from service.catalog.recipes import digest_of
 from service.errors import DiskFull, NotInstallable
 from service.images.archives import Packed, Tree, context_of
 from service.images.disk import GIB, build_bytes, folder_bytes, require_room, unpacked_bytes
@@ -31,6 +30,7 @@ from service.images.grounds import Grounds, GroundSettings, packed_datasets
 from service.images.official import OfficialImages
 from service.images.progress import Meter, Progress
 from service.images.shelf import BUILDS, LABEL, Shelf
+from service.json_text import digest_of
 from service.locks import held
 from service.resources import resource_dir
 from service.settings import Settings

@@ -130,7 +130,7 @@ class Ledger:
 
 
 @dataclass(frozen=True)
-class Question:
+class CheckQuestion:
     """What an image is asked."""
 
     probe: Probe
@@ -139,13 +139,13 @@ class Question:
     snippet: str
 
 
-def question_about(package: str, probes: Mapping[str, Probe]) -> Question:
+def question_about(package: str, probes: Mapping[str, Probe]) -> CheckQuestion:
     """Return the dropout probe on the known model where the package has models, and else a script that does nothing."""
     dropout, script = probes["dropout"], probes["script"]
     if package in dropout.frameworks:
         framework = dropout.frameworks[package]
-        return Question(dropout, framework, SNIPPETS[framework])
-    return Question(script, script.framework_for(package), "")
+        return CheckQuestion(dropout, framework, SNIPPETS[framework])
+    return CheckQuestion(script, script.framework_for(package), "")
 
 
 class Checker:
@@ -192,7 +192,7 @@ class Checker:
             outcome=answer_text(answer),
             libraries=libraries.loaded,
             asked=libraries.asked,
-            problem=libraries.problem or problem_of(report, answer, environment.target),
+            problem=libraries.problem or image_problem(report, answer, environment.target),
             lost=isinstance(answer, Lost),
             packages=dict(environment.packages),
         )
@@ -208,7 +208,7 @@ class Checker:
         except BuildFailed as error:
             return Libraries(problem=f"the library check failed: {error.output.strip()[-300:]}")
 
-    def _request(self, target: Target, question: Question) -> RunRequest:
+    def _request(self, target: Target, question: CheckQuestion) -> RunRequest:
         """Return a run of a question."""
         probe = question.probe
         return RunRequest(
@@ -250,7 +250,7 @@ def libraries_of(output: str) -> Libraries:
     return Libraries(tuple(answer["loaded"]), tuple(answer["asked"]), problem)
 
 
-def problem_of(report: RunReport, answer: Answer, target: Target) -> str:
+def image_problem(report: RunReport, answer: Answer, target: Target) -> str:
     """Say what is wrong with an image, or nothing: a behaviour is no fault of its image."""
     if isinstance(answer, Outcome):
         return ""

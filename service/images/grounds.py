@@ -15,12 +15,12 @@ from typing import Literal
 import structlog
 
 from service.catalog.interpreters import find_interpreter
-from service.catalog.recipes import digest_of
 from service.catalog.releases import Index
 from service.errors import NoInterpreter, Unavailable
 from service.images.archives import Packed, context_of, empty_archive
 from service.images.datasets import fetch_datasets
 from service.images.engine import PART, BuildFailed, BuildOrder, ImageEngine, PullFailed, StoredImage
+from service.json_text import digest_of
 from service.locks import held
 from service.secret_urls import SecretUrl
 

@@ -20,7 +20,7 @@ WHEEL_BYTES_PER_SECOND = 25_000_000
 
 
 @dataclass(frozen=True)
-class Estimate:
+class BuildForecast:
     """What building will take, from the sizes of the frameworks' wheels."""
 
     total: int
@@ -53,17 +53,19 @@ class BuildResult:
     """The reason lies around us, not in the release: the same order may do another time."""
 
 
-def estimate(targets: Sequence[Target], environments: Environments, images: Images, parallel: int) -> Estimate:
+def forecast_build(
+    targets: Sequence[Target], environments: Environments, images: Images, parallel: int
+) -> BuildForecast:
     """Say what building targets, so many at once, will take; one that is here or cannot be built costs nothing."""
     found = {target: _wheel_bytes(target, environments, images) for target in targets}
     wheels = {target: size for target, size in found.items() if size is not None}
     downloads = [download_bytes(target, size) for target, size in wheels.items()]
     seconds = sum(SECONDS_PER_IMAGE + size / WHEEL_BYTES_PER_SECOND for size in downloads) / parallel
     sizes = {target: unpacked_bytes(target, size) for target, size in wheels.items()}
-    return Estimate(len(targets), sum(downloads), seconds, sizes)
+    return BuildForecast(len(targets), sum(downloads), seconds, sizes)
 
 
-def shortage(forecast: Estimate, free_bytes: int, reserve_bytes: int, budget_bytes: int) -> int:
+def shortage(forecast: BuildForecast, free_bytes: int, reserve_bytes: int, budget_bytes: int) -> int:
     """Return how many bytes are missing for all that is ordered; 0 where it fits, or where a budget makes room."""
     kept = min(forecast.disk_bytes, budget_bytes) if budget_bytes else forecast.disk_bytes
     return max(0, kept - max(0, free_bytes - reserve_bytes))

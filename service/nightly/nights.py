@@ -15,7 +15,7 @@ Verdict = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Sighting:
+class SeenRelease:
     """A release as it was on one night."""
 
     yanked: bool = False
@@ -24,7 +24,7 @@ class Sighting:
     """Digest of what it was run in; empty where it was not run."""
 
 
-Seen = Mapping[str, Sighting]
+Seen = Mapping[str, SeenRelease]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def _was(before: Seen, release: str, *, yanked: bool) -> bool:
 
 
 @dataclass(frozen=True)
-class Difference:
+class VerdictDifference:
     """How a verdict differs from the one before."""
 
     appeared: tuple[Mapping[str, Any], ...] = ()
@@ -90,7 +90,7 @@ class Difference:
         return bool(self.appeared or self.vanished or self.outcome_before != self.outcome_now)
 
 
-def difference(before: Verdict, now: Verdict, considered: Iterable[str]) -> Difference:
+def difference(before: Verdict, now: Verdict, considered: Iterable[str]) -> VerdictDifference:
     """Compare two verdicts of one watch.
 
     A change of which a side left the range (nightlies do, after some months) has neither vanished, nor is it a new one
@@ -107,7 +107,7 @@ def difference(before: Verdict, now: Verdict, considered: Iterable[str]) -> Diff
     out_of_sight = {
         (change["line"], change["old"], change["new"]) for place, change in old.items() if place not in in_sight
     }
-    return Difference(
+    return VerdictDifference(
         appeared=tuple(
             change
             for place, change in new.items()
@@ -134,7 +134,7 @@ def is_blind(verdict: Verdict, newest: str) -> bool:
     return not any(newest in segment["measured"] for segment in verdict.get("segments", ()))
 
 
-def status_of(before: Verdict | None, found: Difference | None, *, blind: bool) -> Status:
+def status_of(before: Verdict | None, found: VerdictDifference | None, *, blind: bool) -> Status:
     """Say what became of a night that reached a verdict.
 
     Args:
@@ -193,7 +193,7 @@ def change_words(change: Mapping[str, Any]) -> str:
     )
 
 
-def difference_words(found: Difference) -> str:
+def difference_words(found: VerdictDifference) -> str:
     """Say a difference in words, one sentence per change."""
     told = [change_words(change) for change in found.appeared]
     told += [f"no longer seen: {change_words(change)}" for change in found.vanished]

@@ -21,7 +21,7 @@ import structlog
 
 from service.errors import BadInput
 from service.nightly.posting import TIMEOUT_SECONDS, Destination, Undeliverable, post, public_destination
-from service.nightly.watches import target_of
+from service.nightly.watches import address_of
 from service.printable import printable
 from service.secret_urls import without_credentials
 from service.storage.store import Store
@@ -177,7 +177,7 @@ class Sender:
         if delivery.channel == "mail":
             self._mail(mail_of(delivery, self._postage.mail_from))
             return None
-        address = target_of(delivery.target)
+        address = address_of(delivery.target)
         is_trusted = self._postage.inner_addresses or self._store.watch_of_run(delivery.watch_run_id).is_trusted
         destination = Destination(httpx.URL(address)) if is_trusted else public_destination(address)
         if delivery.channel == "slack":

@@ -20,12 +20,13 @@ from service.catalog.targets import Target
 from service.clock import Clock, utc_now
 from service.coordination.intake import BisectionRequest, Case
 from service.errors import BadInput, StoreError, TfbisectError
+from service.json_text import digest_of
 from service.nightly.nights import (
-    Difference,
     News,
     Row,
-    Sighting,
+    SeenRelease,
     Summary,
+    VerdictDifference,
     difference,
     difference_words,
     due_again,
@@ -39,7 +40,6 @@ from service.nightly.repetition import Again
 from service.nightly.watches import request_of
 from service.secret_urls import without_credentials
 from service.storage.claims import new_owner
-from service.storage.json_text import digest_of
 from service.storage.records import FINISHED, Bisection
 from service.storage.store import Store
 from service.storage.watch_records import NewWatch, NewWatchRun, Watch, WatchRun
@@ -107,7 +107,7 @@ class Looked:
     told: WatchRun | None
     """The last night with a verdict."""
     found: News
-    now: Mapping[str, Sighting]
+    now: Mapping[str, SeenRelease]
 
 
 class PassStop(threading.Event):
@@ -293,7 +293,7 @@ class Nightly:
         last = next(iter(self._store.recent_runs(watch.id, name, 1)), None)
         told = self._told(watch, name, case)
         before = {
-            release: Sighting(**sighting) for release, sighting in (told.seen["releases"] if told else {}).items()
+            release: SeenRelease(**sighting) for release, sighting in (told.seen["releases"] if told else {}).items()
         }
         now = self._sightings(case, catalog, before)
         found = news(before, now)
@@ -311,20 +311,22 @@ class Nightly:
         return told if told is not None and told.seen.get("question") == question_of(case) else None
 
     def _sightings(
-        self, case: Case, catalog: Mapping[str, CatalogRelease], before: Mapping[str, Sighting]
-    ) -> dict[str, Sighting]:
+        self, case: Case, catalog: Mapping[str, CatalogRelease], before: Mapping[str, SeenRelease]
+    ) -> dict[str, SeenRelease]:
         """Return the releases in the range as they are now, and what became of those that were in it before."""
         return {
             release: self._sighting(case, catalog.get(release), release, before.get(release))
             for release in dict.fromkeys((*case.tree.all(), *before))
         }
 
-    def _sighting(self, case: Case, release: CatalogRelease | None, version: str, before: Sighting | None) -> Sighting:
+    def _sighting(
+        self, case: Case, release: CatalogRelease | None, version: str, before: SeenRelease | None
+    ) -> SeenRelease:
         if release is None or release.gone:
-            return Sighting(gone=True)
+            return SeenRelease(gone=True)
         target = Target(case.request.package, version, case.request.hardware)
         environment = self._repeats.environment(target) if before is not None and before.environment else ""
-        return Sighting(yanked=release.yanked, environment=environment)
+        return SeenRelease(yanked=release.yanked, environment=environment)
 
     def _again(self, watch: Watch, looked: Looked) -> Again:
         """Say which bisection to run. Its key names the night before and what is seen now, not the pass."""
@@ -400,7 +402,7 @@ def question_of(case: Case) -> str:
     return digest_of([asked, case.probe.digest])
 
 
-def _message(status: str, differs: Difference | None, looked: Looked, bisection: Bisection) -> str:
+def _message(status: str, differs: VerdictDifference | None, looked: Looked, bisection: Bisection) -> str:
     """Say a night in words."""
     verdict = bisection.verdict or {}
     if status == "changed" and differs:

@@ -14,8 +14,8 @@ from service.coordination.holding import LEASE_SECONDS
 from service.coordination.intake import BisectionRequest, Case, Intake
 from service.coordination.laboratory import Laboratory, Question
 from service.errors import ReleaseUntestable
+from service.json_text import digest_of, text_digest
 from service.storage.claims import new_owner
-from service.storage.json_text import digest_of, text_digest
 from service.storage.records import FINISHED, Bisection, Claim, LinkedObservation
 from service.storage.store import Store
 

@@ -174,7 +174,7 @@ def request_of(watch: Watch, package: Mapping[str, Any], snippet: str) -> Bisect
         raise BadInput(f"watch {watch.name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
-def target_of(target: str) -> str:
+def address_of(target: str) -> str:
     """Return an address, read from the environment where it says so.
 
     Raises:

@@ -19,7 +19,7 @@ def outcomes_by_release(verdict: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def compare(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
+def compare_verdicts(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
     """Say where two verdicts agree and where they do not, release by release and change by change."""
     sides = outcomes_by_release(left), outcomes_by_release(right)
     releases = [_side(release, *sides) for release in sorted({*sides[0], *sides[1]}, key=Version)]

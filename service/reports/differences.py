@@ -11,7 +11,7 @@ from service.bisection.outcomes import RunReport
 
 
 @dataclass(frozen=True)
-class Difference:
+class VersionDifference:
     """One package that is not the same on both sides; "" where it is absent."""
 
     name: str
@@ -23,10 +23,10 @@ class Difference:
 class EnvironmentDifference:
     """What differs between the environments of two releases, besides the release itself."""
 
-    packages: tuple[Difference, ...]
+    packages: tuple[VersionDifference, ...]
     same: int
     """Packages with one version on both sides."""
-    python: Difference | None = None
+    python: VersionDifference | None = None
 
 
 def between(before: RunReport, after: RunReport, package: str) -> EnvironmentDifference:
@@ -34,9 +34,11 @@ def between(before: RunReport, after: RunReport, package: str) -> EnvironmentDif
     old, new = _versions(before.packages), _versions(after.packages)
     names = sorted({*old, *new} - {canonicalize_name(package)})
     differing = tuple(
-        Difference(name, old.get(name, ""), new.get(name, "")) for name in names if old.get(name) != new.get(name)
+        VersionDifference(name, old.get(name, ""), new.get(name, ""))
+        for name in names
+        if old.get(name) != new.get(name)
     )
-    python = Difference("python", before.python, after.python) if before.python != after.python else None
+    python = VersionDifference("python", before.python, after.python) if before.python != after.python else None
     return EnvironmentDifference(differing, len(names) - len(differing), python)
 
 

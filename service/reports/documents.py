@@ -59,14 +59,14 @@ class Document:
     ) -> tuple[int, dict[str, str], bytes]:
         """Return status, head and body of the answer to a request with these headers: 304 where it has this one."""
         headers = {"etag": self.etag, "cache-control": "no-cache", "vary": "authorization, cookie, accept-encoding"}
-        if names(asked.get("if-none-match", ""), self.etag):
+        if names_tag(asked.get("if-none-match", ""), self.etag):
             return 304, headers, b""
         sent = self if "gzip" in asked.get("accept-encoding", "") else self.plain()
         headers |= {"content-type": content_type, "content-length": str(len(sent.content))}
         return 200, {**headers, "content-encoding": "gzip"} if sent.is_zipped else headers, sent.content
 
 
-def names(if_none_match: str, etag: str) -> bool:
+def names_tag(if_none_match: str, etag: str) -> bool:
     """Say whether an If-None-Match header names a tag; weak or strong is all the same to it."""
     return if_none_match.strip() == "*" or etag.removeprefix("W/") in if_none_match
 

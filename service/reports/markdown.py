@@ -13,12 +13,12 @@ from service.printable import in_cell, in_code_block, in_code_span, in_markdown
 from service.reports.documents import meaning, measurements_of
 from service.reports.links import compare_url, notes_url, reproduce_from_page
 from service.reports.plots import numbers_in
-from service.reports.readings import Reading
+from service.reports.readings import StoredBisection
 from service.reports.timeline import Timeline
 from service.reports.views import BisectionView
 
 
-def markdown(reading: Reading, view: BisectionView, source: str, base_url: str) -> str:
+def markdown(reading: StoredBisection, view: BisectionView, source: str, base_url: str) -> str:
     """Return the report that goes into a GitHub issue."""
     bisection, verdict = reading.bisection, view.verdict
     parts = [
@@ -36,7 +36,7 @@ def markdown(reading: Reading, view: BisectionView, source: str, base_url: str) 
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _facts(reading: Reading, verdict: Mapping[str, Any], base_url: str) -> str:
+def _facts(reading: StoredBisection, verdict: Mapping[str, Any], base_url: str) -> str:
     """Return what was asked and how it was answered, in one line."""
     bisection, counts = reading.bisection, verdict.get("releases", {})
     said = [
@@ -73,7 +73,7 @@ def release_table(timeline: Timeline) -> str:
     return "\n".join(rows)
 
 
-def _change(change: Mapping[str, Any], reading: Reading, base_url: str) -> str:
+def _change(change: Mapping[str, Any], reading: StoredBisection, base_url: str) -> str:
     """Return one change with its links and the commands that show it."""
     bisection = reading.bisection
     package, before, after = bisection.package, str(change["before"]), str(change["after"])
@@ -101,7 +101,7 @@ def _untestable(verdict: Mapping[str, Any]) -> str:
     return "\n".join(["Untestable:", *rows]) if gaps else ""
 
 
-def table(reading: Reading) -> str:
+def table(reading: StoredBisection) -> str:
     """Return every run as CSV: one row each, one column per number that was measured."""
     runs = [_row(reading, index) for index in range(len(reading.observations))]
     columns = list(dict.fromkeys(name for run in runs for name in run))
@@ -114,7 +114,7 @@ def table(reading: Reading) -> str:
     return written.getvalue()
 
 
-def _row(reading: Reading, index: int) -> dict[str, Any]:
+def _row(reading: StoredBisection, index: int) -> dict[str, Any]:
     """Return one run."""
     linked = reading.observations[index]
     stored, report = linked.observation, linked.observation.report

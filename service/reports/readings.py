@@ -19,11 +19,11 @@ from service.bisection.outcomes import Answer, Judge
 from service.coordination import answers
 from service.coordination.intake import BisectionRequest
 from service.errors import NotFound, StoreError, TfbisectError
+from service.json_text import digest_of
 from service.reports import documents
 from service.reports.dependencies import Dependencies
-from service.reports.documents import Document, bisection_json, by_release, is_finished, meaning, names
+from service.reports.documents import Document, bisection_json, by_release, is_finished, meaning, names_tag
 from service.reports.foresight import Outlook, look_ahead
-from service.storage.json_text import digest_of
 from service.storage.records import Bisection, LinkedObservation, StoredDocument, Viewer
 
 log = structlog.get_logger()
@@ -33,7 +33,7 @@ RENDERED_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
-class Reading:
+class StoredBisection:
     """A bisection with its observations."""
 
     bisection: Bisection
@@ -82,7 +82,7 @@ class Readings:
             return None
         if if_none_match is not None:
             known = self._current(self._store.document_tag(bisection_id), viewer)
-            if known is None or names(if_none_match, known.etag):
+            if known is None or names_tag(if_none_match, known.etag):
                 return known
         return self._current(self._store.document(bisection_id), viewer)
 
@@ -129,23 +129,23 @@ class Readings:
             NotFound: there is none.
         """
         if not ULID.fullmatch(bisection_id):
-            raise absent(bisection_id)
+            raise not_found(bisection_id)
         bisection = self._store.bisection(bisection_id)
         if not bisection.seen_by(viewer):
-            raise absent(bisection_id)
+            raise not_found(bisection_id)
         return bisection
 
-    def reading(self, bisection_id: str, viewer: Viewer) -> Reading:
+    def reading(self, bisection_id: str, viewer: Viewer) -> StoredBisection:
         """Return a bisection with its observations."""
         return self._reading(self.bisection(bisection_id, viewer))
 
-    def _reading(self, bisection: Bisection) -> Reading:
+    def _reading(self, bisection: Bisection) -> StoredBisection:
         """Return a bisection with its observations."""
         probe = self._dependencies.probes.get(bisection.probe)
         observations = self._store.linked_observations(bisection.id)
-        return Reading(bisection, observations, probe.judge if probe else None)
+        return StoredBisection(bisection, observations, probe.judge if probe else None)
 
-    def outlook(self, reading: Reading) -> Outlook | None:
+    def outlook(self, reading: StoredBisection) -> Outlook | None:
         """Return what is known in the middle; None where the catalog cannot say what it was about. Asks no index."""
         source = self._store.snippet(reading.bisection.snippet_digest)
         try:
@@ -166,13 +166,13 @@ def program_of(probe: str, judge: Judge) -> str:
     return digest_of([probe, *(inspect.getsource(module) for module in modules)])
 
 
-def verdict_of(reading: Reading, outlook: Outlook | None) -> Mapping[str, Any]:
+def verdict_of(reading: StoredBisection, outlook: Outlook | None) -> Mapping[str, Any]:
     """Return the verdict of a bisection: the last one, or the one so far."""
     if reading.bisection.verdict is not None:
         return reading.bisection.verdict
     return outlook.verdict if outlook is not None else {}
 
 
-def absent(bisection_id: str) -> NotFound:
+def not_found(bisection_id: str) -> NotFound:
     """Return the error for a bisection that is not there, or not for this viewer."""
     return NotFound(f"no bisection {bisection_id[:64]!r} here; it may have been deleted, or it needs a token.")

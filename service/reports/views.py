@@ -19,7 +19,7 @@ from service.reports.estimate import RUN_SECONDS
 from service.reports.foresight import Outlook
 from service.reports.links import compare_url, notes_url
 from service.reports.plots import MOST_SERIES, Plot, draw, numbers_in
-from service.reports.readings import Reading, verdict_of
+from service.reports.readings import StoredBisection, verdict_of
 from service.reports.timeline import Knowledge, Timeline, timeline_of
 from service.storage.records import Bisection, LinkedObservation
 
@@ -90,7 +90,7 @@ class Views:
         self._workers = dependencies.settings.workers
         self.releases = KnownReleases(dependencies.catalog)
 
-    def of(self, reading: Reading, outlook: Outlook | None) -> BisectionView:
+    def of(self, reading: StoredBisection, outlook: Outlook | None) -> BisectionView:
         """Return the view of one bisection."""
         bisection = reading.bisection
         verdict = verdict_of(reading, outlook)
@@ -144,7 +144,7 @@ class Views:
         later = {r.version for r in self.releases.of(bisection.package) if r.uploaded > bisection.created_at}
         return tree_of(release for release in tree.all() if release not in later) if later else tree
 
-    def _changes(self, reading: Reading, verdict: Mapping[str, Any], timeline: Timeline) -> list[ChangeView]:
+    def _changes(self, reading: StoredBisection, verdict: Mapping[str, Any], timeline: Timeline) -> list[ChangeView]:
         """Return the changes, each with what differs between the environments of its sides."""
         tones = dict(timeline.legend)
         runs = by_release(reading.observations)
@@ -175,20 +175,24 @@ def headline(bisection: Bisection, verdict: Mapping[str, Any], longest: int = LO
     """Return a bisection in one sentence, in short where the whole would be too long."""
     said = str(verdict.get("summary", ""))
     if len(said) > longest and verdict.get("changes"):
-        said = in_short(verdict["changes"])
+        said = changes_in_short(verdict["changes"])
     match bisection.status:
         case "queued":
             return "Waiting for its turn"
         case "running":
-            return f"So far: {in_short(verdict['changes'])}" if verdict.get("changes") else "Looking for changes"
+            return (
+                f"So far: {changes_in_short(verdict['changes'])}" if verdict.get("changes") else "Looking for changes"
+            )
         case "failed":
             return str((bisection.error or {}).get("title") or "No verdict")
         case "cancelled":
-            return f"Cancelled. So far: {in_short(verdict['changes'])}" if verdict.get("changes") else "Cancelled"
+            return (
+                f"Cancelled. So far: {changes_in_short(verdict['changes'])}" if verdict.get("changes") else "Cancelled"
+            )
     return said or "Done"
 
 
-def in_short(changes: Sequence[Mapping[str, Any]]) -> str:
+def changes_in_short(changes: Sequence[Mapping[str, Any]]) -> str:
     """Return changes in few words, those of the mainline first."""
     mainline = [change for change in changes if change["line"] == MAINLINE]
     said = [
@@ -217,7 +221,9 @@ def _time_left(bisection: Bisection, progress: Mapping[str, Any], workers: int) 
     return time_left(seconds_left(elapsed, done, planned, planned * RUN_SECONDS / max(1, workers)))
 
 
-def plot_of(reading: Reading, timeline: Timeline, wanted: Sequence[str]) -> tuple[Plot | None, list[str], list[str]]:
+def plot_of(
+    reading: StoredBisection, timeline: Timeline, wanted: Sequence[str]
+) -> tuple[Plot | None, list[str], list[str]]:
     """Return a plot of measurements over releases, the names that were chosen, and all there are."""
     values: dict[str, dict[str, list[float]]] = {}
     for linked in reading.observations:

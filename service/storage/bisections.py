@@ -10,10 +10,10 @@ from sqlalchemy import Column, ColumnElement, Connection, and_, delete, func, in
 from sqlalchemy.engine import Row
 
 from service.errors import BadInput, NotFound
+from service.json_text import digest_of, text_digest
 from service.storage.claims import take
 from service.storage.connected import Connected
 from service.storage.events import append_events
-from service.storage.json_text import digest_of, text_digest
 from service.storage.records import FINISHED, Bisection, Created, Status
 from service.storage.search_words import change_points, verdict_terms, word_term, words_of
 from service.storage.tables import (

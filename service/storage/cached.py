@@ -12,10 +12,10 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
+from service.json_text import text_digest
 from service.locks import held
 from service.storage.connected import Connected
 from service.storage.engine import make_engine, transaction
-from service.storage.json_text import text_digest
 from service.storage.tables import cached_values
 
 _LONGEST_KEY = 1000

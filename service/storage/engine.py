@@ -13,9 +13,9 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModul
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.schema import Table, UniqueConstraint
 
+from service import json_text
 from service.errors import StoreDamaged, StoreError
 from service.secret_urls import SecretUrl
-from service.storage import json_text
 
 _BUSY_SECONDS = 30
 CACHE_KIBIBYTES = 2000

@@ -15,8 +15,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, insert, literal, select
 
+from service import json_text
 from service.errors import BadInput, StoreError
-from service.storage import json_text
 from service.storage.engine import make_engine, transaction
 from service.storage.schema import check_version, newest_version, upgrade
 from service.storage.tables import UtcDateTime, documents, metadata

@@ -12,8 +12,8 @@ from sqlalchemy.exc import IntegrityError
 
 from service.bisection.outcomes import RunReport
 from service.errors import NotFound
+from service.json_text import digest_of
 from service.storage.connected import Connected
-from service.storage.json_text import digest_of
 from service.storage.records import (
     LinkedObservation,
     ObservationIdentity,

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from service.storage.json_text import digest_of
+from service.json_text import digest_of
 from service.storage.tables import LONGEST_NAME
 
 _WORD = re.compile(r"[^\W\d]\w{2,39}")

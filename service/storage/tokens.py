@@ -11,8 +11,8 @@ from sqlalchemy import insert, or_, select, update
 from sqlalchemy.engine import Row
 
 from service.errors import BadInput, NotFound
+from service.json_text import text_digest
 from service.storage.connected import Connected
-from service.storage.json_text import text_digest
 from service.storage.records import Token
 from service.storage.tables import tokens
 from service.storage.ulid import new_ulid

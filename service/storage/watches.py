@@ -11,8 +11,8 @@ from sqlalchemy.engine import Row
 from sqlalchemy.exc import IntegrityError
 
 from service.errors import BadInput, NotFound
+from service.json_text import text_digest
 from service.storage.connected import Connected
-from service.storage.json_text import text_digest
 from service.storage.records import ADMIN, EVERYBODY, Page, Viewer
 from service.storage.tables import deliveries, snippets, watch_passes, watch_runs, watches
 from service.storage.ulid import new_ulid

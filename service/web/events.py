@@ -25,7 +25,7 @@ BATCH = 1000
 log = structlog.get_logger()
 
 
-class Event(Protocol):
+class StoredEvent(Protocol):
     """An event of the store."""
 
     @property
@@ -44,7 +44,7 @@ class Event(Protocol):
 class EventStore(Protocol):
     """What the broadcaster asks of the store."""
 
-    def events_after(self, bisection_id: str, seq: int = 0, limit: int = 1000) -> Sequence[Event]:
+    def events_after(self, bisection_id: str, seq: int = 0, limit: int = 1000) -> Sequence[StoredEvent]:
         """Return the events after a number, oldest first."""
 
     def event_positions(self, bisection_ids: Sequence[str]) -> Mapping[str, tuple[int, str]]:
@@ -150,7 +150,7 @@ class Broadcaster:
         topic.wake()
 
 
-def encoded(event: Event) -> bytes:
+def encoded(event: StoredEvent) -> bytes:
     """Return an event as it goes over the wire."""
     return format_sse_event(data_str=json_text(event.payload), event=event.kind, id=str(event.seq))
 

@@ -7,7 +7,16 @@ from random import Random
 import pytest
 
 from service.bisection.outcomes import Answer, Lost, Outcome, Refused, Untestable
-from service.bisection.settling import FLAKY, NoiseRule, interval, needed_lead, pooled_noise, read, settle, tally
+from service.bisection.settling import (
+    FLAKY,
+    NoiseRule,
+    interval,
+    needed_lead,
+    pooled_noise,
+    read_answers,
+    settle,
+    tally,
+)
 
 RULE = NoiseRule()
 NO, GONE, SHY = Untestable("no wheel"), Lost("engine gone"), Refused("no model")
@@ -47,7 +56,7 @@ def test_answers_settle_by_the_stated_rule(counts: dict[str, int], noise: float,
     ],
 )
 def test_what_is_no_outcome_is_kept_apart(answers: list[Answer], label: str | None, gap: str | None) -> None:
-    reading = read(tally(answers), 0.0, RULE)
+    reading = read_answers(tally(answers), 0.0, RULE)
     assert (reading.label, reading.gap) == (label, gap)
 
 
@@ -73,7 +82,7 @@ def test_how_often_repetition_tells_flaky_from_noisy(share: float, outcome: str,
     for seed in range(300):
         dice = Random(seed)
         answers: list[Answer] = [W, B]
-        while (reading := read(tally(answers), 0.05, RULE)).disputed:
+        while (reading := read_answers(tally(answers), 0.05, RULE)).disputed:
             answers.append(W if dice.random() < share else B)
         right += reading.label == outcome
     assert right / 300 >= at_least

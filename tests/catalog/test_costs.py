@@ -18,7 +18,7 @@ from service.catalog.ranges import absent, parse_releases, select
 from service.catalog.releases import CACHE_KIND, Catalog
 from service.coordination.intake import BisectionRequest, Intake
 from service.errors import BadInput, RangeError
-from service.reports.comparing import compare
+from service.reports.comparing import compare_verdicts
 from service.reports.foresight import look_ahead
 from service.reports.plots import draw, numbers_in
 from service.resources import resource_dir
@@ -117,7 +117,7 @@ def test_two_verdicts_are_compared_release_by_release(left: list[str], right: li
     sides = [
         {"segments": [{"outcome": "drops", "measured": side, "inferred": []}], "changes": []} for side in (left, right)
     ]
-    assert len(compare(*sides)["releases"]) == len({*left, *right})
+    assert len(compare_verdicts(*sides)["releases"]) == len({*left, *right})
 
 
 MEASURED = st.lists(

@@ -9,9 +9,9 @@ from service.catalog.probes import load_probes
 from service.catalog.releases import Catalog
 from service.coordination.intake import BisectionRequest, Intake
 from service.errors import RangeError, SnippetError, UnknownName
+from service.json_text import text_digest
 from service.resources import resource_dir
 from service.settings import Settings
-from service.storage.json_text import text_digest
 from tests.catalog.worlds import MemoryCache, an_index, wheel
 
 SNIPPET = "print(1)"

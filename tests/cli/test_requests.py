@@ -11,7 +11,7 @@ import typer
 
 from service.catalog.probes import load_probes
 from service.cli.requests import parse_parameters, parse_variants
-from service.cli.run import report
+from service.cli.run import tell_ending
 from service.coordination.conclusion import Ending, Finished
 from service.coordination.intake import accepted
 from service.errors import BadInput, UnknownName
@@ -88,7 +88,7 @@ VERDICT: dict[str, Any] = {"status": "failed", "variants": [{"words": "With the 
 def ended(finished: Finished, *, as_json: bool = False) -> int:
     """Return the exit code that an end comes to."""
     with pytest.raises(typer.Exit) as left:
-        report(finished, frozenset(), as_json=as_json)
+        tell_ending(finished, frozenset(), as_json=as_json)
     return left.value.exit_code
 
 

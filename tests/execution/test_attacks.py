@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 
+from service import json_text
 from service.bisection.outcomes import Lost, Outcome, RunReport, classify
 from service.bootstrap import House
 from service.catalog.targets import Target
@@ -34,7 +35,6 @@ from service.execution.local_runner import LocalRunner
 from service.execution.runner import RunRequest
 from service.execution.sessions import SessionRunner
 from service.settings import GIB, MIB, Settings
-from service.storage import json_text
 from tests.execution.attacks import (
     HOSTILE,
     Attack,

@@ -12,10 +12,10 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from service import json_text
 from service.bisection.outcomes import Lost, Outcome, RunReport, classify
 from service.execution.channel import CHANNEL_BYTES, Transcript
 from service.execution.docker_runner import Demultiplexer
-from service.storage import json_text
 from tests.execution.conftest import HARNESS
 from tests.fuzzing import unhurried, within_budget
 

@@ -11,7 +11,7 @@ from service.bisection.outcomes import RunReport
 from service.catalog.targets import Hardware
 from service.execution.channel import Transcript
 from service.execution.conversation import Exit, Stop, exit_of
-from service.execution.sessions import conclude, killed_for_memory, on_its_hardware
+from service.execution.sessions import killed_for_memory, on_its_hardware, report_of_ending
 
 RESULT = {"event": "result", "result": {"kind": "measured", "measurements": {}}}
 
@@ -42,7 +42,7 @@ def transcript_of(*, result: bool = False, fault: bool = False) -> Transcript:
     ],
 )
 def test_without_a_result_the_ending_is(stop: Stop, ended: Exit | None, ending: str, words: str) -> None:
-    report = conclude(RunReport("lost"), transcript_of(), stop, ended, 5)
+    report = report_of_ending(RunReport("lost"), transcript_of(), stop, ended, 5)
     assert report.ending == ending
     assert words in report.reason
     assert report.result is None
@@ -57,17 +57,17 @@ def test_the_kernels_own_count_of_processes_that_it_ended_is_read(tmp_path: Path
 
 @pytest.mark.parametrize("stop", ["answered", "ended", "timed-out", "output-flood", "out-of-memory"])
 def test_a_result_counts_whatever_came_after_it(stop: Stop) -> None:
-    report = conclude(RunReport("lost"), transcript_of(result=True), stop, Exit(None, 11), 5)
+    report = report_of_ending(RunReport("lost"), transcript_of(result=True), stop, Exit(None, 11), 5)
     assert report.ending == "answered"
     assert report.result == {"kind": "measured", "measurements": {}}
 
 
 def test_a_cancelled_run_is_lost_even_with_a_result() -> None:
-    assert conclude(RunReport("lost"), transcript_of(result=True), "cancelled", None, 5).ending == "lost"
+    assert report_of_ending(RunReport("lost"), transcript_of(result=True), "cancelled", None, 5).ending == "lost"
 
 
 def test_a_fault_on_the_channel_ends_the_conversation_as_untestable() -> None:
-    report = conclude(RunReport("lost"), transcript_of(fault=True), "tampered", None, 5)
+    report = report_of_ending(RunReport("lost"), transcript_of(fault=True), "tampered", None, 5)
     assert report.ending == "answered"
     assert report.result is not None
     assert report.result["kind"] == "untestable"
@@ -75,7 +75,7 @@ def test_a_fault_on_the_channel_ends_the_conversation_as_untestable() -> None:
 
 @pytest.mark.parametrize(("result", "code"), [(True, 0), (False, 0), (True, 1), (False, 1)])
 def test_a_channel_that_was_tampered_with_gives_no_outcome(result: bool, code: int) -> None:
-    report = conclude(RunReport("lost"), transcript_of(result=result, fault=True), "ended", Exit(code), 5)
+    report = report_of_ending(RunReport("lost"), transcript_of(result=result, fault=True), "ended", Exit(code), 5)
     assert report.ending == "answered"
     assert report.result is not None
     assert report.result["kind"] == "untestable"

@@ -19,8 +19,8 @@ from service.images.checks import (
     Ledger,
     Libraries,
     check_all,
+    image_problem,
     libraries_of,
-    problem_of,
     question_about,
     table_of,
 )
@@ -103,7 +103,7 @@ def test_a_library_that_does_not_load_is_the_problem(output: str, problem: str) 
 def test_a_behaviour_is_no_fault_of_an_image(
     report: RunReport, answer: Outcome | Untestable | Lost, target: Target, problem: str
 ) -> None:
-    assert problem_of(report, answer, target) == problem
+    assert image_problem(report, answer, target) == problem
 
 
 def test_the_ledger_gives_the_last_check_and_the_build_time_of_the_image_that_was_checked(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from service.catalog.targets import Target
 from service.errors import EngineLost
 from service.images.builder import leave_out, reference_of
 from service.images.engine import BuildFailed, LayerOrder, StoredImage
-from service.images.orders import BuildResult, Estimate, build_all, estimate, shortage
+from service.images.orders import BuildForecast, BuildResult, build_all, forecast_build, shortage
 from service.images.progress import BuildProgress
 from service.images.shelf import REMNANT_AGE
 from tests.images.local_index import LocalIndex, served
@@ -40,8 +40,8 @@ class Order:
         house = self.house
         return build_all(targets or TARGETS, house.environments, house.images, house.settings, self.told.append)
 
-    def estimate(self) -> Estimate:
-        return estimate(TARGETS, self.house.environments, self.house.images, parallel=2)
+    def estimate(self) -> BuildForecast:
+        return forecast_build(TARGETS, self.house.environments, self.house.images, parallel=2)
 
     def here(self) -> list[str]:
         return sorted(row.release for row in self.house.images.shelf.rows())
@@ -218,7 +218,7 @@ def test_an_estimate_counts_what_is_missing_only(order: Order) -> None:
 
 def test_a_release_that_cannot_be_had_costs_nothing_in_an_estimate(order: Order) -> None:
     targets = [*TARGETS, Target("tiny", "1.7")]
-    forecast = estimate(targets, order.house.environments, order.house.images, parallel=1)
+    forecast = forecast_build(targets, order.house.environments, order.house.images, parallel=1)
     assert (forecast.total, forecast.missing) == (4, 3)
 
 
@@ -234,5 +234,5 @@ def test_a_release_that_cannot_be_had_costs_nothing_in_an_estimate(order: Order)
     ],
 )
 def test_a_shortage_is_known_ahead(ordered: int, free: int, reserve: int, budget: int, missing: int) -> None:
-    forecast = Estimate(1, 0, 0.0, {TARGETS[0]: ordered})
+    forecast = BuildForecast(1, 0, 0.0, {TARGETS[0]: ordered})
     assert shortage(forecast, free, reserve, budget) == missing

@@ -8,11 +8,11 @@ from rich.console import Console
 
 from service.catalog.targets import Target
 from service.cli.image_bar import BuildBar
-from service.images.orders import Estimate
+from service.images.orders import BuildForecast
 from service.images.progress import BuildProgress, Meter, Step, failed
 
 FIRST, SECOND = Target("tensorflow", "1.12.0"), Target("tensorflow", "2.10.0", "cuda")
-FORECAST = Estimate(3, 500, 600.0, {FIRST: 300_000_000, SECOND: 900_000_000})
+FORECAST = BuildForecast(3, 500, 600.0, {FIRST: 300_000_000, SECOND: 900_000_000})
 
 
 def steps_of_a_build() -> list[BuildProgress]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cli.images import ago, bytes_of
+from service.cli.images import age_in_words, bytes_of
 from service.errors import BadInput
 from service.images.docker_images import DockerImages
 from service.images.shelf import ImageRow, to_prune
@@ -58,7 +58,7 @@ def test_a_budget_that_is_no_size_says_how_to_write_one() -> None:
 
 @pytest.mark.parametrize(("seconds", "words"), [(5, "5 s"), (60, "1 min"), (7200, "2 h"), (200_000, "2 d")])
 def test_an_age_is_told_in_its_largest_unit(seconds: int, words: str) -> None:
-    assert ago(timedelta(seconds=seconds)) == words
+    assert age_in_words(timedelta(seconds=seconds)) == words
 
 
 @pytest.mark.containers

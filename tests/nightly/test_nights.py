@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from service.nightly.nights import (
-    Difference,
     News,
     Row,
-    Sighting,
+    SeenRelease,
     Summary,
+    VerdictDifference,
     blind_nights,
     difference,
     due_again,
@@ -19,22 +19,22 @@ from service.nightly.nights import (
     status_of,
 )
 
-OLD = {"1.0": Sighting(environment="e"), "1.1": Sighting()}
+OLD = {"1.0": SeenRelease(environment="e"), "1.1": SeenRelease()}
 
 
 @pytest.mark.parametrize(
     ("now", "expected"),
     [
         ({}, News()),
-        ({"1.2": Sighting()}, News(appeared=("1.2",))),
-        ({"1.1": Sighting(yanked=True)}, News(yanked=("1.1",))),
-        ({"1.1": Sighting(gone=True)}, News()),
-        ({"1.0": Sighting(environment="f")}, News(rebuilt=("1.0",))),
-        ({"1.1": Sighting(environment="f")}, News()),
-        ({"1.0": Sighting(environment="")}, News()),
+        ({"1.2": SeenRelease()}, News(appeared=("1.2",))),
+        ({"1.1": SeenRelease(yanked=True)}, News(yanked=("1.1",))),
+        ({"1.1": SeenRelease(gone=True)}, News()),
+        ({"1.0": SeenRelease(environment="f")}, News(rebuilt=("1.0",))),
+        ({"1.1": SeenRelease(environment="f")}, News()),
+        ({"1.0": SeenRelease(environment="")}, News()),
     ],
 )
-def test_news_is_what_a_watch_has_not_seen(now: dict[str, Sighting], expected: News) -> None:
+def test_news_is_what_a_watch_has_not_seen(now: dict[str, SeenRelease], expected: News) -> None:
     assert news(OLD, {**OLD, **now}) == expected
 
 
@@ -77,16 +77,16 @@ def test_another_answer_of_the_newest_release_is_a_difference() -> None:
     [
         (None, None, False, "first"),
         (None, None, True, "blind"),
-        (verdict(), Difference(), False, "unchanged"),
-        (verdict(), Difference(), True, "blind"),
-        (verdict(), Difference(appeared=(change("1.1"),)), False, "changed"),
-        (verdict(), Difference(appeared=(change("1.1"),)), True, "changed"),
-        (verdict(), Difference(outcome_before="drops"), True, "blind"),
-        (verdict(), Difference(outcome_before="drops", outcome_now="never-drops"), False, "changed"),
+        (verdict(), VerdictDifference(), False, "unchanged"),
+        (verdict(), VerdictDifference(), True, "blind"),
+        (verdict(), VerdictDifference(appeared=(change("1.1"),)), False, "changed"),
+        (verdict(), VerdictDifference(appeared=(change("1.1"),)), True, "changed"),
+        (verdict(), VerdictDifference(outcome_before="drops"), True, "blind"),
+        (verdict(), VerdictDifference(outcome_before="drops", outcome_now="never-drops"), False, "changed"),
     ],
 )
 def test_the_status_of_a_night(
-    before: dict[str, Any] | None, found: Difference | None, blind: bool, expected: str
+    before: dict[str, Any] | None, found: VerdictDifference | None, blind: bool, expected: str
 ) -> None:
     assert status_of(before, found, blind=blind) == expected
 

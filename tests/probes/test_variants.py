@@ -9,7 +9,7 @@ import pytest
 from service.bisection.outcomes import Answer, Outcome, Untestable
 from service.bisection.planner import Policy, current_verdict
 from service.bisection.releases import tree_of
-from service.bisection.variants import compare, in_words
+from service.bisection.variants import compare_variant, in_words
 from service.bisection.verdict import Verdict
 from service.coordination.variants import VARIANTS, apply, cure_in_words
 from service.errors import SnippetError, UnknownName
@@ -84,12 +84,12 @@ def verdict(*labels: str) -> Verdict:
 )
 def test_a_variant_is_compared_with_the_snippet_in_a_sentence(labels: tuple[str, ...], effect: str, words: str) -> None:
     other = verdict(*labels)
-    comparison = compare("mine", verdict(*SUBJECT), other)
+    comparison = compare_variant("mine", verdict(*SUBJECT), other)
     assert comparison.effect == effect
     assert in_words(comparison, other, "seed it").startswith(f"With the variant mine {words}")
 
 
 def test_a_cure_of_ones_own_is_offered_too() -> None:
     other = verdict("drops", "drops", "drops")
-    said = in_words(compare("fixed", verdict(*SUBJECT), other), other, "")
+    said = in_words(compare_variant("fixed", verdict(*SUBJECT), other), other, "")
     assert said == "With the variant fixed there is no change; the cure: what it does otherwise."

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from service.storage import json_text
+from service import json_text
 from service.storage.exchange import FORMAT
 from service.storage.observations import observation_key
 from service.storage.records import report_as_json

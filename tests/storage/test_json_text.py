@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from service.json_text import digest_of, dumps, loads
 from service.storage.engine import make_engine, transaction
 from service.storage.exchange import export_lines, import_lines
-from service.storage.json_text import digest_of, dumps, loads
 from service.storage.observations import observation_key
 from service.storage.store import Store
 from tests.storage.worlds import IDENTITY, REPORT, identity

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.catalog.probes import Parameter
-from service.web.pages.parameter_fields import ParameterField, read, written
+from service.web.pages.parameter_fields import ParameterField, as_typed, read_fields
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ from service.web.pages.parameter_fields import ParameterField, read, written
     ],
 )
 def test_a_parameter_is_read_as_its_type_or_left_for_the_door_to_refuse(kind: Any, typed: str, value: object) -> None:
-    assert read(Parameter(kind, None, "help"), typed) == value
+    assert read_fields(Parameter(kind, None, "help"), typed) == value
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_parameter_is_read_as_its_type_or_left_for_the_door_to_refuse(kind: An
     ],
 )
 def test_a_parameter_that_is_shown_again_is_read_as_the_same(kind: Any, value: Any) -> None:
-    assert read(Parameter(kind, None, "help"), written(value)) == value
+    assert read_fields(Parameter(kind, None, "help"), as_typed(value)) == value
 
 
 def test_a_field_says_what_it_does_and_what_is_taken_when_it_is_left_empty() -> None:

@@ -14,7 +14,7 @@ from dataclasses import replace
 import pytest
 
 from service.bisection.outcomes import RunReport
-from service.reports.differences import Difference, between
+from service.reports.differences import VersionDifference, between
 from service.reports.links import compare_url, notes_url
 from service.reports.plots import draw, numbers_in
 from service.web.pages.badges import badge, badge_words
@@ -84,12 +84,12 @@ def test_environments_are_compared_without_the_release_itself() -> None:
     new = RunReport("answered", python="3.8.1", packages=news)
     found = between(old, new, "TensorFlow")
     assert found.packages == (
-        Difference("came", "", "3"),
-        Difference("gone", "2", ""),
-        Difference("numpy", "1.14", "1.15"),
+        VersionDifference("came", "", "3"),
+        VersionDifference("gone", "2", ""),
+        VersionDifference("numpy", "1.14", "1.15"),
     )
     assert found.same == 1
-    assert found.python == Difference("python", "3.6.15", "3.8.1")
+    assert found.python == VersionDifference("python", "3.6.15", "3.8.1")
 
 
 def test_links_lead_to_the_project_or_to_the_index() -> None:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
 
 from service.errors import BadInput, NotFound
-from service.reports.comparing import compare
+from service.reports.comparing import compare_verdicts
 from service.reports.documents import API, Document, full_observation_json, summary_json
 from service.reports.readings import verdict_of
 from service.storage.records import FINISHED, Bisection, Search
@@ -23,7 +23,7 @@ from service.web.api.schemas import (
     ListQuery,
     ObservationBody,
     PageBody,
-    Submission,
+    SubmissionBody,
 )
 from service.web.problems import Problem, Refusal, too_many
 from service.web.site import Reader, Site, Submitter, ThisSite
@@ -74,7 +74,7 @@ def says(*statuses: int) -> dict[int | str, dict[str, Any]]:
     },
 )
 def submit(
-    body: Submission, request: Request, site: ThisSite, caller: Submitter, idempotency_key: IdempotencyKey = None
+    body: SubmissionBody, request: Request, site: ThisSite, caller: Submitter, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Bisect a snippet over the releases of a package.
 
@@ -89,7 +89,7 @@ def submit(
     return json_response(document, status, {"location": location})
 
 
-def hand_in(site: Site, caller: Caller, body: Submission, idempotency_key: str | None = None) -> str:
+def hand_in(site: Site, caller: Caller, body: SubmissionBody, idempotency_key: str | None = None) -> str:
     """Submit for a caller within their limits; return the bisection's id.
 
     Raises:
@@ -267,7 +267,7 @@ def compare_two(
     ours, theirs = (site.readings.reading(name, caller.viewer) for name in (left, right))
     sides = {"left": summary_json(ours.bisection), "right": summary_json(theirs.bisection)}
     verdicts = [verdict_of(reading, site.readings.outlook(reading)) for reading in (ours, theirs)]
-    return json_response(Document.of({**sides, **compare(*verdicts)}))
+    return json_response(Document.of({**sides, **compare_verdicts(*verdicts)}))
 
 
 @router.post(
@@ -277,7 +277,7 @@ def compare_two(
     response_model=EstimateBody,
     responses=says(401, 403, 413, 422, 429, 503),
 )
-def estimate(body: Submission, site: ThisSite, caller: Reader) -> JSONResponse:
+def estimate(body: SubmissionBody, site: ThisSite, caller: Reader) -> JSONResponse:
     """Say what a bisection would cost, without starting anything."""
     site.access.count_estimate(caller)
     return JSONResponse(site.estimator.estimate(body.request()).as_json())

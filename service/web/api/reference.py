@@ -22,7 +22,7 @@ EXAMPLE_HOST = "http://127.0.0.1:8000"
 
 
 @dataclass(frozen=True)
-class Parameter:
+class CallParameter:
     """One parameter of a call, or one field of its body."""
 
     name: str
@@ -40,7 +40,7 @@ class Call:
     path: str
     summary: str
     description: str
-    parameters: Sequence[Parameter]
+    parameters: Sequence[CallParameter]
     body: Any
     """An example of the body, or None."""
     answers: Sequence[tuple[str, str]]
@@ -103,13 +103,13 @@ def _call(schema: Mapping[str, Any], path: str, method: str, operation: Mapping[
     )
 
 
-def _parameter(schema: Mapping[str, Any], each: Mapping[str, Any]) -> Parameter:
+def _parameter(schema: Mapping[str, Any], each: Mapping[str, Any]) -> CallParameter:
     """Read one parameter."""
     words = str(each.get("description", ""))
-    return Parameter(each["name"], each["in"], _type(schema, each["schema"]), words, bool(each.get("required")))
+    return CallParameter(each["name"], each["in"], _type(schema, each["schema"]), words, bool(each.get("required")))
 
 
-def _fields(schema: Mapping[str, Any], body: Mapping[str, Any]) -> Iterator[Parameter]:
+def _fields(schema: Mapping[str, Any], body: Mapping[str, Any]) -> Iterator[CallParameter]:
     """Read the fields of a body."""
     described = resolved(schema, body)
     required = described.get("required", ())
@@ -117,7 +117,7 @@ def _fields(schema: Mapping[str, Any], body: Mapping[str, Any]) -> Iterator[Para
         words = str(field.get("description", ""))
         if field.get("default") not in (None, "", [], {}, False):
             words = f"{words}; default {field['default']}".strip("; ")
-        yield Parameter(name, "body", _type(schema, field), words, name in required)
+        yield CallParameter(name, "body", _type(schema, field), words, name in required)
 
 
 def _type(schema: Mapping[str, Any], field: Mapping[str, Any]) -> str:
@@ -179,7 +179,7 @@ def _section(call: Call) -> str:
     return "\n\n".join(parts)
 
 
-def _row(each: Parameter) -> str:
+def _row(each: CallParameter) -> str:
     """Return one parameter as a row of a Markdown table."""
     needed = " (required)" if each.required else ""
     return f"| `{each.name}`{needed} | {each.place} | {each.type.replace('|', 'or')} | {each.words} |"

@@ -36,7 +36,7 @@ TUTORIAL = (
 EXAMPLE_REQUEST: JsonDict = {"snippet": TUTORIAL, "releases": "1.9..1.14", "input_shape": [28, 28]}
 
 
-class Submission(BisectionRequest):
+class SubmissionBody(BisectionRequest):
     """A request to bisect, as it is sent; only `snippet` is required."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE_REQUEST]})

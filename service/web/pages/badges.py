@@ -26,7 +26,7 @@ CARD_WIDTH, CARD_HEIGHT = 1200, 630
 SIGN = 'font-size="20" fill="#575e68" text-anchor="middle"'
 
 
-def written(text: str) -> str:
+def svg_text(text: str) -> str:
     """Return a text as it stands in SVG, between tags and between double quotes."""
     return escape(printable(text), {'"': "&quot;"})
 
@@ -52,7 +52,7 @@ def badge_words(status: str, verdict: Mapping[str, Any]) -> tuple[str, str]:
 def badge(label: str, words: str, colour: str) -> str:
     """Return a badge as SVG: flat, 20 pixels high."""
     left, right = (round(len(text) * LETTER + 12) for text in (label, words))
-    said = written(f"{label}: {words}")
+    said = svg_text(f"{label}: {words}")
     text = 'fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle"'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="20" role="img" aria-label="{said}">'
@@ -60,8 +60,8 @@ def badge(label: str, words: str, colour: str) -> str:
         f'<clipPath id="r"><rect width="{left + right}" height="20" rx="4"/></clipPath><g clip-path="url(#r)">'
         f'<rect width="{left}" height="20" fill="#3a4048"/>'
         f'<rect x="{left}" width="{right}" height="20" fill="{colour}"/>'
-        f'</g><g {text}><text x="{left / 2}" y="14">{written(label)}</text>'
-        f'<text x="{left + right / 2}" y="14">{written(words)}</text></g></svg>'
+        f'</g><g {text}><text x="{left / 2}" y="14">{svg_text(label)}</text>'
+        f'<text x="{left + right / 2}" y="14">{svg_text(words)}</text></g></svg>'
     )
 
 
@@ -69,7 +69,7 @@ def card(title: str, below: str, timeline: Timeline) -> str:
     """Return the picture that a shared link is shown with, as SVG, 1200 by 630."""
     lines = _wrapped(title, 40)[:4]
     words = "".join(
-        f'<text x="72" y="{178 + 66 * row}" font-size="54" font-weight="650" fill="#1b1e23">{written(line)}</text>'
+        f'<text x="72" y="{178 + 66 * row}" font-size="54" font-weight="650" fill="#1b1e23">{svg_text(line)}</text>'
         for row, line in enumerate(lines)
     )
     return (
@@ -77,7 +77,7 @@ def card(title: str, below: str, timeline: Timeline) -> str:
         f'viewBox="0 0 {CARD_WIDTH} {CARD_HEIGHT}" font-family="system-ui,Segoe UI,Roboto,DejaVu Sans,sans-serif">'
         f'<rect width="{CARD_WIDTH}" height="{CARD_HEIGHT}" fill="#f5f5f2"/>'
         f'<text x="72" y="92" font-size="30" font-weight="650" fill="#0b7a75">tfbisect</text>{words}'
-        f'{_rail(timeline)}<text x="72" y="580" font-size="26" fill="#575e68">{written(below)}</text></svg>'
+        f'{_rail(timeline)}<text x="72" y="580" font-size="26" fill="#575e68">{svg_text(below)}</text></svg>'
     )
 
 
@@ -93,7 +93,7 @@ def _rail(timeline: Timeline) -> str:
         shown, colour = cell.shown, cell.shown.colour or TONE_COLOURS[cell.tone]
         drawn.append(
             f'<rect x="{x:.1f}" y="448" width="{width - 3:.1f}" height="22" fill="{colour}" opacity="{shown.opacity}">'
-            f"<title>{written(cell.says)}</title></rect>"
+            f"<title>{svg_text(cell.says)}</title></rect>"
         )
         if cell.state != "measured":
             at = x + (width - 3) / 2
@@ -101,7 +101,7 @@ def _rail(timeline: Timeline) -> str:
         if column.step.marker:
             drawn.append(f'<rect x="{x - 4:.1f}" y="430" width="5" height="58" fill="#1b1e23"/>')
         if len(columns) <= 14 or column.step.marker or index in (0, len(columns) - 1):
-            drawn.append(f'<text x="{x:.1f}" y="512" font-size="21" fill="#1b1e23">{written(cell.release)}</text>')
+            drawn.append(f'<text x="{x:.1f}" y="512" font-size="21" fill="#1b1e23">{svg_text(cell.release)}</text>')
     return "".join(drawn)
 
 

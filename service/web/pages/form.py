@@ -24,7 +24,7 @@ async def home(request: Request, site: ThisSite, caller: Reader, like: str = "")
 
 
 @router.post("/")
-async def submit(request: Request, site: ThisSite, caller: Submitter) -> Response:
+async def submit_form(request: Request, site: ThisSite, caller: Submitter) -> Response:
     """Take the form; on a mistake show it again with what was typed and what to mend."""
     async with request.form(max_fields=64, max_files=2) as typed:
         fields = await forms.fields_of(typed)
@@ -40,7 +40,7 @@ async def submit(request: Request, site: ThisSite, caller: Submitter) -> Respons
 
 
 @router.post("/estimate")
-async def estimate(request: Request, site: ThisSite, caller: Reader) -> Response:
+async def estimate_form(request: Request, site: ThisSite, caller: Reader) -> Response:
     """Say beside the form what pressing the button would cost."""
     site.access.count_estimate(caller)
     async with request.form(max_fields=64, max_files=2) as typed:

@@ -16,7 +16,7 @@ from service.bisection.releases import tree_of
 from service.catalog.probes import Probe
 from service.errors import NotFound, TfbisectError
 from service.web.access import Caller
-from service.web.api.schemas import Submission
+from service.web.api.schemas import SubmissionBody
 from service.web.pages import parameter_fields
 from service.web.problems import Problem, Refusal, problem_of, problem_of_validation
 from service.web.site import Site
@@ -81,7 +81,7 @@ async def fields_of(form: FormData) -> dict[str, str]:
     return fields
 
 
-def submission_of(fields: Mapping[str, str], probes: Mapping[str, Probe]) -> Submission:
+def submission_of(fields: Mapping[str, str], probes: Mapping[str, Probe]) -> SubmissionBody:
     """Return the request that was typed; of the parameters, those of the chosen probe.
 
     Raises:
@@ -104,7 +104,7 @@ def submission_of(fields: Mapping[str, str], probes: Mapping[str, Probe]) -> Sub
     if variants := fields["variants"].strip():
         sent["variants"] = [name.strip() for name in variants.split(",") if name.strip()]
     sent["parameters"] = parameter_fields.typed(probes.get(fields["probe"]), fields)
-    return Submission.model_validate(sent)
+    return SubmissionBody.model_validate(sent)
 
 
 def problem_in(error: Exception) -> Problem:
@@ -160,9 +160,9 @@ def _like(site: Site, caller: Caller, bisection_id: str) -> dict[str, str]:
     fields = dict(DEFAULTS)
     for name, value in bisection.request.items():
         if name in fields and value not in (None, False, [], {}):
-            fields[name] = parameter_fields.written(value)
+            fields[name] = parameter_fields.as_typed(value)
     for name, value in bisection.request.get("parameters", {}).items():
-        fields[parameter_fields.field_name(bisection.probe, name)] = parameter_fields.written(value)
+        fields[parameter_fields.field_name(bisection.probe, name)] = parameter_fields.as_typed(value)
     fields["snippet"] = site.store.snippet(bisection.snippet_digest)
     return fields
 

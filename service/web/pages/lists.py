@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.errors import BadInput
-from service.reports.comparing import compare
+from service.reports.comparing import compare_verdicts
 from service.reports.documents import parameter_json
 from service.reports.links import notes_url
 from service.reports.readings import ULID
@@ -77,12 +77,16 @@ def comparison(
     if all(names):
         readings = [site.readings.reading(name, caller.viewer) for name in names]
         views = [site.views.of(reading, site.readings.outlook(reading)) for reading in readings]
-        values |= {"sides": views, "compared": compare(views[0].verdict, views[1].verdict), "title_of": title_of}
+        values |= {
+            "sides": views,
+            "compared": compare_verdicts(views[0].verdict, views[1].verdict),
+            "title_of": title_of,
+        }
     return site.pages.response(request, "compare.html", **values)
 
 
 @router.get("/releases", dependencies=[Depends(reader)])
-def releases(
+def releases_page(
     request: Request,
     site: ThisSite,
     package: Annotated[str, Query(max_length=128, pattern=r"^[A-Za-z0-9._-]+$")] = "tensorflow",
@@ -127,7 +131,7 @@ def tones_by_probe(site: Site) -> Callable[[str, str], str]:
 
 
 @router.get("/probes", dependencies=[Depends(reader)])
-def probes(request: Request, site: ThisSite) -> Response:
+def probes_page(request: Request, site: ThisSite) -> Response:
     """Show the probes."""
     return site.pages.response(
         request, "probes.html", probes=site.dependencies.probes.values(), tone=tones_by_probe(site)

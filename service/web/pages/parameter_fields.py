@@ -45,7 +45,7 @@ class ParameterField:
     @property
     def placeholder(self) -> str:
         """Return what is taken where nothing is typed, or what one may type."""
-        return written(self.parameter.default) or PLACEHOLDERS.get(self.parameter.type, "")
+        return as_typed(self.parameter.default) or PLACEHOLDERS.get(self.parameter.type, "")
 
 
 def fields_by_probe(probes: Mapping[str, Probe]) -> dict[str, list[ParameterField]]:
@@ -71,10 +71,10 @@ def typed(probe: Probe | None, fields: Mapping[str, str]) -> dict[str, Any]:
     if probe is None:
         return {}
     texts = {field.parameter_name: (field.parameter, fields.get(field.name, "")) for field in _fields(probe)}
-    return {name: read(parameter, text) for name, (parameter, text) in texts.items() if text.strip()}
+    return {name: read_fields(parameter, text) for name, (parameter, text) in texts.items() if text.strip()}
 
 
-def read(parameter: Parameter, text: str) -> Any:
+def read_fields(parameter: Parameter, text: str) -> Any:
     """Return what was typed as the parameter's type."""
     match parameter.type:
         case "integer" | "number":
@@ -89,7 +89,7 @@ def read(parameter: Parameter, text: str) -> Any:
             return text
 
 
-def written(value: Any) -> str:
+def as_typed(value: Any) -> str:
     """Return a parameter as one types it."""
     match value:
         case None | "":

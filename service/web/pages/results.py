@@ -15,7 +15,7 @@ from service.reports.foresight import Outlook
 from service.reports.links import notes_url, reproduce_from_page, submit_command
 from service.reports.markdown import markdown, table
 from service.reports.plots import numbers_in
-from service.reports.readings import Reading
+from service.reports.readings import StoredBisection
 from service.reports.timeline import Timeline
 from service.reports.views import BisectionView, headline, plot_of, title_of
 from service.storage.records import Bisection
@@ -33,7 +33,7 @@ Id = Annotated[str, Path(alias="id", max_length=64)]
 
 
 @router.get("/b/{id}.md")
-def report(bisection_id: Id, request: Request, site: ThisSite, caller: Reader) -> Response:
+def report_page(bisection_id: Id, request: Request, site: ThisSite, caller: Reader) -> Response:
     """Return the report that goes into an issue."""
     reading = site.readings.reading(bisection_id, caller.viewer)
     view = site.views.of(reading, site.readings.outlook(reading))
@@ -120,7 +120,7 @@ def live(bisection_id: Id, request: Request, site: ThisSite, caller: Reader) -> 
     return site.pages.response(request, "live.html", **values, may_end=caller.may_end(reading.bisection.owner))
 
 
-def live_values(site: Site, caller: Caller, reading: Reading, view: BisectionView) -> dict[str, Any]:
+def live_values(site: Site, caller: Caller, reading: StoredBisection, view: BisectionView) -> dict[str, Any]:
     """Return what the live part shows."""
     is_over_with_changes = reading.is_finished and bool(view.changes)
     similar = (
@@ -146,7 +146,7 @@ def live_values(site: Site, caller: Caller, reading: Reading, view: BisectionVie
     }
 
 
-def runs_of(reading: Reading) -> list[dict[str, Any]]:
+def runs_of(reading: StoredBisection) -> list[dict[str, Any]]:
     """Return every run for the table."""
     return [
         {
@@ -169,7 +169,7 @@ class VariantView:
     timeline: Timeline
 
 
-def variants_of(site: Site, reading: Reading) -> list[VariantView]:
+def variants_of(site: Site, reading: StoredBisection) -> list[VariantView]:
     """Return each variant with its own timeline."""
     said = (reading.bisection.verdict or {}).get("variants", ())
     return [
@@ -239,7 +239,7 @@ def release_record(
     )
 
 
-def timeline_shown(site: Site, reading: Reading, outlook: Outlook | None, variant: str) -> Timeline:
+def timeline_shown(site: Site, reading: StoredBisection, outlook: Outlook | None, variant: str) -> Timeline:
     """Return the timeline of a variant, or of the snippet itself."""
     own = next((each.timeline for each in variants_of(site, reading) if each.name == variant), None)
     return own or site.views.of(reading, outlook).timeline
@@ -253,7 +253,7 @@ def neighbours(timeline: Timeline, release: str) -> tuple[str, str]:
 
 
 @router.post("/b/{id}/cancel")
-def cancel(bisection_id: Id, site: ThisSite, caller: Submitter) -> Response:
+def cancel_from_page(bisection_id: Id, site: ThisSite, caller: Submitter) -> Response:
     """Cancel from the page."""
     bisection = site.readings.bisection(bisection_id, caller.viewer)
     api.check_owned(caller, bisection)
@@ -263,7 +263,7 @@ def cancel(bisection_id: Id, site: ThisSite, caller: Submitter) -> Response:
 
 
 @router.post("/b/{id}/delete")
-def delete(bisection_id: Id, site: ThisSite, caller: Submitter) -> Response:
+def delete_from_page(bisection_id: Id, site: ThisSite, caller: Submitter) -> Response:
     """Delete from the page."""
     api.delete(bisection_id, site, caller)
     return RedirectResponse("/bisections", 303)
