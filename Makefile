@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 
-.PHONY: help setup demo test newest hostile faults soak lint format bench screenshots serve clean
+.PHONY: help setup demo test newest hostile faults soak lint format bench screenshots serve sbom audit clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -73,6 +73,14 @@ soak: setup ## twenty clients for TFBISECT_SOAK_SECONDS (600 by default), memory
 	@echo "soak: python -m tests.soak; writes benchmarks/results/soak.md and .json"
 	@$(BIN)/python -m tests.soak
 
+sbom: setup ## the software bill of materials of requirements.lock, CycloneDX JSON, into sbom.cdx.json
+	@echo "sbom: sbom.cdx.json from requirements.lock"
+	@$(BIN)/python .ci/sbom.py requirements.lock sbom.cdx.json
+
+audit: setup ## known vulnerabilities of requirements.lock; says so where no database can be asked (OSV_URL names one)
+	@echo "audit: pip-audit over requirements.lock"
+	@$(BIN)/python .ci/audit.py requirements.lock
+
 clean: ## remove what the targets made in the checkout
 	@echo "clean: virtual environments, caches and build folders of this checkout; never your data directory"
-	@rm -rf $(VENV) .venv-newest .mypy_cache .ruff_cache .hypothesis .pytest_cache build dist *.egg-info
+	@rm -rf $(VENV) .venv-newest .mypy_cache .ruff_cache .hypothesis .pytest_cache build dist *.egg-info sbom.cdx.json

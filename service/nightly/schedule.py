@@ -3,70 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
+from cronsim import CronSim, CronSimError
 
 from service.errors import BadInput
 from service.storage.watch_records import WatchPass
 
-WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-SUNDAY_AGAIN = 7
+FIELDS = 5
+"""Minute, hour, day of the month, month, weekday."""
 _GRACE = timedelta(minutes=1)
 _DELIVERY_SECONDS = 60
 
 
-def trigger_of(expression: str, timezone: str) -> CronTrigger:
+class CronSchedule(BaseTrigger):  # type: ignore[misc]  # apscheduler ships no types
+    """When a cron expression is due, as cron reads it.
+
+    The scheduler's own trigger counts weekdays from Monday where cron counts from Sunday, and takes a day of the month
+    together with a weekday for both at once where cron takes either.
+    """
+
+    def __init__(self, expression: str, timezone: ZoneInfo) -> None:
+        self.expression = expression
+        self.timezone = timezone
+        if len(expression.split()) != FIELDS:
+            raise ValueError(f"it has {len(expression.split())} fields and not {FIELDS}")
+        if self.get_next_fire_time(None, datetime.now(UTC)) is None:
+            raise ValueError("that day never comes")
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
+        """Return the first due moment that is not before now; None where none will come."""
+        since = max(now, previous_fire_time or now).astimezone(self.timezone)
+        # cronsim begins after the moment it is given.
+        begin = since if previous_fire_time == since else since - timedelta(seconds=1)
+        return next(CronSim(self.expression, begin), None)
+
+
+def trigger_of(expression: str, timezone: str) -> CronSchedule:
     """Read a cron expression of five fields.
 
     Raises:
         BadInput: no such expression, or no such time zone.
     """
     try:
-        *fields, weekdays = expression.split()
-        return CronTrigger.from_crontab(" ".join([*fields, weekdays_of(weekdays)]), timezone=ZoneInfo(timezone))
-    except (ValueError, ZoneInfoNotFoundError) as error:
+        return CronSchedule(expression, ZoneInfo(timezone))
+    except (CronSimError, ValueError, ZoneInfoNotFoundError) as error:
         raise BadInput(
             f"TFBISECT_NIGHTLY_CRON={expression!r} in {timezone}: {error}; write it as `30 3 * * *` in `Europe/Berlin`"
         ) from error
 
 
-def weekdays_of(field: str) -> str:
-    """Return a field of weekdays by their names: cron counts from Sunday, the scheduler from Monday.
-
-    Raises:
-        ValueError: it names no weekday.
-    """
-    if field == "*":
-        return field
-    numbers = [number % 7 for part in field.lower().split(",") for number in _weekday_numbers(part)]
-    return ",".join(WEEKDAYS[number] for number in sorted(set(numbers)))
-
-
-def _weekday_numbers(part: str) -> range:
-    """Read `1`, `mon`, `1-5`, `*/2` or `1-5/2`."""
-    span, _, step = part.partition("/")
-    first, dash, last = ("0", "-", "6") if span == "*" else span.partition("-")
-    begin = _weekday_number(first)
-    end = _weekday_number(last) if dash else 6 if step else begin
-    if end == 0 < begin:
-        end = 7  # fri-sun: a Sunday at the end of a week is its seventh day
-    if end < begin:
-        raise ValueError(f"{span} ends before it begins")
-    return range(begin, end + 1, int(step or 1))
-
-
-def _weekday_number(name: str) -> int:
-    number = WEEKDAYS.index(name) if name in WEEKDAYS else int(name)
-    if not 0 <= number <= SUNDAY_AGAIN:
-        raise ValueError(f"{name} is not a weekday; use 0 (Sunday) to 7 (Sunday)")
-    return number
-
-
-def was_missed(trigger: CronTrigger, last: WatchPass | None, now: datetime) -> bool:
+def was_missed(trigger: CronSchedule, last: WatchPass | None, now: datetime) -> bool:
     """Say whether a pass was due since the last one started, or is to be finished; however many were, one makes up.
 
     Args:
@@ -83,7 +74,7 @@ def was_missed(trigger: CronTrigger, last: WatchPass | None, now: datetime) -> b
 
 
 def start_scheduler(
-    trigger: CronTrigger, make_pass: Callable[[], object], deliver: Callable[[], object], *, at_once: bool
+    trigger: CronSchedule, make_pass: Callable[[], object], deliver: Callable[[], object], *, at_once: bool
 ) -> BackgroundScheduler:
     """Start a thread that makes passes when they are due, and delivers what waits for another try.
 

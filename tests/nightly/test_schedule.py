@@ -14,7 +14,7 @@ from apscheduler.triggers.cron import CronTrigger
 
 from service.cli.serve import scheduled
 from service.errors import BadInput
-from service.nightly.schedule import start_scheduler, trigger_of, was_missed, weekdays_of
+from service.nightly.schedule import start_scheduler, trigger_of, was_missed
 from service.storage.watch_records import WatchPass
 from tests.nightly.relived_index import Clock
 from tests.nightly.world import Behaviour, NightlyHouse, Site
@@ -40,28 +40,15 @@ def the_next(expression: str, timezone: str, moment: datetime) -> datetime:
         ("0 5 * * 0", "UTC", MONDAY.replace(day=7, hour=5)),
         ("0 5 * * 7", "UTC", MONDAY.replace(day=7, hour=5)),
         ("0 5 * * 5-7", "UTC", MONDAY.replace(day=5, hour=5)),
+        ("0 5 * * */2", "UTC", MONDAY.replace(day=2, hour=5)),
+        ("0 5 * * 3-5/2", "UTC", MONDAY.replace(day=3, hour=5)),
+        ("0 5 * * SAT,sun", "UTC", MONDAY.replace(day=6, hour=5)),
+        # A day of the month and a weekday: either, as in cron.
+        ("0 5 20 * 3", "UTC", MONDAY.replace(day=3, hour=5)),
     ],
 )
 def test_an_expression_means_what_cron_means_by_it(expression: str, timezone: str, expected: datetime) -> None:
     assert the_next(expression, timezone, MONDAY) == expected
-
-
-@pytest.mark.parametrize(
-    ("field", "names"),
-    [
-        ("*", "*"),
-        ("0", "sun"),
-        ("7", "sun"),
-        ("1-5", "mon,tue,wed,thu,fri"),
-        ("fri-sun", "sun,fri,sat"),
-        ("*/2", "sun,tue,thu,sat"),
-        ("1-5/2", "mon,wed,fri"),
-        ("4/2", "thu,sat"),
-        ("SAT,sun", "sun,sat"),
-    ],
-)
-def test_weekdays_are_counted_from_sunday(field: str, names: str) -> None:
-    assert weekdays_of(field) == names
 
 
 @pytest.mark.parametrize(
@@ -74,6 +61,7 @@ def test_weekdays_are_counted_from_sunday(field: str, names: str) -> None:
         ("61 3 * * *", "UTC"),
         ("30 3 * * 8", "UTC"),
         ("30 3 * * 5-2", "UTC"),
+        ("0 0 30 2 *", "UTC"),
         ("30 3 * * *", "Europe/Atlantis"),
     ],
 )
