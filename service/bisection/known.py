@@ -31,7 +31,6 @@ class Known:
     """Names of the branches that the policy wants looked at; others are here for what is known of them already."""
 
     def reading(self, release: str) -> Reading:
-        """Return what is known of a release."""
         return self.readings.get(release, UNREAD)
 
     @property

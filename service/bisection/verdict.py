@@ -228,7 +228,6 @@ def _absent_sentence(absent: tuple[str, ...]) -> list[str]:
 
 
 def _segment_json(segment: Segment) -> dict[str, Any]:
-    """Return one segment."""
     return {
         "line": segment.line,
         "outcome": segment.outcome,
@@ -241,7 +240,6 @@ def _segment_json(segment: Segment) -> dict[str, Any]:
 
 
 def _change_json(change: Change) -> dict[str, Any]:
-    """Return one change."""
     return {
         "kind": change.kind,
         "line": change.line,
@@ -273,7 +271,6 @@ def _unfixed_json(verdict: Verdict) -> list[Mapping[str, str]]:
 
 
 def _coverage_json(coverage: Coverage, absent: tuple[str, ...]) -> dict[str, Any]:
-    """Return the coverage."""
     return {
         "complete": coverage.complete,
         "resolution": coverage.resolution,

@@ -38,7 +38,6 @@ def answer_text(answer: Answer) -> str:
 
 
 def one_line(verdict: Verdict) -> str:
-    """Say a verdict in one line."""
     match verdict:
         case Changes():
             parts = [*map(change_phrase, verdict.changes), *map(unfixed_phrase, verdict.unfixed)]

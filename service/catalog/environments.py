@@ -61,7 +61,6 @@ class Environment:
 
     @property
     def recipe_digest(self) -> str:
-        """Digest of the recipe."""
         return self.recipe.digest
 
     @property

@@ -41,7 +41,6 @@ def _row(
     environments: Environments,
     images: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Return the row of one release."""
     python, untestable = _python(target, environments)
     known = environments.known(target) if not untestable else None
     return {

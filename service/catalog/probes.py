@@ -90,7 +90,6 @@ def load_probes(folder: Path) -> Mapping[str, Probe]:
 
 
 def _load_probe(folder: Path, harness: str) -> Probe:
-    """Return the probe of one folder."""
     facts = tomllib.loads((folder / "probe.toml").read_text("utf-8"))
     source = composed(folder / "probe.py", facts.get("shared", []))
     meaning = _module(folder / "judge.py", f"tfbisect_judge_{folder.name.replace('-', '_')}")

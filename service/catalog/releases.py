@@ -220,7 +220,6 @@ class Catalog:
         return self._by_version(package).get(Version(version))
 
     def _by_version(self, package: str) -> Mapping[Version, CatalogRelease]:
-        """Return the releases of a package by version."""
         if self._read is not None and package in self._read:
             return self._read[package]
         found = {Version(release.version): release for release in self.releases(package)}

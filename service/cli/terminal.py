@@ -238,7 +238,6 @@ def segment_releases(segment: Mapping[str, Any]) -> list[tuple[str, State]]:
 
 
 def _release_text(release: str, outcome: str, how: State, expected: frozenset[str]) -> Text:
-    """Say what is known of one release, and how."""
     shown = STATES[how]
     style = shown.style or answer_style(outcome, expected)
     row = Text(f"{release:<12}")

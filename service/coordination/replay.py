@@ -162,7 +162,6 @@ def _kind(table: object) -> str:
 
 
 def _release(row: object, number: int) -> str:
-    """Return the release of a row."""
     if not isinstance(row, dict):
         raise ReplayError(f"Row {number} is {row!r}; it must be an object with a release and its outcome.")
     release = row.get("release")

@@ -31,7 +31,6 @@ class Limits:
 
 
 def limits_of(settings: Settings) -> Limits:
-    """Return the limits that the settings ask for."""
     return Limits(
         memory_bytes=settings.memory_bytes,
         cpus=settings.cpus,

@@ -209,7 +209,6 @@ class Checker:
             return Libraries(problem=f"the library check failed: {error.output.strip()[-300:]}")
 
     def _request(self, target: Target, question: CheckQuestion) -> RunRequest:
-        """Return a run of a question."""
         probe = question.probe
         return RunRequest(
             run_id=new_ulid(),

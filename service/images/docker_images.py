@@ -53,7 +53,6 @@ class DockerImages:
         """Whether the engine takes a layer without those below it; None: not tried yet."""
 
     def find(self, reference: str) -> StoredImage | None:
-        """Return the image of a reference, or None."""
         with _answering("look at an image"):
             try:
                 return _stored(self._api.inspect_image(reference))

@@ -240,7 +240,6 @@ class Summary:
         return EXIT_NO_ANSWER if "failed" in statuses else 0
 
     def as_json(self) -> dict[str, Any]:
-        """Return the summary as JSON."""
         return {"schema": "tfbisect/nightly/1", **asdict(self), "exit_code": self.exit_code}
 
     def lines(self) -> list[str]:

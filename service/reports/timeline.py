@@ -171,7 +171,6 @@ def _cell(
     tones: Mapping[str, str],
     knowledge: Knowledge,
 ) -> Cell:
-    """Return the cell of one release."""
     state, outcome = placed.get(release, ("not_run", ""))
     if release in knowledge.running and state in ("not_run", "inferred"):
         state, outcome = "running", ""

@@ -91,7 +91,6 @@ class Views:
         self.releases = KnownReleases(dependencies.catalog)
 
     def of(self, reading: StoredBisection, outlook: Outlook | None) -> BisectionView:
-        """Return the view of one bisection."""
         bisection = reading.bisection
         verdict = verdict_of(reading, outlook)
         progress = progress_json(bisection, reading.observations)

@@ -48,7 +48,6 @@ class Observations(Connected):
         return found
 
     def observation(self, key: str, repeat: int) -> StoredObservation | None:
-        """Return one observation, or None."""
         with self._reading() as connection:
             return _read(connection, key, repeat)
 

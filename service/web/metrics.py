@@ -64,7 +64,6 @@ class _Open(Collector):
         yield GaugeMetricFamily("tfbisect_event_streams", "Event streams open in this process")
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Ask."""
         bisections = GaugeMetricFamily("tfbisect_bisections_open", "Bisections queued and running", labels=("status",))
         for status, count in self._store.open_counts().items():
             bisections.add_metric((status,), count)
