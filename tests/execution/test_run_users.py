@@ -66,7 +66,8 @@ def test_the_ranges_are_apart_and_belong_to_nobody() -> None:
 IS_UNHARMED = """
 import ctypes, fcntl, os
 libc = ctypes.CDLL(None, use_errno=True)
-x = [libc.inotify_init() >= 0, fcntl.fcntl(os.pipe()[1], 1032)]
+# EPERM: the list of system calls has none, so there is nothing to take.
+x = [libc.inotify_init() >= 0 or ctypes.get_errno() == 1, fcntl.fcntl(os.pipe()[1], 1032)]
 """
 
 

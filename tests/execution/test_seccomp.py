@@ -15,6 +15,7 @@ MEASURED = Path(__file__).parent.parent.parent / "benchmarks" / "results" / "sys
 DONE_WITHOUT = {"clone3", "mbind"}
 NEVER = {
     "add_key", "bpf", "chroot", "delete_module", "fanotify_init", "finit_module", "fsopen", "init_module",
+    "inotify_init", "inotify_init1",
     "io_uring_enter", "io_uring_register", "io_uring_setup", "ioperm", "iopl", "kexec_load", "keyctl", "mbind",
     "memfd_secret", "modify_ldt", "mount", "move_mount", "mq_open", "msgget", "name_to_handle_at", "open_by_handle_at",
     "open_tree", "perf_event_open", "pidfd_getfd", "pivot_root", "process_madvise", "process_vm_readv",
