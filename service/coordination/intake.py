@@ -18,6 +18,7 @@ from service.catalog.probes import Parameter, Probe
 from service.catalog.ranges import absent, parse_releases, select
 from service.catalog.releases import Catalog, CatalogRelease, package_name
 from service.catalog.snippets import require_keras_package
+from service.catalog.targets import Target
 from service.coordination.variants import apply
 from service.errors import BadInput, SnippetError, UnknownName
 from service.json_text import text_digest
@@ -93,6 +94,10 @@ class Case:
     """The module that is imported ahead of the probe."""
     absent: tuple[str, ...]
     """Numbers in the range that were never on the index."""
+
+    def target(self, release: str) -> Target:
+        """Return what an environment of a release is made for: the same wherever one is looked at or run."""
+        return Target(self.request.package, release, self.request.hardware, self.request.image_source)
 
 
 Measured = Callable[[str, Sequence[str], str], Collection[str]]

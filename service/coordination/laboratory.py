@@ -51,8 +51,7 @@ class Question:
     @property
     def target(self) -> Target:
         """Return what an environment is made for."""
-        request = self.case.request
-        return Target(request.package, self.release, request.hardware, request.image_source)
+        return self.case.target(self.release)
 
     def identity(self, environment: Environment) -> ObservationIdentity:
         """Return all that the answer depends on."""

@@ -324,8 +324,8 @@ class Nightly:
     ) -> SeenRelease:
         if release is None or release.gone:
             return SeenRelease(gone=True)
-        target = Target(case.request.package, version, case.request.hardware)
-        environment = self._repeats.environment(target) if before is not None and before.environment else ""
+        had_one = before is not None and before.environment
+        environment = self._repeats.environment(case.target(version)) if had_one else ""
         return SeenRelease(yanked=release.yanked, environment=environment)
 
     def _again(self, watch: Watch, looked: Looked) -> Again:

@@ -113,7 +113,7 @@ class Repetition:
         track = next((track for track in case.tracks if track.name == linked.variant), None)
         if track is None or (seen.probe, seen.snippet) != (case.probe.digest, text_digest(track.snippet)):
             return False
-        today = self.environment(Target(seen.package, seen.release, case.request.hardware))
+        today = self.environment(case.target(seen.release))
         # A nightly that the index has dropped cannot be measured again; what was seen of it stays true.
         return dict(seen.parameters) == dict(track.parameters) and today in {"", seen.environment}
 

@@ -33,6 +33,18 @@ def test_a_release_in_which_dropout_stops_dropping_is_named_and_told_once(
     assert (behaviour.asked, len(site.received)) == ([], 1)
 
 
+def test_a_watch_of_official_images_looks_at_the_environments_that_it_runs(
+    house: NightlyHouse, site: Site, behaviour: Behaviour
+) -> None:
+    assert house.settings.watches_dir is not None
+    path = house.settings.watches_dir / "team.toml"
+    path.write_text(path.read_text().replace('releases = "2.0.."', 'releases = "2.0.."\nimage_source = "official"'))
+    assert statuses(house) == ["first"]
+    site.publish("2.4.0")
+    assert statuses(house) == ["unchanged"]  # what was known is looked at, and taken over
+    assert behaviour.sources == {"official"}
+
+
 def test_a_webhook_is_signed_over_time_and_body(house: NightlyHouse, site: Site, behaviour: Behaviour) -> None:
     house.make_pass()
     behaviour.broken_from = "2.4"

@@ -117,6 +117,8 @@ class Behaviour:
     """How long a run takes."""
     asked: list[str] = field(default_factory=list)
     """Releases that were run to an answer."""
+    sources: set[str | None] = field(default_factory=set)
+    """Where the images came from whose environments were looked at."""
 
     def __call__(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
         if cancelled.wait(self.pause_seconds):
@@ -172,6 +174,7 @@ class _Environments(MadeUpEnvironments):
     behaviour: Behaviour
 
     def known(self, target: Target) -> Environment:
+        self.behaviour.sources.add(target.source)
         found = super().known(target)
         recipe = Recipe(f"3.{self.behaviour.recipe}", *[getattr(found.recipe, name) for name in _RECIPE_FIELDS])
         return Environment(target, recipe, found.lock)
