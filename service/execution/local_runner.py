@@ -218,6 +218,7 @@ class LocalRunner(SessionRunner):
         user = self._users.take() if sandbox.own_user else None
         datasets = [self._datasets] if self._datasets else []
         gone = partial(self._users.give_back, user) if user is not None else _nothing
+        home = None
         try:
             home = _make_home(user)
             variables = _variables(self._limits, None if sandbox.bubblewrap else home, self._datasets)
@@ -240,9 +241,13 @@ class LocalRunner(SessionRunner):
                     handed_on=[] if descriptor is None else [descriptor],
                     gone=gone,
                 )
-        except OSError as error:
+        except BaseException as error:
             gone()
-            raise EngineLost(f"cannot start a process for {name}: {error}") from error
+            if home is not None:
+                shutil.rmtree(home, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise EngineLost(f"cannot start a process for {name}: {error}") from error
+            raise
 
     def _sandbox_for(self, python: Path) -> Sandbox:
         return self._sandbox or find_sandbox(python)
@@ -258,8 +263,12 @@ def _nothing() -> None:
 
 def _make_home(user: int | None) -> Path:
     home = make_scratch_folder()
-    if user is not None:
-        os.chown(home, user, user)
+    try:
+        if user is not None:
+            os.chown(home, user, user)
+    except OSError:
+        home.rmdir()
+        raise
     return home
 
 

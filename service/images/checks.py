@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
+import structlog
 from packaging.version import Version
 
 from service.bisection.outcomes import Answer, Lost, Outcome, RunReport, classify
@@ -60,6 +60,9 @@ SNIPPETS = {"tensorflow": SNIPPET, "keras": KERAS, "torch": TORCH}
 
 # Makes the loader write down what it is asked for; see images/check_libraries.py.
 LOADER_NOTES = ("env", "LD_DEBUG=files", "LD_DEBUG_OUTPUT=/tmp/tfbisect-loader")
+
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -112,15 +115,24 @@ class Ledger:
             return
         with self._lock:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            begin = "\n" if self._is_torn() else ""
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(check)) + "\n")
+                file.write(begin + json.dumps(asdict(check)) + "\n")
+
+    def _is_torn(self) -> bool:
+        """Say whether whoever wrote last was ended in the middle of a line."""
+        written = self._path.read_bytes() if self._path.exists() else b""
+        return bool(written) and not written.endswith(b"\n")
 
     def latest(self) -> list[Check]:
         """Return the last check of each target, but the build time of the last that really built."""
-        lines = self._path.read_text(encoding="utf-8").splitlines() if self._path.exists() else []
+        text = self._path.read_text(encoding="utf-8", errors="replace") if self._path.exists() else ""
         found: dict[tuple[str, str, str], Check] = {}
-        for line in lines:
-            check = _check_of(json.loads(line))
+        for line in text.splitlines():
+            check = _check_of(line)
+            if check is None:
+                log.warning("images.ledger_line_torn", ledger=str(self._path), line=line[:80])
+                continue
             key = (check.package, check.release, check.hardware)
             earlier = found.get(key)
             if check.build_seconds is None and earlier is not None and earlier.image == check.image:
@@ -291,7 +303,11 @@ def _seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
 
 
-def _check_of(value: dict[str, Any]) -> Check:
-    """Read a line of the ledger."""
-    names = {name: tuple(value.get(name, ())) for name in ("libraries", "asked")}
-    return Check(**{**value, **names})
+def _check_of(line: str) -> Check | None:
+    """Read a line of the ledger; None where it was never written to its end."""
+    try:
+        value = json.loads(line)
+        names = {name: tuple(value.get(name, ())) for name in ("libraries", "asked")}
+        return Check(**{**value, **names})
+    except (ValueError, TypeError, AttributeError):
+        return None

@@ -234,3 +234,16 @@ def test_many_checks_are_told_as_they_come_and_returned_in_order(house: OfflineH
     found = check_all(checker_of(house), targets, 2, done.append, quietly)
     assert [check.release for check in found] == ["2.0", "1.0", "1.1"]
     assert sorted(check.release for check in done) == ["1.0", "1.1", "2.0"]
+
+
+@pytest.mark.parametrize("torn", ['{"package": "tensorfl', "", "\n", "[]", "{}", "\xe9", '{"package": 1}'])
+def test_a_line_that_was_torn_costs_no_other(tmp_path: Path, torn: str) -> None:
+    path = tmp_path / "checks.jsonl"
+    ledger = Ledger(path)
+    ledger.append(CHECK)
+    with path.open("a", encoding="latin-1") as file:
+        file.write(torn)
+    assert ledger.latest() == [CHECK]
+    other = replace(CHECK, release="1.99.0")
+    ledger.append(other)
+    assert ledger.latest() == [CHECK, other]
