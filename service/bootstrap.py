@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Mapping, MutableMapping
 from concurrent.futures import Executor
-from functools import cached_property
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ from service.images.interpreters import GroundInterpreters
 from service.images.known import KnownImages
 from service.images.official import OfficialImages
 from service.images.shelf import LABEL
+from service.locks import made_once
 from service.nightly.nights import Summary
 from service.nightly.notifications import Postage, Sender
 from service.nightly.passes import Budget, Links, Nightly
@@ -70,23 +71,23 @@ class House:
         self.settings = settings or Settings()
         self.clock = clock
 
-    @cached_property
+    @made_once
     def store(self) -> Store:
         """Return the database; an empty one gets its tables."""
         self.settings.data_dir.mkdir(parents=True, exist_ok=True)
         return Store.open(self.settings.store_url.reveal(), clock=self.clock)
 
-    @cached_property
+    @made_once
     def probes(self) -> Mapping[str, Probe]:
         """Return the probes by name."""
         return load_probes(resource_dir("probes"))
 
-    @cached_property
+    @made_once
     def catalog(self) -> Catalog:
         """Return the releases that the index has."""
         return Catalog(self.store, self.settings, clock=self.clock)
 
-    @cached_property
+    @made_once
     def environments(self) -> Environments:
         """Return what each release is installed with."""
         return Environments(
@@ -114,33 +115,33 @@ class House:
         except NoRunner:
             return None  # the engines are elsewhere, with the workers
 
-    @cached_property
+    @made_once
     def ground_interpreters(self) -> GroundInterpreters:
         """Return what takes interpreters out of images."""
         return GroundInterpreters(self.images.engine, self.images.grounds, self.settings.data_dir)
 
-    @cached_property
+    @made_once
     def intake(self) -> Intake:
         """Return the door."""
         rates = {"false_alarm_rate": self.settings.false_alarm_rate, "miss_rate": self.settings.miss_rate}
         return Intake(self.catalog, self.probes, self.settings.workers, rates, self.store.measured_releases)
 
-    @cached_property
+    @made_once
     def runner_choice(self) -> Choice:
         """Return what runs a probe, Docker or local, and why it was taken."""
         return choose_runner(self.settings, connect, self._docker_runner, self._local_runner, installed_interpreters)
 
-    @cached_property
+    @made_once
     def runner(self) -> Runner:
         """Return what runs a probe."""
         return self.runner_choice.runner
 
-    @cached_property
+    @made_once
     def images(self) -> Images:
         """Return what makes and keeps images."""
         return images_for(self.settings, self.environments, DockerImages(connect()))
 
-    @cached_property
+    @made_once
     def known_images(self) -> KnownImages:
         """Return what says which releases have an image already."""
         return KnownImages(lambda: DockerImages(connect()).labelled(f"{PART}=release"))
@@ -186,7 +187,7 @@ class House:
         """Return what every probe runs in."""
         return next(iter(self.probes.values())).harness_source
 
-    @cached_property
+    @made_once
     def cluster(self) -> DaskCluster:
         """Return the workers of the scheduler that the settings name."""
         return DaskCluster(self.settings.scheduler)
@@ -201,12 +202,12 @@ class House:
         if "runner" in self.__dict__ and not self.settings.scheduler:
             self.runner.warm(target, framework)
 
-    @cached_property
+    @made_once
     def executor(self) -> Executor:
         """Return the pool that the coordinator waits with."""
         return executor(self.settings)
 
-    @cached_property
+    @made_once
     def laboratory(self) -> Laboratory:
         """Return what answers questions."""
         return Laboratory(
@@ -224,12 +225,12 @@ class House:
         """Return how long what is away is waited for."""
         return Patience(self.settings.patience_seconds)
 
-    @cached_property
+    @made_once
     def threads(self) -> Threads:
         """Return the threads that last as long as this process."""
         return Threads()
 
-    @cached_property
+    @made_once
     def coordinator(self) -> Coordinator:
         """Return the loop."""
         readings = Readings(self)
@@ -244,12 +245,12 @@ class House:
             after=lambda bisection_id: readings.document(bisection_id, ADMIN),
         )
 
-    @cached_property
+    @made_once
     def submission(self) -> Submission:
         """Return the way in."""
         return Submission(self.store, self.intake, self.coordinator, nightly_watch)
 
-    @cached_property
+    @made_once
     def nightly(self) -> Nightly:
         """Return what makes passes over the watches."""
         settings = self.settings
@@ -263,7 +264,7 @@ class House:
             self.store, asked_anew.releases, repetition, self.sender, clock=self.clock, budget=budget, links=links
         )
 
-    @cached_property
+    @made_once
     def sender(self) -> Sender:
         """Return what delivers messages."""
         settings = self.settings
@@ -306,17 +307,17 @@ class House:
         return {image.labels[f"{LABEL}environment"]: image.references[0] for image in found if image.references}
 
     def close(self) -> None:
-        """Stop what was started."""
-        if "threads" in self.__dict__:
-            self.threads.close()
-        if "executor" in self.__dict__:
-            self.executor.shutdown(cancel_futures=True)
-        if "cluster" in self.__dict__:
-            self.cluster.close()
-        if "runner" in self.__dict__:
-            self.runner.close()
-        if "store" in self.__dict__:
-            self.store.close()
+        """Stop what was started, all of it, whatever one part raises, and raise that then."""
+        made = self.__dict__  # what nobody asked for is not made to be closed
+        with ExitStack() as stack:
+            # Last in, first out: the store is closed when nobody writes to it any more.
+            for part in ("store", "runner", "cluster"):
+                if part in made:
+                    stack.callback(made[part].close)
+            if "executor" in made:
+                stack.callback(made["executor"].shutdown, cancel_futures=True)
+            if "threads" in made:
+                stack.callback(made["threads"].close)
 
 
 def without_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

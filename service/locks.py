@@ -3,9 +3,33 @@
 from __future__ import annotations
 
 import fcntl
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    made_once = cached_property  # to a checker of types the two are one
+else:
+
+    class made_once(cached_property):  # noqa: N801 - used as a decorator, as the one that it replaces
+        """A cached property that is made once however many threads ask at once; Python's own promises that no more.
+
+        One lock per object, which a part may take again: most are made of others.
+        """
+
+        def __get__(self, instance: Any, owner: Any = None) -> Any:
+            """Return the value, made by the first who asks."""
+            if instance is None:
+                return self
+            made = instance.__dict__
+            # `setdefault` is one step for all threads.
+            with made.setdefault("_making", threading.RLock()):
+                if self.attrname not in made:
+                    made[self.attrname] = self.func(instance)
+                return made[self.attrname]
 
 
 @contextmanager

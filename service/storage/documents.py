@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import cached_property
 from typing import Any
 
 from sqlalchemy import ColumnElement, Pool, bindparam, null, select
 from sqlalchemy.exc import IntegrityError
 
 from service.errors import StoreError
+from service.locks import made_once
 from service.storage.connected import Connected
 from service.storage.engine import make_engine, place
 from service.storage.records import StoredDocument
@@ -69,16 +69,16 @@ class Documents(Connected):
         if "_own_pool" in self.__dict__:
             self._own_pool.dispose()
 
-    @cached_property
+    @made_once
     def _own_pool(self) -> Pool:
         """Return connections apart from all others: a reader never queues behind a writer, and the index stays warm."""
         return make_engine(self._engine.url, cache_kibibytes=INDEX_KIBIBYTES).pool
 
-    @cached_property
+    @made_once
     def _whole(self) -> str:
         return self._query(documents.c.body)
 
-    @cached_property
+    @made_once
     def _tag_alone(self) -> str:
         return self._query(null())
 
