@@ -20,6 +20,14 @@ from tests.web.world import TUTORIAL, MadeUpRuns, World
 REFERENCE = Path(__file__).parents[2] / "docs" / "api.md"
 OPERATIONS = [(call.method, call.path) for call in calls(description()) if not call.path.endswith("/events")]
 
+# What is good input no schema can say here: Python source with a model, a package that the index has, a cursor that a
+# page gave. Everything else must hold there too, and every check everywhere else.
+NO_SCHEMA_SAYS = {
+    "/api/v1/bisections",
+    "/api/v1/estimate",
+    "/api/v1/releases",
+}
+
 
 @pytest.fixture(scope="module")
 def described(tmp_path_factory: pytest.TempPathFactory) -> Any:
@@ -46,8 +54,7 @@ def test_every_answer_is_as_described(described: Any, method: str, path: str) ->
     )
     @given(case=schema[path][method].as_strategy())
     def holds(case: Any) -> None:
-        # What no schema can say, such as "is Python source", is refused too; everything else must hold.
-        case.call_and_validate(excluded_checks=[positive_data_acceptance])
+        case.call_and_validate(excluded_checks=[positive_data_acceptance] if path in NO_SCHEMA_SAYS else [])
 
     holds()
 
