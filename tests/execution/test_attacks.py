@@ -61,6 +61,8 @@ CPU_SECONDS = 5.0
 """Of the service's own processor time, for one run."""
 PEAK_BYTES = 96 * MIB
 """Of the service's own memory on top, for one run."""
+IMPORT_SECONDS = 60.0
+"""What a framework's import may take on a busy machine: it comes before the attack and out of the same limit."""
 KEPT_CONNECTIONS = 12
 """Descriptors that an engine's client keeps open, by how many it talked to at once."""
 REMOVAL_SECONDS = 30.0
@@ -296,14 +298,15 @@ def test_an_attack_ends_as_its_file_says_and_harms_nothing(attack: Attack, place
         pytest.skip(f"this runner says that it cannot help it here: {attack.needs}")
     run_id = uuid.uuid4().hex[:12]
     before, cpu, began = Usage.now(), time.process_time(), time.monotonic()
-    report = place.run(run_id, with_words(attack.source, host.words()), attack.seconds, place.framework)
+    more = IMPORT_SECONDS if place.framework else 0.0
+    report = place.run(run_id, with_words(attack.source, host.words()), attack.seconds + more, place.framework)
     seconds, cpu = time.monotonic() - began, time.process_time() - cpu
     faults = [*remains(place, host, run_id), *host.harm(), *record_faults(report)]
     after = Usage.now()
     if not any(meets(report, each, place.limits) for each in expected):
         faults.append("another outcome")
-    if seconds > attack.within + (10 if place.framework else 0):
-        faults.append(f"took more than {attack.within:g} s")
+    if seconds > attack.within + more:
+        faults.append(f"took more than {attack.within + more:g} s")
     if cpu > CPU_SECONDS:
         faults.append(f"took more than {CPU_SECONDS:g} s of the service's processor")
     if after.peak_bytes - before.peak_bytes > PEAK_BYTES:
