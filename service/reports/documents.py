@@ -151,7 +151,8 @@ def progress_json(bisection: Bisection, observations: Sequence[LinkedObservation
         done = max(done, len(observations))
         return {"runs_done": done, "runs_planned_at_least": done, "current": []}
     planned = max(done, int(said.get("runs_planned_at_least", 1)))
-    return {"runs_done": done, "runs_planned_at_least": planned, "current": list(said.get("current", ()))}
+    waits = {"problem": str(said["problem"])} if said.get("problem") else {}
+    return {"runs_done": done, "runs_planned_at_least": planned, "current": list(said.get("current", ())), **waits}
 
 
 def observation_json(linked: LinkedObservation, judge: Judge | None) -> dict[str, Any]:

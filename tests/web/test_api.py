@@ -214,6 +214,16 @@ def test_releases_and_probes_are_listed(service: Served) -> None:
     assert service.client.get("/api/v1/probes/nix").status_code == 404
 
 
+def test_what_a_bisection_waits_for_is_said(service: Served) -> None:
+    submitted = service.submit(TUTORIAL)["id"]
+    claim = service.world.claim()
+    assert claim is not None
+    said = {"runs_done": 0, "runs_planned_at_least": 9, "current": [], "problem": "no <engine> answers"}
+    service.world.store.record(claim, (), [("progress", said)], said)
+    assert service.client.get(f"/api/v1/bisections/{submitted}").json()["progress"] == said
+    assert "waiting: no &lt;engine&gt; answers" in service.client.get(f"/b/{submitted}").text
+
+
 def test_a_thread_that_is_not_alive_is_named_by_readyz(service: Served) -> None:
     alive = [False]
     service.world.threads.watch("coordinator", lambda: alive[0])

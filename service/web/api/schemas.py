@@ -121,6 +121,7 @@ class ProgressBody(BaseModel):
     runs_done: int
     runs_planned_at_least: int
     current: list[str] = Field(description="releases that run now")
+    problem: str | None = Field(None, description="what is away and waited for; left out where nothing is")
 
 
 class ObservationBody(BaseModel):
