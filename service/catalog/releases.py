@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from math import prod
 from pathlib import Path
@@ -39,6 +39,8 @@ MISSING_FOR = timedelta(minutes=10)
 """How long a name that the index lacks is not asked for again."""
 MISSING_AT_MOST = 60
 """Names that the index lacks within that time; more is somebody guessing."""
+NO_DATE = datetime.min.replace(tzinfo=UTC)
+"""When a release came of which the index does not say it."""
 LONGEST_NAME = 128
 TIMEOUT_SECONDS = (5.0, 30.0)  # to connect, between two bytes; the largest list is 1 MB
 MOST_TAGS = 500  # "py2.py3-none-any" stands for two; a hostile name may stand for a million
@@ -333,11 +335,17 @@ def releases_of(files: Iterable[DistributionPackage]) -> tuple[CatalogRelease, .
 
 
 def with_gone(fresh: Iterable[CatalogRelease], known: Iterable[CatalogRelease]) -> tuple[CatalogRelease, ...]:
-    """Add to a fresh list what was known before and is listed no more, marked as gone, in version order."""
+    """Add to a fresh list what was known before and is listed no more, marked as gone, in version order.
+
+    When a release came does not change: where the list says it no more, as one in HTML, it stays as it was known.
+    """
     merged = {release.version: release for release in fresh}
     for release in known:
-        if release.version not in merged:
-            merged[release.version] = CatalogRelease(**{**_fields(release), "gone": True})
+        listed = merged.get(release.version)
+        if listed is None:
+            merged[release.version] = replace(release, gone=True)
+        elif listed.uploaded == NO_DATE:
+            merged[release.version] = replace(listed, uploaded=release.uploaded)
     return tuple(sorted(merged.values(), key=lambda release: Version(release.version)))
 
 
@@ -391,7 +399,7 @@ def _release(version: Version, wheels: list[tuple[DistributionPackage, frozenset
 
 def _utc(moment: datetime | None) -> datetime:
     """Return a moment in UTC; an index without upload times counts as the oldest date there is."""
-    return datetime.min.replace(tzinfo=UTC) if moment is None else moment.astimezone(UTC)
+    return NO_DATE if moment is None else moment.astimezone(UTC)
 
 
 def _python_of(tag: Tag) -> str | None:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from service.errors import NotFound
 from service.storage.connected import Connected
 from service.storage.events import append_events
+from service.storage.leases import has_run_out
 from service.storage.records import FINISHED, Claim, Standing, Waiting
 from service.storage.tables import bisections, links
 from service.storage.ulid import new_ulid
@@ -87,7 +88,7 @@ class Claims(Connected):
 
     def claim_one(self, bisection_id: str, owner: str, lease_seconds: float) -> bool:
         """Take up this bisection, if it is queued or its coordinator died, and say whether this owner holds it."""
-        gone = bisections.c.lease_expires_at < self._now()
+        gone = has_run_out(bisections.c.lease_expires_at, self._now())
         free = or_(bisections.c.status == "queued", bisections.c.lease_owner == owner, gone)
         mine = and_(bisections.c.id == bisection_id, bisections.c.status.not_in(FINISHED), free)
         with self._writing() as connection:
@@ -202,9 +203,9 @@ def _free(now: datetime) -> Any:
     queued = and_(
         bisections.c.status == "queued",
         bisections.c.lease_owner.is_(None),
-        or_(paused_until.is_(None), paused_until < now),
+        or_(paused_until.is_(None), has_run_out(paused_until, now)),
     )
-    return or_(queued, and_(bisections.c.status == "running", bisections.c.lease_expires_at < now))
+    return or_(queued, and_(bisections.c.status == "running", has_run_out(bisections.c.lease_expires_at, now)))
 
 
 def _held(claim: Claim) -> Any:

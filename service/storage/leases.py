@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, not_, or_, select, update
 
 from service.storage.connected import Connected
 from service.storage.tables import leases
+
+LONGEST_LEASE = timedelta(minutes=15)
+"""Nobody takes a lease or a pause for longer: one that ends later was written before the clock was set back."""
+
+
+def has_run_out(expires_at: ColumnElement[Any], now: datetime) -> ColumnElement[bool]:
+    """Return the condition under which a lease holds no more, or cannot have been taken by the clock of now."""
+    return or_(expires_at < now, expires_at > now + LONGEST_LEASE)
 
 
 class Leases(Connected):
@@ -17,7 +26,7 @@ class Leases(Connected):
         """Take or keep a lease and say whether this owner holds it; one that ran out is free."""
         now = self._now()
         fresh = {"owner": owner, "expires_at": now + timedelta(seconds=lease_seconds)}
-        free = and_(leases.c.name == name, or_(leases.c.owner == owner, leases.c.expires_at < now))
+        free = and_(leases.c.name == name, or_(leases.c.owner == owner, has_run_out(leases.c.expires_at, now)))
         with self._writing() as connection:
             # Not rowcount: PostgreSQL's driver does not tell it of an INSERT.
             inserting = self._insert_unless_there(leases, {"name": name, **fresh}).returning(leases.c.name)
@@ -33,6 +42,6 @@ class Leases(Connected):
 
     def lease_holder(self, name: str) -> str | None:
         """Return who holds a lease now, or None."""
-        query = select(leases.c.owner).where(leases.c.name == name, leases.c.expires_at >= self._now())
+        query = select(leases.c.owner).where(leases.c.name == name, not_(has_run_out(leases.c.expires_at, self._now())))
         with self._reading() as connection:
             return connection.scalar(query)

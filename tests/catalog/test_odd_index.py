@@ -181,6 +181,13 @@ def test_a_list_is_doubted_where_it_lost_what_no_index_loses(known: str, gone: s
     assert bool(why_doubted([release(version) for version in fresh.split()], before)) is doubted
 
 
+def test_a_list_without_dates_does_not_make_releases_older(index: OddIndex, catalog: Catalog, clock: Clock) -> None:
+    known = catalog.releases("demo")
+    clock.now += timedelta(hours=7)
+    index.mode = "honest, as HTML"
+    assert [release.uploaded for release in catalog.releases("demo")] == [release.uploaded for release in known]
+
+
 def test_the_index_is_asked_once_however_many_ask_the_catalog(index: OddIndex, catalog: Catalog) -> None:
     ready = Barrier(20)
 

@@ -188,7 +188,7 @@ class Service:
 
     def wait_until_it_listens(self) -> None:
         """Wait until it answers, or is dead."""
-        wait_until(f"{self.url} answers", lambda: self.is_dead() or self.status("/healthz") == 200, 60)
+        wait_until(f"{self.url} answers", lambda: self.is_dead() or self.status("/healthz") == 200)
 
     def is_dead(self) -> bool:
         """Say whether the process has ended."""

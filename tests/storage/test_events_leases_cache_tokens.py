@@ -45,6 +45,16 @@ def test_a_lease_has_one_holder_until_it_runs_out(store: Store, clock: Clock) ->
     assert store.acquire_lease("nightly", "a", 60)
 
 
+def test_a_lease_written_before_the_clock_was_set_back_holds_nobody_up(store: Store, clock: Clock) -> None:
+    bisection_id = store.create_bisection(REQUEST, SNIPPET).bisection.id
+    assert store.claim_one(bisection_id, "died", 60)
+    assert store.acquire_lease("nightly", "died", 60)
+    clock.pass_seconds(-3600)
+    assert store.lease_holder("nightly") is None
+    assert store.acquire_lease("nightly", "next", 60)
+    assert store.claim("next", 60) == bisection_id
+
+
 @pytest.mark.parametrize("key", ["tensorflow", "x" * 5000])
 def test_the_cache_keeps_the_newest_value(store: Store, clock: Clock, key: str) -> None:
     assert store.cached("project", key) is None
