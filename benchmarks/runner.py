@@ -30,6 +30,7 @@ from service.execution.hardening import run_environment
 from service.execution.limits import Limits, limits_of
 from service.execution.local_runner import LocalRunner
 from service.execution.runner import RunRequest
+from service.execution.sessions import Waits
 from service.images.builder import images_for
 from service.images.docker_images import DockerImages
 from service.settings import Settings
@@ -186,7 +187,7 @@ def prepare(house: House, release: str) -> Bench:
     )
     images = images_for(house.settings, house.environments, DockerImages(client))
     harness = probe.harness_source
-    runner = DockerRunner(client, house.environments, images, limits, harness_source=harness, warm=1)
+    runner = DockerRunner(client, house.environments, images, limits, harness_source=harness, waits=Waits(1))
     local = LocalRunner(house.environments, limits, house.settings.data_dir, find_interpreter)
     runner.prepare(target)
     local.prepare(target)

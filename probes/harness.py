@@ -10,10 +10,13 @@ import linecache
 import math
 import os
 import random
+import select
+import signal
 import sys
 import time
 import traceback
 import types
+import warnings
 
 SNIPPET = "snippet.py"
 RESULT_BYTES = 1 << 20
@@ -24,6 +27,7 @@ TEXT_CHARACTERS = 1 << 18
 DEEPEST = 24
 MESSAGE_CHARACTERS = 2000
 WORD_CHARACTERS = 200
+LINGER_SECONDS = 1.0
 TRACEBACK_LINES = 40
 # Names of a snippet's own mistakes: no release of a framework makes a name defined.
 OWN_MISTAKES = ("NameError", "UnboundLocalError", "IndentationError", "TabError")
@@ -35,6 +39,7 @@ WHOLE = (int,) if sys.version_info[0] > 2 else (int, long)  # noqa: F821 - a nam
 # monotonic clock but the fifth number of os.times().
 monotonic = getattr(time, "monotonic", None) or (lambda times=os.times: times()[4])
 processor_times = os.times
+time_sleep = time.sleep
 written = json.JSONEncoder(sort_keys=True).encode
 
 
@@ -63,22 +68,55 @@ class Stop(BaseException):
 
 
 class Channel(object):
-    """The way back to the runner: a copy of standard output, which itself becomes standard error."""
+    """The way back to whoever asks: events, one JSON object per line, on a descriptor of its own."""
 
-    def __init__(self):
-        sys.stdout.flush()
-        self._descriptor = os.dup(1)
+    def __init__(self, descriptor):
+        self.descriptor = descriptor
         self._write = os.write
-        os.dup2(2, 1)
 
     def send(self, event):
         line = encoded(event)
         if len(line) > RESULT_BYTES:
             reason = "the probe's result has %d bytes, more than %d" % (len(line), RESULT_BYTES)
             line = encoded({"event": "result", "result": {"kind": "untestable", "message": reason}})
-        line += b"\n"
+        self.send_bytes(line + b"\n")
+
+    def send_bytes(self, line):
         while line:
-            line = line[self._write(self._descriptor, line):]
+            line = line[self._write(self.descriptor, line):]
+
+
+def channel_to_runner():
+    """Return a copy of standard output, which itself becomes standard error."""
+    sys.stdout.flush()
+    channel = Channel(os.dup(1))
+    os.dup2(2, 1)
+    return channel
+
+
+class Lines(object):
+    """What the runner says, one JSON object per line; `held` came with the line that brought this program."""
+
+    def __init__(self, held):
+        self._held = held
+
+    def next(self):
+        """Return the next object, or None when the runner hung up."""
+        while b"\n" not in self._held:
+            if not self.take():
+                return None
+        line, _, self._held = self._held.partition(b"\n")
+        return json.loads(line.decode("ascii")) if line.strip() else None
+
+    def has_one(self):
+        """Say whether a whole line has come."""
+        return b"\n" in self._held
+
+    def take(self):
+        """Take what has come; False when no more can come."""
+        chunk = os.read(0, 1 << 16)
+        self._held += chunk
+        return bool(chunk)
 
 
 def encoded(event):
@@ -407,8 +445,11 @@ def cpu_seconds():
     return sum(processor_times()[:2])
 
 
-def ready(channel, name):
-    """Import the framework ahead of need and say so; None when the import failed and the answer is given."""
+def ready(channel, name, word):
+    """Import the framework ahead of need and say so; None when the import failed and the answer is given.
+
+    With a word for the marks on standard error, answers come from children where the system lets them.
+    """
     began, began_cpu = monotonic(), cpu_seconds()
     try:
         module = imported(name) if name else None
@@ -416,45 +457,41 @@ def ready(channel, name):
         reason = "cannot import %s: %s: %s" % (name, type(error).__name__, message_of(error))
         channel.send({"event": "result", "result": {"kind": "untestable", "message": reason}, "probe_seconds": 0.0})
         return None
+    forks = bool(word) and become_parent()
+    if forks:
+        flush()
+        mark(word)
     channel.send({
-        "event": "ready", "import_seconds": monotonic() - began, "import_cpu_seconds": cpu_seconds() - began_cpu,
+        "event": "ready", "forks": forks,
+        "import_seconds": monotonic() - began, "import_cpu_seconds": cpu_seconds() - began_cpu,
         "framework": name, "version": version_of(module),
         "python": "%d.%d.%d" % sys.version_info[:3], "device": device_of(name, module) if name else "cpu",
+        "memory_bytes": own_memory_bytes(),
     })
-    return (module,)
+    return module, forks
 
 
-def leave(status):
-    """End at once: a framework's own tear-down may hang or crash, and says nothing about the snippet."""
+def flush():
+    """Let what was printed go out."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except Exception:
             pass
-    os._exit(status)
 
 
-def next_line():
-    """Return the runner's next JSON object, or None when it hung up."""
-    line = sys.stdin.readline()
-    return json.loads(line) if line.strip() else None
+def leave(status, at_once=os._exit):
+    """End at once: a framework's own tear-down may hang or crash, and says nothing about the snippet."""
+    flush()
+    at_once(status)
 
 
-def main():
-    channel = Channel()
-    opening = next_line()
-    if opening is None:
-        return
-    framework = ready(channel, opening.get("framework") or "")
-    if framework is None:
-        return
-    request = next_line()
-    if request is None:
-        return
+def respond(channel, name, framework, request):
+    """Answer one question of the runner."""
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     began, began_cpu = monotonic(), cpu_seconds()
     random.seed(0)
-    context = Context(opening.get("framework") or "", framework[0], request["snippet"], request.get("parameters") or {})
+    context = Context(name, framework, request["snippet"], request.get("parameters") or {})
     result = answer(context, request["probe"])
     event = {"event": "result", "result": result, "probe_seconds": monotonic() - began, "packages": versions()}
     event["probe_cpu_seconds"] = cpu_seconds() - began_cpu
@@ -462,12 +499,342 @@ def main():
         event["notes"] = context.notes
         if isinstance(result.get("measurements"), dict):
             result["measurements"].setdefault("notes", context.notes)
+    flush()
     channel.send(event)
+
+
+class Child(object):
+    """A copy of this process that waits for its one question.
+
+    It is made before the question is read: so it never holds the word by which the runner knows this process's answers.
+    """
+
+    def __init__(self, channel, name, framework):
+        asked, self._question = os.pipe()
+        self.said, said = os.pipe()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # "multi-threaded": from 3.12 on, whoever forks
+            self.pid = os.fork()
+        if self.pid:
+            os.close(asked)
+            os.close(said)
+            return
+        status = 70
+        try:
+            for descriptor in (0, channel.descriptor, self._question, self.said):
+                os.close(descriptor)
+            begin_anew()
+            with os.fdopen(asked, "rb") as source:
+                request = json.loads(source.read().decode("ascii"))
+            own = Channel(said)
+            respond(own, name, framework, request)
+            os.close(said)
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        leave(status)
+
+    def ask(self, request):
+        """Hand the question over."""
+        question = {name: request[name] for name in ("probe", "snippet", "parameters") if name in request}
+        try:
+            Channel(self._question).send_bytes(written(question).encode("ascii"))
+        except OSError:
+            pass  # it was killed while it waited: its end says so
+        os.close(self._question)
+
+    def listen(self, lines):
+        """Return what it says until it has ended, is told to stop, or lingers after its answer."""
+        words, until, sources, pause = b"", None, [0, self.said], LINGER_SECONDS
+        while until is None or monotonic() < until:
+            try:
+                readable = select.select(sources, [], [], pause)[0]
+            except select.error:
+                continue
+            if 0 in readable:
+                if not lines.take() or lines.has_one():
+                    break  # the only thing said meanwhile is to stop
+            if self.said in readable:
+                chunk = os.read(self.said, 1 << 16)
+                words += chunk
+                if len(words) > 2 * RESULT_BYTES or (not chunk and words):
+                    break
+                if not chunk:
+                    # It closed its way back and may go on: deaf and mute, it still has its time.
+                    sources, pause = [0], 0.01
+            elif until is None and self.has_ended():
+                break
+            if until is None and b"\n" in words:
+                until = monotonic() + LINGER_SECONDS
+        return words
+
+    def has_ended(self):
+        """Say whether the process itself has ended, though others may hold its way back open."""
+        return state_of(self.pid) in "ZX"
+
+    def end(self):
+        """Kill it and whatever it started; return how it ended as waitpid says, and whether anything is left."""
+        status, left = None, True
+        for _ in range(400):
+            try:
+                os.kill(-1, signal.SIGKILL)
+            except OSError:
+                pass
+            status, left = collected(self.pid, status)
+            if not left:
+                break
+            time_sleep(0.005)
+        os.close(self.said)
+        return status, left
+
+
+def collected(pid, status):
+    """Collect the dead; return how `pid` ended, and whether anybody beside this process is left."""
+    while True:
+        try:
+            found, how = os.waitpid(-1, os.WNOHANG)
+        except OSError:
+            return status, False  # no children, and all orphans become this process's
+        if not found:
+            return status, True
+        if found == pid:
+            status = how
+
+
+def state_of(pid):
+    """Return the letter of a process's state; "X" for one that is gone."""
+    try:
+        with open("/proc/%d/stat" % pid, "rb") as source:
+            return source.read().rpartition(b")")[2].split()[0].decode("ascii")
+    except (IOError, OSError, IndexError):
+        return "X"
+
+
+PR_SET_DUMPABLE = 4
+HANDLED = {}
+
+
+def keep_apart(dumpable):
+    """Say whether others of this user may look into this process; raises where the system does not let us choose."""
+    import ctypes
+
+    if ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, int(dumpable), 0, 0, 0) != 0:
+        raise OSError("prctl")
+
+
+def become_parent():
+    """Make this process one that its children cannot steer; False where the system gives no means.
+
+    As the first process of a table of its own it gets no signal of theirs that it does not ask for, not even one that
+    kills or stops, and all that they leave behind becomes its own. None of them may look into it.
+    """
+    if os.getpid() != 1:
+        return False
+    try:
+        keep_apart(False)
+    except (ImportError, OSError, AttributeError):
+        return False
+    for number in range(1, signal.NSIG):
+        handler = signal.getsignal(number) if number not in (signal.SIGKILL, signal.SIGSTOP) else None
+        if callable(handler):
+            HANDLED[number] = handler
+            signal.signal(number, signal.SIG_IGN)
+    return True
+
+
+def begin_anew():
+    """Make a child what a process of its own would be."""
+    for number, handler in HANDLED.items():
+        signal.signal(number, handler)
+    os.setsid()
+    keep_apart(True)
+    try:
+        # Where memory runs short, the kernel takes the child before its parent.
+        with open("/proc/self/oom_score_adj", "w") as target:
+            target.write("1000")
+    except (IOError, OSError):
+        pass
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()
+
+
+def surroundings(folders):
+    """Return all that a child could have changed for those that come after it, by name."""
+    import fcntl
+    import resource
+
+    found = {"limits": [resource.getrlimit(number) for number in range(16)]}
+    found["flags"] = [(fcntl.fcntl(each, fcntl.F_GETFL), pipe_bytes(each)) for each in (1, 2)]
+    found["priority"] = os.nice(0)
+    for name in ("sched_getaffinity", "sched_getscheduler"):
+        if hasattr(os, name):
+            found[name] = getattr(os, name)(0)
+    for name in ("sysvipc/msg", "sysvipc/sem", "sysvipc/shm", "net/tcp", "net/tcp6", "self/oom_score_adj"):
+        found[name] = text_in("/proc/" + name)
+    mine = "%d:" % os.getuid()
+    found["keys"] = [line for line in text_in("/proc/key-users").splitlines() if line.split()[:1] == [mine]]
+    status = text_in("/proc/self/status").splitlines()
+    names = ("TracerPid:", "SigBlk:", "SigIgn:", "SigCgt:", "Cpus_allowed:", "NoNewPrivs:", "Seccomp:")
+    found["status"] = [line for line in status if line.startswith(names)]
+    found["files"] = sorted(path for folder in folders + ["/dev/mqueue"] for path in inside(folder))
+    return found
+
+
+def inside(folder):
+    """Return what a folder holds, parents first, without other file systems that are mounted below it.
+
+    Folders are made readable on the way: what a child hid is found.
+    """
+    found, device = [], os.lstat(folder).st_dev if os.path.isdir(folder) else None
+    for path, inner, files in os.walk(folder):
+        inner[:] = [each for each in inner if os.lstat(os.path.join(path, each)).st_dev == device]
+        for each in inner:
+            try:
+                os.chmod(os.path.join(path, each), 0o700)
+            except OSError:
+                pass  # not ours
+        found.extend(os.path.join(path, each) for each in inner + files)
+    return found
+
+
+def pipe_bytes(descriptor):
+    """Return how much a pipe holds; None for what is no pipe."""
+    import fcntl
+
+    try:
+        return fcntl.fcntl(descriptor, 1032)  # F_GETPIPE_SZ, which the module does not name before Python 3.10
+    except (IOError, OSError):
+        return None
+
+
+def text_in(path):
+    """Return a file's text; "" where it cannot be read."""
+    try:
+        with open(path, "rb") as source:
+            return source.read().decode("utf-8", "replace")
+    except (IOError, OSError):
+        return ""
+
+
+def contents(folders):
+    """Return the files that an import left, by path, None for a folder; Keras writes a configuration, for one."""
+    found = []
+    for path in (path for folder in folders for path in inside(folder)):
+        if os.path.isdir(path):
+            found.append((path, None))
+        elif os.path.isfile(path):
+            with open(path, "rb") as source:
+                found.append((path, source.read()))
+    return found
+
+
+def restore(folders, found):
+    """Bring folders back to what they held, as far as a child lets us: what differs is found in the surroundings."""
+    for path in (path for folder in folders for path in reversed(inside(folder))):
+        try:
+            if os.path.isdir(path) and not os.path.islink(path):
+                os.rmdir(path)
+            else:
+                os.remove(path)
+        except OSError:
+            pass
+    for path, words in found:
+        try:
+            if words is None:
+                os.mkdir(path)
+            else:
+                with open(path, "wb") as target:
+                    target.write(words)
+        except (IOError, OSError):
+            pass
+
+
+def memory_kills():
+    """Return how often the kernel ended a process of this container for want of memory; None where it does not say."""
+    for path in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"):
+        for line in text_in(path).splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return None
+
+
+def own_memory_bytes():
+    """Return the memory that this process has for itself; 0 where the system does not say."""
+    for line in text_in("/proc/self/status").splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def serve(channel, lines, name, framework, folders):
+    """Answer questions until the runner hangs up, each in a child of its own."""
+    before, held = surroundings(folders), contents(folders)
+    while True:
+        killed = memory_kills()
+        child = Child(channel, name, framework)
+        request = lines.next()
+        while request is not None and "id" not in request:
+            request = lines.next()  # told to stop what had ended by itself
+        if request is None:
+            child.end()
+            return
+        began = monotonic()
+        child.ask(request)
+        words = child.listen(lines)
+        stopped = lines.has_one() and lines.next() is not None
+        status, left = child.end()
+        over = {"event": "over", "answer": request["id"], "said": words.decode("latin-1"), "stopped": stopped}
+        over.update(ending_of(status), seconds=monotonic() - began)
+        over["out_of_memory"] = killed is not None and memory_kills() != killed
+        mark(request["id"])
+        channel.send_bytes(written(over).encode("ascii") + b"\n")
+        restore(folders, held)
+        after = surroundings(folders)
+        changed = sorted(each for each in before if before[each] != after[each]) + ["processes"] * left
+        again = {"event": "again", "answer": request["id"], "changed": changed}
+        channel.send_bytes(written(again).encode("ascii") + b"\n")
+        if changed:
+            return
+
+
+def ending_of(status):
+    """Return how a child ended, from what waitpid says."""
+    if status is None:
+        return {"code": None, "signal": None}
+    if os.WIFSIGNALED(status):
+        return {"code": None, "signal": os.WTERMSIG(status)}
+    return {"code": os.WEXITSTATUS(status), "signal": None}
+
+
+def mark(word):
+    """Say on standard error that all printing up to here is of one question, or of the import."""
+    try:
+        Channel(2).send_bytes(b"\0" + word.encode("ascii") + b"\0")
+    except OSError:
+        pass  # a child made the stream one that does not wait: without its mark the runner ends this process
+
+
+def main(held):
+    channel = channel_to_runner()
+    lines = Lines(held)
+    opening = lines.next()
+    if opening is None:
+        return
+    name = opening.get("framework") or ""
+    framework = ready(channel, name, opening.get("id"))
+    if framework is None:
+        return
+    if framework[1]:
+        serve(channel, lines, name, framework[0], opening["folders"])
+        return
+    request = lines.next()
+    if request is not None:
+        respond(channel, name, framework[0], request)
 
 
 if __name__ == "__main__":
     try:
-        main()
+        main(globals().get("held", b""))
     except BaseException:
         traceback.print_exc()
         leave(70)

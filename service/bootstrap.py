@@ -38,6 +38,7 @@ from service.execution.hardening import accelerators_of
 from service.execution.limits import limits_of
 from service.execution.local_runner import LocalRunner
 from service.execution.runner import Runner, RunRequest
+from service.execution.sessions import Waits
 from service.images.builder import Images, images_for
 from service.images.datasets import fetch_datasets
 from service.images.disk import free_bytes
@@ -164,7 +165,7 @@ class House:
             self.images,
             limits_of(self.settings),
             harness_source=self._harness_source,
-            warm=self.settings.warm_runs,
+            waits=Waits(self.settings.warm_runs, self.settings.waiting_bytes),
             runtime=self.settings.container_runtime,
             narrow=self.settings.system_calls == "narrow",
             accelerators=accelerators_of(self.settings),
@@ -179,7 +180,7 @@ class House:
             find_interpreter,
             datasets=lambda: fetch_datasets(folder / "datasets", self.environments.catalog.index),
             harness_source=self._harness_source,
-            warm=self.settings.warm_runs,
+            waits=Waits(self.settings.warm_runs, self.settings.waiting_bytes),
         )
 
     @property

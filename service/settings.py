@@ -90,6 +90,9 @@ class Settings(BaseSettings):
     tmpfs_bytes: PositiveInt = Field(256 * MIB, description="size of /tmp, the only place a run can write to")
     output_bytes: PositiveInt = Field(256 * 1024, description="how much of a run's printing is kept")
     flood_bytes: PositiveInt = Field(64 * MIB, description="printing beyond which a run is stopped")
+    waiting_bytes: int = Field(
+        2 * GIB, ge=0, description="memory that runs ready for a further question may take; 0: none is kept"
+    )
     warm_runs: int = Field(2, ge=0, le=64, description="runs kept ready ahead of need, framework imported; 0: none")
     scheduler: str = Field("", description="address of a Dask scheduler whose workers run; empty: this process does")
     gpus: int = Field(0, ge=0, le=64, description="runs on an accelerator at once; 0: this machine has none to offer")

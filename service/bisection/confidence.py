@@ -13,6 +13,9 @@ from service.bisection.settling import FLAKY, FLAKY_PRIOR
 # Prior of the share of wrong answers: most probes are exact, some are noisy, and how much is to be learned.
 NOISE_PRIOR = {0.001: 0.4, 0.02: 0.15, 0.06: 0.15, 0.13: 0.15, 0.22: 0.1, 0.32: 0.05}
 WINDOW = 8  # Measured releases on each side of a change that bear on it; further ones add time and nothing else.
+# Before any answer: one in five of what wavers does so by process. Seeds are drawn anew for every answer; what answers
+# of one process share is its hash order, its address layout and its import.
+BY_PROCESS = 0.2
 CEILING = 0.999  # One in a thousand is kept for what the model does not know.
 
 
@@ -25,6 +28,8 @@ class Sighting:
     counts: Mapping[str, int]
     label: str
     """What it was read as."""
+    processes: tuple[tuple[tuple[str, int], ...], ...] = ()
+    """The counts of each process that answered; empty: every answer came from a process of its own."""
 
 
 def change_confidences(
@@ -130,12 +135,12 @@ class _Chain:
         states = [label for label in labels if label != FLAKY] + [FLAKY]
         kinds = max(2, len(states) - 1)
         prior = [(1 - FLAKY_PRIOR) / (len(states) - 1)] * (len(states) - 1) + [FLAKY_PRIOR]
-        known: dict[tuple[tuple[str, int], ...], list[float]] = {}
+        known: dict[object, list[float]] = {}
         emissions = []
         for sighting in chain:
-            key = tuple(sighting.counts.items())
+            key = (tuple(sighting.counts.items()), sighting.processes)
             if key not in known:
-                known[key] = _emission(sighting.counts, states, noise, kinds)
+                known[key] = _emission(sighting, states, noise, kinds)
             emissions.append(known[key])
         moves = [1 - (1 - hazard) ** (right.index - left.index) for left, right in pairwise(chain)]
         forward, evidence = _forwards(emissions, moves, prior)
@@ -164,8 +169,25 @@ class _Chain:
         return (1 - move) * staying + move * sum(left) * arriving
 
 
-def _emission(counts: Mapping[str, int], states: list[str], noise: float, kinds: int) -> list[float]:
-    """Return how likely the answers of one release are under each behaviour; flaky gives every label alike."""
+def _emission(sighting: Sighting, states: list[str], noise: float, kinds: int) -> list[float]:
+    """Return how likely the answers of one release are under each behaviour; flaky gives every label alike.
+
+    What makes an answer wrong may strike each answer (chance, threads) or each process as a whole (hash order, address
+    layout), so that answers of one process that agree count for less than answers of several.
+    """
+    apart = _seen(sighting.counts, states, noise, kinds)
+    if not sighting.processes:
+        return apart
+    together = [1.0] * len(states)
+    for process in sighting.processes:
+        # Where the answers of one process differ, each was struck by itself.
+        counts = {process[0][0]: 1} if len(process) == 1 else dict(process)
+        together = list(map(mul, together, _seen(counts, states, noise, kinds)))
+    return [(1 - BY_PROCESS) * one + BY_PROCESS * other for one, other in zip(apart, together, strict=True)]
+
+
+def _seen(counts: Mapping[str, int], states: list[str], noise: float, kinds: int) -> list[float]:
+    """Return how likely answers that come about one by one are under each behaviour."""
     answers = sum(counts.values())
     wrong, right = noise / (kinds - 1), 1 - noise
     seen = [right ** counts.get(state, 0) * wrong ** (answers - counts.get(state, 0)) for state in states[:-1]]

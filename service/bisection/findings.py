@@ -93,8 +93,9 @@ def _confidences(known: Known) -> dict[tuple[str, int], float]:
     found: dict[tuple[str, int], float] = {}
     for line in known.lines:
         sightings = [
-            Sighting(index, known.reading(line.releases[index]).tally.counts, str(line.labels[index]))
+            Sighting(index, counted.counts, str(line.labels[index]), counted.processes)
             for index in line.measured
+            for counted in (known.reading(line.releases[index]).tally,)
         ]
         sure, weights = change_confidences(sightings, labels, len(line), weights)
         found.update({(line.name, index): value for index, value in sure.items()})

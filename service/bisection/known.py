@@ -89,7 +89,11 @@ def _as_the_line_says(tree: ReleaseTree, readings: dict[str, Reading]) -> dict[s
     settled = dict(readings)
     for releases in tree.lines().values():
         found = [(at, readings[release]) for at, release in enumerate(releases) if release in readings]
-        sightings = [Sighting(at, reading.tally.counts, reading.label) for at, reading in found if reading.label]
+        sightings = [
+            Sighting(at, reading.tally.counts, reading.label, reading.tally.processes)
+            for at, reading in found
+            if reading.label
+        ]
         contested = [at for at, reading in found if reading.contested]
         for at, label in likeliest_labels(sightings, labels, len(releases), contested).items():
             settled[releases[at]] = replace(readings[releases[at]], label=label)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from service.bisection.untrusted import brief
@@ -50,6 +50,12 @@ class RunReport:
     """Protections that this runner could not give, such as "no network namespace"."""
     hopeless: bool = False
     """Lost for a reason that the next try would meet too, such as a full disk."""
+    process: str = ""
+    """Answers with the same word come from one process, and share its import, hash order and address layout."""
+    forked: bool = False
+    """Whether a child of that process answered."""
+    hash_seed: int = 0
+    """The process's PYTHONHASHSEED."""
 
 
 Value = bool | int | float | str | None
@@ -73,6 +79,8 @@ class Outcome:
     detail: str = ""
     reported: Reported | None = None
     """What the label stands for, where closeness decides and not the label; see likeness.py."""
+    process: str = field(default="", compare=False)
+    """Which process gave it; see RunReport. "": one of its own."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +138,12 @@ def classify(report: RunReport, judge: Judge) -> Answer:
         report: the facts.
         judge: the probe's rule for a run that measured something.
     """
+    answer = _meaning(report, judge)
+    return replace(answer, process=report.process) if isinstance(answer, Outcome) else answer
+
+
+def _meaning(report: RunReport, judge: Judge) -> Answer:
+    """Say what a run means, whichever process it came from."""
     match report.ending:
         case "lost":
             return Lost(report.reason, report.hopeless)

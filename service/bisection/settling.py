@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import ceil, exp, log
@@ -53,6 +54,8 @@ class Tally:
     """Why it could not answer, where it could not."""
     details: dict[str, str] = field(default_factory=dict)
     """What a run said of its outcome, by label; of several the smallest, so that the order does not matter."""
+    processes: tuple[tuple[tuple[str, int], ...], ...] = ()
+    """The counts of each process that answered, as pairs; answers of one process may be wrong together."""
 
     @property
     def outcomes(self) -> int:
@@ -99,16 +102,18 @@ def tally(answers: Sequence[Answer]) -> Tally:
     """Count the answers of one release."""
     counts: dict[str, int] = {}
     details: dict[str, str] = {}
+    shared: dict[str, Counter[str]] = {}
     untestable: list[str] = []
     refused: list[str] = []
     lost: list[str] = []
     hopeless = False
     for answer in answers:
         match answer:
-            case Outcome(label=label, detail=detail):
+            case Outcome(label=label, detail=detail, process=process):
                 counts[label] = counts.get(label, 0) + 1
                 if detail:
                     details[label] = min(detail, details.get(label, detail))
+                shared.setdefault(process or f"its own {len(shared)}", Counter())[label] += 1
             case Untestable(reason=reason):
                 untestable.append(reason)
             case Refused(message=message):
@@ -119,7 +124,8 @@ def tally(answers: Sequence[Answer]) -> Tally:
     # The smallest reason, not the first: the answer must not depend on the order in which runs came back.
     reasons = untestable or refused or lost
     reason = min(reasons, default="")
-    return Tally(counts, len(untestable), len(refused), len(lost), hopeless, reason, details)
+    processes = tuple(sorted(tuple(sorted(counted.items())) for counted in shared.values()))
+    return Tally(counts, len(untestable), len(refused), len(lost), hopeless, reason, details, processes)
 
 
 def pooled_noise(tallies: Iterable[Tally], floor: float = 0.0) -> float:

@@ -1,33 +1,47 @@
 """What comes out of a run: protocol lines on one stream, the snippet's printing on the other. All of it is untrusted.
 
-Protocol 1, one JSON object per line. To the process: the harness's source, the framework to import, the probe with its
-snippet. From it: one `ready` once the framework is imported, one `result`; see probes/README.md.
+Protocol 2, one JSON object per line. To the process: the harness's source, the framework to import, then questions: the
+probe with its snippet. From it: one `ready` once the framework is imported; where it answers in children, an `over` and
+an `again` for each question, else one `result`; see probes/README.md.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import secrets
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, TypeAdapter, ValidationError
 
 from service.execution.runner import RunRequest
 
-MESSAGE_BYTES = 1024 * 1024
-"""Longest line of the protocol."""
-CHANNEL_BYTES = 4 * MESSAGE_BYTES
-"""Most that protocol lines may come to: one start and one result, with room to spare."""
+ANSWER_BYTES = 1024 * 1024
+"""Longest line of an answer."""
+MESSAGE_BYTES = 5 * ANSWER_BYTES
+"""Longest line of the protocol: what a child said, written down once more."""
+CHANNEL_BYTES = 2 * MESSAGE_BYTES
+"""Most that the protocol lines of one question may come to."""
 DEEPEST = 32
 """Deepest nesting of a result: nothing that a probe measures is deeper, and every reader recurses."""
 
 MOST_LINES = 8
 """Lines that are taken apart in one piece of what came: the protocol has two, and what follows a fault is not read."""
 
-BOOT = 'import sys,json;exec(compile(json.loads(sys.stdin.readline())["harness"],"harness.py","exec"))'
-"""The program that a process is started with, Python 2.7 and 3.5 or newer: it reads the harness as its first line."""
+BOOT = """
+import json,os
+held=more=os.read(0,65536)
+while more and b"\\n" not in held:
+    more=os.read(0,65536)
+    held+=more
+first,_,held=held.partition(b"\\n")
+exec(compile(json.loads(first.decode("ascii"))["harness"],"harness.py","exec"))
+"""
+"""The program that a process is started with, Python 2.7 and 3.5 or newer: it reads the harness as its first line, and
+leaves what came with it to the harness."""
 
+Event = TypeVar("Event")
 Seconds = Annotated[float, Field(ge=0, le=1e9)]
 Word = Annotated[str, Field(max_length=200)]
 
@@ -64,6 +78,10 @@ class Ready(BaseModel):
     version: Word = ""
     python: Word = ""
     device: Word = ""
+    forks: bool = False
+    """Whether it answers in children, any number of questions; else it answers one."""
+    memory_bytes: Annotated[int, Field(ge=0, lt=1 << 50)] = 0
+    """Memory of its own once the framework is imported."""
 
 
 class Result(BaseModel):
@@ -75,19 +93,61 @@ class Result(BaseModel):
     packages: dict[Word, Word] = Field(default_factory=dict, max_length=2000)
 
 
-_EVENT: TypeAdapter[Ready | Result] = TypeAdapter(Annotated[Ready | Result, Discriminator("event")])
+class Over(BaseModel):
+    """A child has ended, and all that it started."""
+
+    event: Literal["over"]
+    answer: Word
+    """The word that came with the question; only the parent knows it, so that no child can say this."""
+    said: Annotated[str, Field(max_length=2 * ANSWER_BYTES + (1 << 17))] = ""
+    """What the child wrote, each byte a character."""
+    code: int | None = None
+    signal: int | None = None
+    out_of_memory: bool = False
+    stopped: bool = False
+    """It was told to stop before it had ended."""
 
 
-def opening(harness_source: str, framework: str) -> bytes:
-    """Return the lines that can be sent ahead of need: the harness and the framework to import."""
-    return _line({"harness": harness_source}) + _line({"framework": framework})
+class CleanedUp(BaseModel):
+    """All is as it was before the last question; or it is not, and nothing more should be asked."""
+
+    event: Literal["again"]
+    answer: Word
+    changed: list[Word] = Field(default_factory=list, max_length=100)
 
 
-def question(request: RunRequest) -> bytes:
-    """Return the line that asks: the probe, the snippet, the parameters."""
-    return _line(
-        {"probe": request.probe_source, "snippet": request.snippet, "parameters": dict(request.parameters)},
-    )
+_EVENT: TypeAdapter[Ready | Result | Over | CleanedUp] = TypeAdapter(
+    Annotated[Ready | Result | Over | CleanedUp, Discriminator("event")]
+)
+_RESULT: TypeAdapter[Result] = TypeAdapter(Result)
+
+
+def opening(harness_source: str, framework: str, word: str = "") -> bytes:
+    """Return the lines that can be sent ahead of need.
+
+    Args:
+        harness_source: the program that runs probes.
+        framework: the module to import.
+        word: marks the end of the import's printing; with it, children answer where that can be.
+    """
+    start = {"framework": framework, "id": word, "folders": ["/tmp", "/dev/shm"]}  # noqa: S108 - the run's own
+    return _line({"harness": harness_source}) + _line(start if word else {"framework": framework})
+
+
+def question(request: RunRequest, word: str = "") -> bytes:
+    """Return the line that asks: the probe, the snippet, the parameters, and the word that marks the answer."""
+    asked = {"probe": request.probe_source, "snippet": request.snippet, "parameters": dict(request.parameters)}
+    return _line({"id": word, **asked})
+
+
+def stop_line() -> bytes:
+    """Return the line that ends the child at work."""
+    return _line({"stop": True})
+
+
+def new_word() -> str:
+    """Return a word that nobody can guess."""
+    return secrets.token_hex(16)
 
 
 def _line(message: Mapping[str, Any]) -> bytes:
@@ -95,10 +155,20 @@ def _line(message: Mapping[str, Any]) -> bytes:
 
 
 class Transcript:
-    """Everything that one run said, bounded, as it comes in."""
+    """Everything that one process said about its import and about its last question, bounded, as it comes in."""
 
-    def __init__(self, *, output_bytes: int, flood_bytes: int) -> None:
+    def __init__(self, *, output_bytes: int, flood_bytes: int, word: str = "") -> None:
+        """Begin.
+
+        Args:
+            output_bytes: how much printing is kept.
+            flood_bytes: how much of it is read at all.
+            word: what the process was told to mark the end of its import's printing with; "": nothing is marked.
+        """
         self.ready: Ready | None = None
+        self.over: Over | None = None
+        """How the child of the question ended; None while it works, and where there are no children."""
+        self.again: CleanedUp | None = None
         self.result: Mapping[str, Any] | None = None
         self.probe_seconds = 0.0
         self.packages: Mapping[str, str] = {}
@@ -108,12 +178,29 @@ class Transcript:
         The harness writes nothing but what the protocol allows, whatever the snippet measures, prints or raises: so a
         line that is none of it is proof that something else wrote.
         """
+        self.asked = 0
+        """How many questions were put."""
         self._line = bytearray()
         """The beginning of a line whose end has not come; there is no newline in it."""
+        self._word = word
+        self._marks = Marks(word)
         self._protocol_bytes = 0
+        self._output_bytes = output_bytes
+        self._import_output = ""
         self._kept = KeptOutput(output_bytes)
         self._flood_bytes = flood_bytes
         self._received = 0
+
+    def ask(self, word: str) -> None:
+        """Begin the next question; what follows belongs to it."""
+        if self.asked == 0 and self._marks.passed:
+            self._import_output = self._kept.text()
+        self.asked += 1
+        if self.ready and self.ready.forks:
+            self._word, self._marks, self._kept = word, Marks(word), KeptOutput(self._output_bytes)
+        self.over = self.again = self.result = None
+        self.probe_seconds, self.packages = 0.0, {}
+        self._protocol_bytes = self._received = 0
 
     @property
     def flooded(self) -> bool:
@@ -122,8 +209,22 @@ class Transcript:
 
     @property
     def output(self) -> str:
-        """What the snippet printed: head and tail."""
-        return self._kept.text()
+        """What the import and the snippet printed: head and tail."""
+        return self._import_output + self._kept.text()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all that belongs to the question has come."""
+        return self.over is not None and self._marks.passed
+
+    @property
+    def can_be_asked(self) -> bool:
+        """Whether the process waits for a question and is what it was before the last one."""
+        if self.fault or self.ready is None:
+            return False
+        if self.asked == 0:
+            return self._marks.passed or not self.ready.forks
+        return self.is_over and self.again is not None and not self.again.changed
 
     def count(self, received_bytes: int) -> None:
         """Count what came beside the words themselves."""
@@ -132,7 +233,7 @@ class Transcript:
     def add_output(self, chunk: bytes) -> None:
         """Take what came on standard error: the snippet's printing."""
         self._received += len(chunk)
-        self._kept.add(chunk)
+        self._kept.add(self._marks.strip(chunk))
 
     def add_protocol(self, chunk: bytes) -> None:
         """Take what came on standard output: protocol lines, whole or in part.
@@ -159,24 +260,38 @@ class Transcript:
             self._line = bytearray()
 
     def _take(self, line: bytes) -> None:
-        if len(line) > MESSAGE_BYTES:
-            self._blame(f"a line longer than {MESSAGE_BYTES} bytes")
-            return
-        try:
-            event = _EVENT.validate_python(clean(json.loads(line)))
-        except (ValueError, ValidationError, RecursionError):
-            self._blame("a line that is no event of the protocol")
-            return
-        if isinstance(event, Ready):
-            self._take_ready(event)
-        else:
-            self._take_result(event)
+        event = _parsed(_EVENT, line, MESSAGE_BYTES)
+        match event:
+            case None:
+                self._blame("a line that is no event of the protocol")
+            case Ready() if self.ready or self.asked or self.result is not None:
+                self._blame("a second start")
+            case Ready():
+                self.ready = event
+            case Result() if self.ready and self.ready.forks:
+                self._blame("a result that no child gave")
+            case Result():
+                self._take_result(event)
+            case Over() | CleanedUp() if event.answer != self._word or not self.asked:
+                self._blame("an end that is not that of this question")
+            case Over() if self.over is None:
+                self.over = event
+                self._take_said(event.said.encode("latin-1", "replace"))
+            case CleanedUp() if self.over and self.again is None:
+                self.again = event
+            case _:
+                self._blame("a second end")
 
-    def _take_ready(self, event: Ready) -> None:
-        if self.ready or self.result is not None:
-            self._blame("a second start")
+    def _take_said(self, words: bytes) -> None:
+        """Take what a child said: one line with its result, or nothing."""
+        if not words:
+            return
+        *lines, rest = words.split(b"\n", 2)
+        found = _parsed(_RESULT, lines[0], ANSWER_BYTES) if len(lines) == 1 and not rest else None
+        if found is None:
+            self._blame("something else than one result")
         else:
-            self.ready = event
+            self._take_result(found)
 
     def _take_result(self, event: Result) -> None:
         if self.result is not None:
@@ -188,6 +303,42 @@ class Transcript:
 
     def _blame(self, what: str) -> None:
         self.fault = self.fault or f"something other than the probe wrote to the result channel: {what}"
+
+
+def _parsed(kind: TypeAdapter[Event], line: bytes, most_bytes: int) -> Event | None:
+    """Return an event, or None for what is none."""
+    if len(line) > most_bytes:
+        return None
+    try:
+        return kind.validate_python(clean(json.loads(line)))
+    except (ValueError, ValidationError, RecursionError):
+        return None
+
+
+class Marks:
+    """Finds the mark that ends a stretch of printing and takes it out, however it was cut."""
+
+    def __init__(self, word: str) -> None:
+        self._mark = b"\0" + word.encode() + b"\0" if word else b""
+        self._held = b""
+        self.passed = False
+
+    def strip(self, chunk: bytes) -> bytes:
+        """Return what is printing for sure; the beginning of a mark is held until it is known for one."""
+        if not self._mark or self.passed:
+            return chunk
+        before, mark, after = (self._held + chunk).partition(self._mark)
+        if mark:
+            self.passed, self._held = True, b""
+            return before + after
+        keep = _beginning(before, self._mark)
+        self._held = before[len(before) - keep :]
+        return before[: len(before) - keep]
+
+
+def _beginning(words: bytes, mark: bytes) -> int:
+    """Return how many bytes at the end of some words begin a mark."""
+    return next((size for size in range(min(len(mark) - 1, len(words)), 0, -1) if words.endswith(mark[:size])), 0)
 
 
 class KeptOutput:

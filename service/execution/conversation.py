@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from service.execution.channel import Transcript
+from service.errors import Unavailable
+from service.execution.channel import Transcript, new_word, question, stop_line
+from service.execution.runner import RunRequest
 
 CHUNK_BYTES = 64 * 1024
 TICK_SECONDS = 0.1
@@ -18,6 +20,8 @@ TICK_SECONDS = 0.1
 SIGNAL_BASE = 128
 """A shell's way to say that a signal ended a process: 128 plus its number; the init process says it that way."""
 HIGHEST_SIGNAL = 64
+STOPPING_SECONDS = 5.0
+"""How long a process that answers in children may take to end the one at work."""
 LINGER_SECONDS = 1.0
 """How long a process may take to end after its result: the rest of what it printed may still be on its way."""
 
@@ -84,56 +88,129 @@ Stop = Literal["answered", "ended", "timed-out", "output-flood", "out-of-memory"
 
 
 class Conversation:
-    """One exchange with one session: words to send, a transcript of what came."""
+    """Questions to one session, one after the other: what is still to be sent, and a transcript of what came."""
 
-    def __init__(self, session: Process, transcript: Transcript) -> None:
-        self._session = session
-        self._transcript = transcript
-        self._unsent = memoryview(b"")
-
-    def hold(self, words: bytes, timeout_seconds: float, cancelled: threading.Event) -> Stop:
-        """Send the words and listen until there is a result, or a reason to stop.
+    def __init__(self, session: Process, transcript: Transcript, unsent: bytes = b"") -> None:
+        """Begin.
 
         Args:
-            words: protocol lines.
-            timeout_seconds: wall clock from now.
+            session: who is asked.
+            transcript: what it says.
+            unsent: what has to be sent before any question.
+        """
+        self._session = session
+        self._transcript = transcript
+        self._unsent = memoryview(unsent)
+        self._request: RunRequest | None = None
+        self._stopping: Stop | None = None
+        self._answered_at: float | None = None
+
+    def send_ahead(self) -> None:
+        """Send as much as is taken without waiting; the first question sends the rest."""
+        try:
+            while self._unsent:
+                self._unsent = self._unsent[self._session.send(self._unsent[:CHUNK_BYTES]) :]
+        except OSError:
+            return  # full, or gone: who asks finds out
+
+    def settles(self, seconds: float) -> bool:
+        """Listen until the session can be asked once more, that long at most; say whether it can."""
+        until = time.monotonic() + seconds
+        with self._selector() as selector:
+            while not self._transcript.can_be_asked and (left := until - time.monotonic()) > 0:
+                if not self._exchange(selector, left):
+                    return False
+        return self._transcript.can_be_asked
+
+    def is_there(self) -> bool:
+        """Say whether the session has neither ended nor answered unasked, by what it has said so far."""
+        try:
+            return all(
+                self._session.receive(descriptor, self._transcript) for descriptor in self._session.inputs()
+            ) and not (self._transcript.fault or self._transcript.result)
+        except Unavailable:
+            return False
+
+    def hold(self, request: RunRequest, seconds: float, cancelled: threading.Event) -> Stop:
+        """Ask, once the session can be asked, and listen until there is an answer, or a reason to stop.
+
+        Args:
+            request: the question.
+            seconds: wall clock from now.
             cancelled: stops the conversation when set.
         """
-        self._unsent = memoryview(words)
-        deadline = time.monotonic() + timeout_seconds
-        with selectors.DefaultSelector() as selector:
-            for descriptor in self._session.inputs():
-                selector.register(descriptor, selectors.EVENT_READ, "in")
-            selector.register(self._session.output(), selectors.EVENT_WRITE, "out")
-            return self._listen(selector, deadline, cancelled)
+        self._request, self._stopping, self._answered_at = request, None, None
+        deadline = time.monotonic() + seconds
+        with self._selector() as selector:
+            while True:
+                self._ask()
+                if self._is_over():
+                    return self._stopping or ("answered" if self._transcript.result is not None else "ended")
+                deadline = self._nearer(deadline)
+                left = deadline - time.monotonic()
+                reason = self._reason_to_stop(cancelled, left)
+                if reason and not self._tell_to_stop(reason):
+                    return self._stopping or reason
+                if reason:
+                    deadline = time.monotonic() + STOPPING_SECONDS
+                elif not self._exchange(selector, min(TICK_SECONDS, left)):
+                    return self._stopping or ("answered" if self._transcript.result is not None else "ended")
 
-    def _listen(self, selector: selectors.BaseSelector, deadline: float, cancelled: threading.Event) -> Stop:
-        answered = False
-        while True:
-            if not answered and self._transcript.result is not None:
-                answered = True
-                deadline = min(deadline, time.monotonic() + LINGER_SECONDS)
-            left = deadline - time.monotonic()
-            reason = self._reason_to_stop(cancelled, left)
-            if reason:
-                return reason
-            if not self._exchange(selector, min(TICK_SECONDS, left)):
-                return "answered" if self._transcript.result is not None else "ended"
+    def _selector(self) -> selectors.BaseSelector:
+        selector = selectors.DefaultSelector()
+        for descriptor in self._session.inputs():
+            selector.register(descriptor, selectors.EVENT_READ, "in")
+        return selector
+
+    def _ask(self) -> None:
+        """Put the question once the session waits for it."""
+        if self._request is not None and not self._unsent and self._transcript.can_be_asked:
+            word = new_word()
+            self._transcript.ask(word)
+            self._unsent = memoryview(question(self._request, word))
+            self._request = None
+
+    def _is_over(self) -> bool:
+        """Say whether a process that answers in children has closed the question."""
+        return self._request is None and self._transcript.is_over
+
+    def _nearer(self, deadline: float) -> float:
+        """Return until when to listen: once there is an answer, only what is on its way is waited for."""
+        answered = self._transcript.over if self._answers_in_children() else self._transcript.result
+        return deadline if answered is None else min(deadline, self._since_answer() + LINGER_SECONDS)
+
+    def _since_answer(self) -> float:
+        self._answered_at = self._answered_at or time.monotonic()
+        return self._answered_at
+
+    def _answers_in_children(self) -> bool:
+        return self._transcript.ready is not None and self._transcript.ready.forks
+
+    def _tell_to_stop(self, reason: Stop) -> bool:
+        """Tell a process that answers in children to end the one at work; False where all of it has to be ended."""
+        alone = self._stopping is None and self._request is None and self._answers_in_children()
+        if not alone or reason in ("cancelled", "tampered", "answered") or self._unsent:
+            return False
+        self._stopping = reason
+        self._unsent = memoryview(stop_line())
+        return True
 
     def _reason_to_stop(self, cancelled: threading.Event, left: float) -> Stop | None:
         if cancelled.is_set():
             return "cancelled"
         if self._transcript.fault:
             return "tampered"
-        enough = left <= 0 or self._transcript.flooded
+        enough = left <= 0 or (self._transcript.flooded and self._stopping is None)
         if enough and self._transcript.result is not None:
             return "answered"
         if enough:
             return "output-flood" if self._transcript.flooded else "timed-out"
-        return "out-of-memory" if self._session.takes_too_much() else None
+        return "out-of-memory" if self._stopping is None and self._session.takes_too_much() else None
 
     def _exchange(self, selector: selectors.BaseSelector, wait_seconds: float) -> bool:
         """Wait a little for words either way; return whether more can come."""
+        if self._unsent and self._session.output() not in selector.get_map():
+            selector.register(self._session.output(), selectors.EVENT_WRITE, "out")
         for key, _ in selector.select(wait_seconds):
             if key.data == "out":
                 self._send(selector)

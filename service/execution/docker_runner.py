@@ -30,7 +30,7 @@ from service.execution.owners import is_orphan, labels_of_run
 from service.execution.removal import Removals
 from service.execution.run_users import RunUsers, container_users
 from service.execution.seccomp import profile_text, takes_profiles
-from service.execution.sessions import WARM_SECONDS, EnvironmentSupply, Place, SessionRunner
+from service.execution.sessions import EnvironmentSupply, Place, SessionRunner, Start, Waits
 
 COMMAND = ("python", "-u", "-c", BOOT)
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -192,8 +192,7 @@ class DockerRunner(SessionRunner):
         limits: Limits,
         *,
         harness_source: str = "",
-        warm: int = 0,
-        warm_seconds: float = WARM_SECONDS,
+        waits: Waits | None = None,
         runtime: str = "",
         narrow: bool = True,
         accelerators: Accelerators | None = None,
@@ -206,8 +205,7 @@ class DockerRunner(SessionRunner):
             images: makes their images.
             limits: bounds of each run.
             harness_source: what warm containers are started with; without it nothing is warmed.
-            warm: how many containers may wait at once.
-            warm_seconds: how long each of them may wait.
+            waits: which containers may wait, ready to be asked.
             runtime: the engine's runtime by name; "" takes its default.
             narrow: runs get our profile of system calls where the engine takes one.
             accelerators: what a run on an accelerator is given; None takes what Accelerators says.
@@ -215,7 +213,7 @@ class DockerRunner(SessionRunner):
         Raises:
             EngineLost: the engine went away.
         """
-        super().__init__(environments, limits, harness_source=harness_source, warm=warm, warm_seconds=warm_seconds)
+        super().__init__(environments, limits, harness_source=harness_source, waits=waits)
         self._api = client.api
         self._images = images
         self._runtime = runtime
@@ -257,11 +255,15 @@ class DockerRunner(SessionRunner):
         environment = self._environments.resolve(target)
         return Place(self._images.ensure(environment).id, environment, target.hardware)
 
-    def _start(self, place: Place, name: str, lifetime_seconds: float) -> ContainerSession:
+    def _can_fork(self, place: Place) -> bool:
+        # What opens an accelerator while it imports would lend its children a device that they cannot use.
+        return place.hardware == "cpu"
+
+    def _start(self, place: Place, name: str, start: Start) -> ContainerSession:
         self._images.used(place.environment)
         with calling("start a container"):
             user = self._users.take()
-            session = self._attach(self._create(place, name, lifetime_seconds, user), user)
+            session = self._attach(self._create(place, name, start, user), user)
             try:
                 self._api.start(session.container)
             except docker.errors.APIError as error:
@@ -290,16 +292,18 @@ class DockerRunner(SessionRunner):
             raise
         return ContainerSession(self._api, container, channel, end)
 
-    def _create(self, place: Place, name: str, lifetime_seconds: float, user: int) -> str:
+    def _create(self, place: Place, name: str, start: Start, user: int) -> str:
         config = container_config(
             place.image,
             COMMAND,
             self._limits,
             user=user,
-            labels={RUN_LABEL: name, **labels_of_run(lifetime_seconds)},
+            labels={RUN_LABEL: name, **labels_of_run(start.lifetime_seconds)},
             runtime=self._runtime,
             seccomp=self._seccomp,
             accelerators=self._accelerators if place.hardware == "cuda" else None,
+            hash_seed=start.hash_seed,
+            init=not start.forks,
         )
         own_name = container_name(name)
         try:

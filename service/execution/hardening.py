@@ -29,7 +29,7 @@ class Accelerators:
     """Main memory: CUDA alone takes gigabytes of it."""
 
 
-def run_environment(limits: Limits) -> dict[str, str]:
+def run_environment(limits: Limits, hash_seed: int = 0) -> dict[str, str]:
     """Return the environment variables of the process that runs a probe."""
     threads = str(max(1, math.ceil(limits.cpus)))
     return {
@@ -38,7 +38,7 @@ def run_environment(limits: Limits) -> dict[str, str]:
         "LOGNAME": "tfbisect",  # getpass.getuser() fails where a user has no passwd entry
         "OMP_NUM_THREADS": threads,  # one buffer per thread of the host would eat the memory limit
         "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONHASHSEED": "0",
+        "PYTHONHASHSEED": str(hash_seed),
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "TFBISECT_DATASETS": "/opt/tfbisect/datasets",
         "USER": "tfbisect",
@@ -55,6 +55,8 @@ def container_config(
     runtime: str = "",
     seccomp: str = "",
     accelerators: Accelerators | None = None,
+    hash_seed: int = 0,
+    init: bool = True,
 ) -> dict[str, Any]:
     """Return the body of the engine's call that creates the container of one run.
 
@@ -67,6 +69,9 @@ def container_config(
         runtime: the engine's runtime by name, such as runsc; "" takes the engine's default.
         seccomp: the profile of system calls, as JSON; "" leaves the engine's own.
         accelerators: what a run on an accelerator is given; None for a run on the CPU.
+        hash_seed: PYTHONHASHSEED.
+        init: whether the engine's own init process comes first; a process that answers in children is the first one
+            itself, since the kernel lets no child kill or stop it.
     """
     if accelerators:
         limits, runtime = replace(limits, memory_bytes=accelerators.memory_bytes), accelerators.runtime or runtime
@@ -79,7 +84,7 @@ def container_config(
         "User": f"{user}:{user}",
         "WorkingDir": "/tmp",  # noqa: S108 - the run's own tmpfs
         "Hostname": "probe",
-        "Env": [f"{name}={value}" for name, value in sorted(run_environment(limits).items())],
+        "Env": [f"{name}={value}" for name, value in sorted(run_environment(limits, hash_seed).items())],
         "Labels": dict(labels),
         "NetworkDisabled": True,
         "AttachStdin": True,
@@ -89,11 +94,11 @@ def container_config(
         "StdinOnce": True,
         "Tty": False,
         "Healthcheck": {"Test": ["NONE"]},
-        "HostConfig": _host_config(limits, runtime, seccomp) | _device_requests(accelerators),
+        "HostConfig": _host_config(limits, runtime, seccomp, init=init) | _device_requests(accelerators),
     }
 
 
-def _host_config(limits: Limits, runtime: str, seccomp: str) -> dict[str, Any]:
+def _host_config(limits: Limits, runtime: str, seccomp: str, *, init: bool) -> dict[str, Any]:
     """Return what the host allows: everything that is not named here is denied."""
     config: dict[str, Any] = {
         "NetworkMode": "none",
@@ -106,7 +111,7 @@ def _host_config(limits: Limits, runtime: str, seccomp: str) -> dict[str, Any]:
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges:true", *([f"seccomp={seccomp}"] if seccomp else [])],
         "Privileged": False,
-        "Init": True,
+        "Init": init,
         "IpcMode": "private",
         "ShmSize": limits.shared_memory_bytes,
         "Memory": limits.memory_bytes,

@@ -28,7 +28,7 @@ from service.execution.processes import descendants, files_in, has_left_our_root
 from service.execution.run_users import LOCAL_USERS, RunUsers, users_at_work
 from service.execution.runner import RunRequest
 from service.execution.sandbox import PROGRAM_FOLDERS, Sandbox, find_sandbox, readable_for
-from service.execution.sessions import WARM_SECONDS, Place, SessionRunner
+from service.execution.sessions import Place, SessionRunner, Start, Waits
 from service.scratch import make_scratch_folder
 
 RECEIVE_BYTES = 256 * 1024
@@ -162,8 +162,7 @@ class LocalRunner(SessionRunner):
         *,
         datasets: Callable[[], Path] | None = None,
         harness_source: str = "",
-        warm: int = 0,
-        warm_seconds: float = WARM_SECONDS,
+        waits: Waits | None = None,
         sandbox: Sandbox | None = None,
     ) -> None:
         """Make a runner.
@@ -175,11 +174,10 @@ class LocalRunner(SessionRunner):
             interpreter: finds a Python by its minor.
             datasets: returns the folder of data sets, fetched if need be; None: probes make up their data.
             harness_source: what warm processes are started with; without it nothing is warmed.
-            warm: how many processes may wait at once.
-            warm_seconds: how long each of them may wait.
+            waits: which processes may wait, ready to be asked.
             sandbox: the means to use; None finds out what works for each interpreter.
         """
-        super().__init__(environments, limits, harness_source=harness_source, warm=warm, warm_seconds=warm_seconds)
+        super().__init__(environments, limits, harness_source=harness_source, waits=waits)
         self._folders = EnvironmentFolders(data_dir / "environments", environments, interpreter)
         self._sandbox = sandbox
         self._users = RunUsers(LOCAL_USERS, users_at_work)
@@ -212,7 +210,10 @@ class LocalRunner(SessionRunner):
             self._datasets = self._fetch_datasets()
         return Place(str(folder), environment)
 
-    def _start(self, place: Place, name: str, lifetime_seconds: float) -> ProcessSession:
+    def _can_fork(self, place: Place) -> bool:
+        return self._sandbox_for(_python_of(place)).bubblewrap
+
+    def _start(self, place: Place, name: str, start: Start) -> ProcessSession:
         python = _python_of(place)
         sandbox = self._sandbox_for(python)
         user = self._users.take() if sandbox.own_user else None
@@ -221,14 +222,15 @@ class LocalRunner(SessionRunner):
         home = None
         try:
             home = _make_home(user)
-            variables = _variables(self._limits, None if sandbox.bubblewrap else home, self._datasets)
+            variables = _variables(self._limits, None if sandbox.bubblewrap else home, self._datasets, start.hash_seed)
             with sandbox.filter_to_read() as descriptor:
                 command = sandbox.wrap(
                     [str(python), "-u", "-c", BOOT],
                     [*readable_for(python), *datasets],
                     self._limits,
-                    seconds=lifetime_seconds,
+                    seconds=start.lifetime_seconds,
                     user=user or os.getuid(),
+                    first=start.forks,
                     filter_descriptor=descriptor,
                 )
                 return ProcessSession(
@@ -272,8 +274,8 @@ def _make_home(user: int | None) -> Path:
     return home
 
 
-def _variables(limits: Limits, home: Path | None, datasets: Path | None) -> dict[str, str]:
+def _variables(limits: Limits, home: Path | None, datasets: Path | None, hash_seed: int) -> dict[str, str]:
     """Return the process's environment; a home of its own where /tmp is everybody's."""
     own = {"HOME": str(home), "TMPDIR": str(home)} if home else {}
     data = {"TFBISECT_DATASETS": str(datasets)} if datasets else {}
-    return {**run_environment(limits), "PATH": PROGRAM_FOLDERS, **own, **data}
+    return {**run_environment(limits, hash_seed), "PATH": PROGRAM_FOLDERS, **own, **data}

@@ -24,6 +24,12 @@ class RunRequest:
     snippet: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     timeout_seconds: float = 120.0
+    submission: str = ""
+    """Whose question it is: a process that was asked answers further questions of the same submission only. "" for
+    nobody's: the process ends with the answer."""
+    process: int = 0
+    """Which process of that submission answers: answers of one number may share a process and its hash seed; those of
+    two never do."""
 
 
 class Runner(Protocol):
@@ -39,8 +45,11 @@ class Runner(Protocol):
             Unavailable: the infrastructure failed; worth a retry.
         """
 
-    def warm(self, target: Target, framework: str) -> None:
-        """Have something ready that has imported the framework and waits for its one snippet; may do nothing."""
+    def warm(self, target: Target, framework: str, process: int = 0) -> None:
+        """Have something ready that has imported the framework and waits for its one submission; may do nothing."""
+
+    def end(self, submission: str) -> None:
+        """End what waits for further questions of a submission."""
 
     def run(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
         """Run the probe once and say what happened. Never raises for what a release or a snippet does."""

@@ -45,6 +45,7 @@ class Sandbox:
         *,
         seconds: float,
         user: int,
+        first: bool = False,
         filter_descriptor: int | None = None,
     ) -> list[str]:
         """Return the command with all means around it.
@@ -55,13 +56,14 @@ class Sandbox:
             limits: bounds of the run.
             seconds: wall clock of the run; the limit of CPU time follows from it.
             user: number of the user to run as, where `own_user` is given.
+            first: whether it is the first process of its table, in the place of bubblewrap's own.
             filter_descriptor: what bubblewrap reads its filter of system calls from, where `call_filter` is given.
         """
         inner = [*self._user(user), *self._limits(limits, seconds), *command]
         if not self.bubblewrap:
             return inner
         filtered = ["--seccomp", str(filter_descriptor)] if filter_descriptor is not None else []
-        return [*self._namespaces(readable, limits, filtered), *inner]
+        return [*self._namespaces(readable, limits, filtered, first=first), *inner]
 
     @contextmanager
     def filter_to_read(self) -> Iterator[int | None]:
@@ -94,8 +96,11 @@ class Sandbox:
         }
         return tuple(words for words, given in gaps.items() if not given)
 
-    def _namespaces(self, readable: Sequence[Path], limits: Limits, filtered: Sequence[str]) -> list[str]:
+    def _namespaces(
+        self, readable: Sequence[Path], limits: Limits, filtered: Sequence[str], *, first: bool
+    ) -> list[str]:
         command = ["bwrap", "--die-with-parent", "--new-session", "--hostname", "probe", "--unshare-uts"]
+        command += ["--as-pid-1"] * first
         command += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-cgroup-try"]
         # Root needs no user namespace, and inside one it could not become another user.
         command += ["--cap-drop", "ALL", *(_KEPT_CAPABILITIES if self.own_user else ["--unshare-user"])]

@@ -8,17 +8,20 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from service.bisection.outcomes import Ending, RunReport
 from service.catalog.targets import Hardware, Target
 from service.errors import DiskFull, ReleaseUntestable, Unavailable
-from service.execution.channel import Transcript, opening, question
+from service.execution.channel import Transcript, new_word, opening
 from service.execution.conversation import Conversation, Exit, Process, Stop
+from service.execution.forking import Answered, Forking
 from service.execution.limits import Limits
 from service.execution.runner import RunRequest
+from service.execution.waiting import Purpose, WaitingProcesses, Started
+from service.settings import GIB
 
 
 class ResolvedEnvironment(Protocol):
@@ -62,63 +65,18 @@ class Place:
     hardware: Hardware = "cpu"
 
 
-@dataclass
-class Started:
-    """A session with its transcript, its opening lines still to be sent or already sent."""
+@dataclass(frozen=True)
+class Start:
+    """What a process is started with."""
 
-    session: Process
-    transcript: Transcript
-    unsent: bytes
-    start_seconds: float
-    born: float = field(default_factory=time.monotonic)
-
-
-class WarmShelf:
-    """Started sessions that wait for their one snippet, by key, at most a given number; the oldest goes first."""
-
-    def __init__(self, slots: int, lifetime_seconds: float) -> None:
-        self._slots = slots
-        self._lifetime_seconds = lifetime_seconds
-        self._lock = threading.Lock()
-        self._waiting: list[tuple[str, Started]] = []
-
-    def wants(self, key: str) -> bool:
-        """Say whether one more session of this key is of use."""
-        with self._lock:
-            return self._slots > 0 and all(kept != key for kept, _ in self._waiting)
-
-    def put(self, key: str, started: Started) -> list[Started]:
-        """Keep a session; return those that have to go."""
-        with self._lock:
-            self._waiting.append((key, started))
-            surplus = max(0, len(self._waiting) - self._slots)
-            gone, self._waiting = self._waiting[:surplus], self._waiting[surplus:]
-        return [started for _, started in gone]
-
-    def take(self, key: str) -> tuple[Started | None, list[Started]]:
-        """Return the session of this key, or None, and those that have waited too long."""
-        now = time.monotonic()
-        with self._lock:
-            fresh = [item for item in self._waiting if now - item[1].born <= self._lifetime_seconds]
-            stale = [started for _, started in self._waiting if now - started.born > self._lifetime_seconds]
-            found = next((item for item in fresh if item[0] == key), None)
-            self._waiting = [item for item in fresh if item is not found]
-        return (found[1] if found else None), stale
-
-    def expire(self) -> tuple[list[Started], float | None]:
-        """Give up those that have waited too long; say in how many seconds the next one will have, None for none."""
-        now = time.monotonic()
-        with self._lock:
-            stale = [started for _, started in self._waiting if now - started.born >= self._lifetime_seconds]
-            self._waiting = [item for item in self._waiting if item[1] not in stale]
-            next_at = min((started.born for _, started in self._waiting), default=None)
-        return stale, None if next_at is None else next_at + self._lifetime_seconds - now
-
-    def clear(self) -> list[Started]:
-        """Give up all that waits."""
-        with self._lock:
-            gone, self._waiting = self._waiting, []
-        return [started for _, started in gone]
+    framework: str
+    harness_source: str
+    hash_seed: int = 0
+    """PYTHONHASHSEED: the order of sets, and before Python 3.6 of dicts, hangs on it."""
+    forks: bool = False
+    """Whether it answers in children, as the first process of a table of its own."""
+    lifetime_seconds: float = 0.0
+    """How long it may be needed at most."""
 
 
 WARM_SECONDS = 900.0
@@ -127,19 +85,28 @@ LONGEST_RUN_SECONDS = 3600.0
 """What is added to a warm session's life for the run that takes it."""
 
 
+SETTLE_SECONDS = 10.0
+"""How long a process may take to clean up after a child before a new one is started in its place."""
+
+
+@dataclass(frozen=True)
+class Waits:
+    """What may wait, ready to be asked."""
+
+    unasked: int = 0
+    """Processes that have imported the framework ahead of need."""
+    most_bytes: int = 2 * GIB
+    """Memory of all that wait together."""
+    seconds: float = WARM_SECONDS
+
+
 class SessionRunner(ABC):
     """A runner over sessions. An engine says how a place is made, how a session starts, and what it cannot protect."""
 
     name = ""
 
     def __init__(
-        self,
-        environments: EnvironmentSupply,
-        limits: Limits,
-        *,
-        harness_source: str = "",
-        warm: int = 0,
-        warm_seconds: float = WARM_SECONDS,
+        self, environments: EnvironmentSupply, limits: Limits, *, harness_source: str = "", waits: Waits | None = None
     ) -> None:
         """Make a runner.
 
@@ -147,25 +114,30 @@ class SessionRunner(ABC):
             environments: resolves releases.
             limits: bounds of each run.
             harness_source: what warm sessions are started with; without it nothing is warmed.
-            warm: how many sessions may wait at once.
-            warm_seconds: how long each of them may wait.
+            waits: what may wait, ready to be asked; None: nothing ahead of need.
         """
         self._environments = environments
         self._limits = limits
         self._harness_source = harness_source
-        self._shelf = WarmShelf(warm if harness_source else 0, warm_seconds)
-        self._warm_seconds = warm_seconds
+        self._waits = waits or Waits()
+        unasked = self._waits.unasked if harness_source else 0
+        self._shelf = WaitingProcesses(unasked, self._waits.most_bytes, self._waits.seconds)
         self._timer: threading.Timer | None = None
         self._timing = threading.Lock()
         self._places: dict[Target, Place] = {}
+        self._forking = Forking()
 
     @abstractmethod
     def _make_place(self, target: Target) -> Place:
         """Make the place be there; two callers wait for one."""
 
     @abstractmethod
-    def _start(self, place: Place, name: str, lifetime_seconds: float) -> Process:
+    def _start(self, place: Place, name: str, start: Start) -> Process:
         """Start a process in a place; raises Unavailable."""
+
+    @abstractmethod
+    def _can_fork(self, place: Place) -> bool:
+        """Say whether a process can be the first of a table of its own in a place, with folders of its own."""
 
     @abstractmethod
     def missing_protections(self, place: Place | None = None) -> tuple[str, ...]:
@@ -175,16 +147,20 @@ class SessionRunner(ABC):
         """Make the environment be there; see Runner."""
         self._place(target)
 
-    def warm(self, target: Target, framework: str) -> None:
+    def warm(self, target: Target, framework: str, process: int = 0) -> None:
         """Start a session that imports the framework and waits; see Runner."""
-        key = _warm_key(target, framework, self._harness_source)
+        place = self._place(target)
+        start = self._start_of(target, place, framework, self._harness_source, process)
+        key = _key(target, start)
         if not self._shelf.wants(key):
             return
-        lines = opening(self._harness_source, framework)
-        started = self._begin(self._place(target), "warm", lines, self._warm_seconds + LONGEST_RUN_SECONDS)
-        _send_ahead(started)
-        self._discard(*self._shelf.put(key, started))
-        self._expire()
+        started = self._begin(place, "warm", start)
+        started.conversation.send_ahead()
+        self._keep(Purpose(key), started)
+
+    def waiting(self) -> int:
+        """Return how many sessions wait to be asked."""
+        return self._shelf.count()
 
     def run(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
         """Run the probe once and say what happened; see Runner."""
@@ -206,12 +182,21 @@ class SessionRunner(ABC):
         seconds = {"prepare": prepared, **report.seconds, "total": time.monotonic() - began}
         return replace(report, runner=self.name, seconds={step: round(value, 4) for step, value in seconds.items()})
 
+    def end(self, submission: str) -> None:
+        """End what waits for further questions of a submission; see Runner."""
+        self._discard(*self._shelf.end(submission))
+        self._forking.forget(submission)
+
     def close(self) -> None:
         """Stop and remove all that this runner started."""
         with self._timing:
             if self._timer:
                 self._timer.cancel()
         self._discard(*self._shelf.clear())
+
+    def _keep(self, purpose: Purpose, started: Started) -> None:
+        self._discard(*self._shelf.put(purpose, started))
+        self._expire()
 
     def _expire(self) -> None:
         """End what has waited too long, now and by a timer whenever the next one has: a service may idle for days."""
@@ -233,45 +218,91 @@ class SessionRunner(ABC):
         return place
 
     def _run_in(self, place: Place, request: RunRequest, cancelled: threading.Event) -> RunReport:
-        warm, stale = self._shelf.take(_warm_key(request.target, request.framework, request.harness_source))
-        self._discard(*stale)
-        if warm and _still_waits(warm):
-            return self._converse(warm, place, request, cancelled)
-        if warm:
-            # It died while it waited: only a session of its own says what this release does.
-            self._discard(warm)
+        """Answer in a child where that can be, and by a process of its own where the fork may be to blame."""
+        start = self._start_of(
+            request.target, place, request.framework, request.harness_source, request.process, request.timeout_seconds
+        )
+        answer = self._answer(place, request, start, cancelled)
+        if not start.forks or not self._forking.doubts(request, answer):
+            return answer.report
+        alone = self._answer(place, request, replace(start, forks=False), cancelled)
+        self._forking.compare(request, answer, alone)
+        return alone.report
+
+    def _start_of(
+        self, target: Target, place: Place, framework: str, harness_source: str, process: int, seconds: float = 0.0
+    ) -> Start:
+        forks = self._can_fork(place) and self._forking.survives(target)
+        lifetime = self._waits.seconds + LONGEST_RUN_SECONDS if forks or not seconds else seconds
+        return Start(framework, harness_source, process, forks, lifetime)
+
+    def _answer(self, place: Place, request: RunRequest, start: Start, cancelled: threading.Event) -> Answered:
+        key = _key(request.target, start)
+        started = self._waiting_for(key, request.submission)
         if cancelled.is_set():
-            return RunReport("lost", "cancelled")
-        lines = opening(request.harness_source, request.framework)
-        started = self._begin(place, request.run_id, lines, request.timeout_seconds)
-        return self._converse(started, place, request, cancelled)
+            if started:
+                self._discard(started)
+            return Answered(RunReport("lost", "cancelled"), "cancelled")
+        if started is None:
+            started = self._begin(place, request.run_id, start)
+        return self._converse(started, place, request, start, cancelled)
 
-    def _begin(self, place: Place, name: str, lines: bytes, lifetime_seconds: float) -> Started:
+    def _waiting_for(self, key: str, submission: str) -> Started | None:
+        """Return a process that waits for this question, and is what it was when it was put aside."""
+        purposes = [Purpose(key, submission), Purpose(key)] if submission else [Purpose(key)]
+        while started := self._shelf.take(*purposes):
+            conversation = started.conversation
+            if conversation.settles(SETTLE_SECONDS) if started.transcript.asked else conversation.is_there():
+                return started
+            # It died or was changed meanwhile: only a session of its own says what this release does.
+            self._discard(started)
+        return None
+
+    def _begin(self, place: Place, name: str, start: Start) -> Started:
         began = time.monotonic()
-        session = self._start(place, name, lifetime_seconds)
-        transcript = Transcript(output_bytes=self._limits.output_bytes, flood_bytes=self._limits.flood_bytes)
-        return Started(session, transcript, lines, time.monotonic() - began)
+        session = self._start(place, name, start)
+        word = new_word() if start.forks else ""
+        limits = self._limits
+        transcript = Transcript(output_bytes=limits.output_bytes, flood_bytes=limits.flood_bytes, word=word)
+        conversation = Conversation(session, transcript, opening(start.harness_source, start.framework, word))
+        return Started(session, transcript, conversation, time.monotonic() - began, new_word()[:16])
 
-    def _converse(self, started: Started, place: Place, request: RunRequest, cancelled: threading.Event) -> RunReport:
-        transcript, session = started.transcript, started.session
+    def _converse(
+        self, started: Started, place: Place, request: RunRequest, start: Start, cancelled: threading.Event
+    ) -> Answered:
+        transcript, kept = started.transcript, False
+        is_first = transcript.asked == 0
         killed_before = killed_for_memory()
         try:
-            words = started.unsent + question(request)
-            stop = Conversation(session, transcript).hold(words, request.timeout_seconds, cancelled)
-            ended = session.exit() if stop == "ended" else None
+            stop = started.conversation.hold(request, request.timeout_seconds, cancelled)
+            ended = _ended(started, stop)
             if ended and ended.signal == signal.SIGKILL and killed_for_memory() > killed_before:
                 ended = replace(ended, from_outside=True)
+            kept = bool(request.submission) and transcript.is_over and not transcript.fault and stop != "cancelled"
+            facts = _facts(started, place, start, is_first=is_first)
         finally:
-            self._discard(started)
-        facts = _facts(transcript, place, started.start_seconds)
+            if not kept:
+                self._discard(started)
         facts = replace(facts, missing_protections=self.missing_protections(place))
-        return on_its_hardware(
+        report = on_its_hardware(
             report_of_ending(facts, transcript, stop, ended, request.timeout_seconds), place.hardware
         )
+        answered = Answered(report, stop, asked=transcript.asked > 0, over=transcript.over is not None)
+        if kept:
+            self._keep(Purpose(_key(request.target, start), request.submission), started)
+        return answered
 
     def _discard(self, *gone: Started) -> None:
         for started in gone:
             started.session.discard()
+
+
+def _ended(started: Started, stop: Stop) -> Exit | None:
+    """Return how the process that answered ended, where it ended without an answer."""
+    if stop != "ended":
+        return None
+    over = started.transcript.over
+    return Exit(over.code, over.signal, over.out_of_memory) if over else started.session.exit()
 
 
 def killed_for_memory(counters: Path = Path("/proc/vmstat")) -> int:
@@ -282,39 +313,21 @@ def killed_for_memory(counters: Path = Path("/proc/vmstat")) -> int:
         return 0
 
 
-def _send_ahead(started: Started) -> None:
-    """Send as much of the opening lines as is taken without waiting; the run sends the rest."""
-    words = memoryview(started.unsent)
-    try:
-        while words:
-            words = words[started.session.send(words) :]
-    except OSError:
-        pass  # full, or gone: the run that takes this session finds out
-    started.unsent = bytes(words)
-
-
-def _still_waits(started: Started) -> bool:
-    """Say whether a warm session has neither ended nor answered, by what it has said so far."""
-    session, transcript = started.session, started.transcript
-    try:
-        open_ways = [session.receive(descriptor, transcript) for descriptor in session.inputs()]
-    except Unavailable:
-        return False
-    return all(open_ways)
-
-
-def _warm_key(target: Target, framework: str, harness_source: str) -> str:
-    harness = hashlib.sha256(harness_source.encode()).hexdigest()
+def _key(target: Target, start: Start) -> str:
+    """Return what a process must have been started with to answer."""
+    harness = hashlib.sha256(start.harness_source.encode()).hexdigest()
     place = (target.package, target.release, target.hardware, target.source or "")
-    return "\0".join((*place, framework, harness))
+    return "\0".join((*place, start.framework, harness, str(start.hash_seed), str(start.forks)))
 
 
-def _facts(transcript: Transcript, place: Place, start_seconds: float) -> RunReport:
+def _facts(started: Started, place: Place, start: Start, *, is_first: bool) -> RunReport:
     """Return what is known of a run whatever its ending."""
+    transcript = started.transcript
     ready = transcript.ready
-    seconds = {"start": start_seconds, "probe": transcript.probe_seconds}
+    # Start and import are told with the first answer of a process, which waited for them.
+    seconds = {"start": started.start_seconds if is_first else 0.0, "probe": transcript.probe_seconds}
     if ready:
-        seconds["import"] = ready.import_seconds
+        seconds["import"] = ready.import_seconds if is_first else 0.0
     return RunReport(
         "lost",
         output=transcript.output,
@@ -323,6 +336,9 @@ def _facts(transcript: Transcript, place: Place, start_seconds: float) -> RunRep
         packages=_packages(place.environment, transcript),
         device=ready.device if ready else "",
         seconds=seconds,
+        process=started.process,
+        forked=bool(ready and ready.forks),
+        hash_seed=start.hash_seed,
     )
 
 

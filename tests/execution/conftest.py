@@ -29,7 +29,7 @@ from service.execution.limits import Limits
 from service.execution.local_runner import LocalRunner
 from service.execution.runner import RunRequest
 from service.execution.sandbox import Sandbox, find_sandbox
-from service.execution.sessions import SessionRunner
+from service.execution.sessions import SessionRunner, Waits
 from service.images.docker_images import DockerImages
 from service.images.engine import PART
 from service.images.grounds import Grounds, GroundSettings
@@ -109,6 +109,10 @@ class Stage:
         request = RunRequest(uuid.uuid4().hex[:8], TARGET, HARNESS, PROBE, "", source, {}, timeout_seconds)
         return self.runner.run(request, cancelled or threading.Event())
 
+    def ask(self, request: RunRequest) -> RunReport:
+        """Run a request that nobody cancels."""
+        return self.runner.run(request, threading.Event())
+
     def is_alive(self) -> bool:
         """Say whether an honest snippet is still answered."""
         result = self.run("x = 1").result or {}
@@ -174,7 +178,7 @@ def local_runner(data_dir: Path, sandbox: Sandbox | None = None, **options: Any)
 
 @pytest.fixture(scope="session")
 def docker_stage(engine: Any, python_image: str) -> Iterator[Stage]:
-    runner = docker_runner(engine, python_image, warm=2)
+    runner = docker_runner(engine, python_image, waits=Waits(2))
     yield Stage("docker", runner, runner.missing_protections())
     runner.close()
 
@@ -196,7 +200,7 @@ def _local_stage(data_dir: Path, kind: str) -> Iterator[Stage]:
     sandbox = find_sandbox(python, bubblewrap=kind == "bubblewrap")
     if kind == "bubblewrap" and not sandbox.bubblewrap:
         pytest.skip("bubblewrap is not installed, or this machine does not let it make namespaces")
-    runner = local_runner(data_dir, sandbox, warm=2)
+    runner = local_runner(data_dir, sandbox, waits=Waits(2))
     yield Stage(kind, runner, sandbox.missing())
     runner.close()
 

@@ -26,6 +26,7 @@ from service.execution.docker_runner import MOST_READS, ContainerSession, Demult
 from service.execution.hardening import EXPIRES_LABEL, OWNER_LABEL, RUN_LABEL
 from service.execution.owners import is_orphan, labels_of_run, owner_of
 from service.execution.runner import RunRequest
+from service.execution.sessions import Waits
 from tests.execution.conftest import (
     HARNESS,
     PROBE,
@@ -48,7 +49,7 @@ def own_containers(engine: Any) -> list[str]:
 
 @pytest.fixture
 def runner(engine: Any, python_image: str) -> Iterator[DockerRunner]:
-    made = docker_runner(engine, python_image, warm=2)
+    made = docker_runner(engine, python_image, waits=Waits(2))
     yield made
     made.close()
 
@@ -65,7 +66,7 @@ def test_a_report_says_what_ran_and_how_long_each_step_took(runner: DockerRunner
 
 @pytest.mark.containers
 def test_no_container_is_left_whatever_happened_in_it(engine: Any, python_image: str) -> None:
-    runner = docker_runner(engine, python_image, warm=2)
+    runner = docker_runner(engine, python_image, waits=Waits(2))
     runner.warm(TARGET, "")
     for snippet in ("x = 1", "import os; os._exit(1)", "while True: pass"):
         runner.run(replace(REQUEST, snippet=snippet, timeout_seconds=1), NEVER)
@@ -76,7 +77,7 @@ def test_no_container_is_left_whatever_happened_in_it(engine: Any, python_image:
 
 @pytest.mark.containers
 def test_a_warm_container_is_taken_by_the_run_and_gives_the_same_answer(engine: Any, python_image: str) -> None:
-    runner = docker_runner(engine, python_image, warm=1)
+    runner = docker_runner(engine, python_image, waits=Waits(1))
     runner.warm(TARGET, "")
     waiting = own_containers(engine)
     assert len(waiting) == 1
@@ -382,7 +383,7 @@ def test_a_flood_of_tiny_frames_counts_by_what_the_engine_sent() -> None:
 
 @pytest.mark.containers
 def test_a_warm_container_ends_after_its_time_though_nobody_asks_for_anything(engine: Any, python_image: str) -> None:
-    runner = docker_runner(engine, python_image, warm=2, warm_seconds=1)
+    runner = docker_runner(engine, python_image, waits=Waits(2, seconds=1))
     for framework in ("json", "decimal"):
         runner.warm(TARGET, framework)
     until = time.monotonic() + 60

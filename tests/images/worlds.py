@@ -149,8 +149,11 @@ class MadeUpRunner:
     def prepare(self, target: Target) -> None:
         """Nothing to make."""
 
-    def warm(self, target: Target, framework: str) -> None:
+    def warm(self, target: Target, framework: str, process: int = 0) -> None:
         """Nothing to start."""
+
+    def end(self, submission: str) -> None:
+        """Nothing waits."""
 
     def run(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
         self.asked.append(request.target)

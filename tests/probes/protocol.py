@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from service.catalog.probes import Probe, load_probes
+from service.execution.channel import BOOT
 from service.resources import resource_dir
 
-BOOT = 'import sys,json;exec(compile(json.loads(sys.stdin.readline())["harness"],"harness.py","exec"))'
 PROBES = load_probes(resource_dir("probes"))
 
 
@@ -82,7 +82,7 @@ for name in sorted(os.listdir(folder)):
     if not child:
         os.dup2(os.open(os.path.join(folder, name), os.O_RDONLY), 0)
         os.dup2(os.open(os.path.join(folder, name + ".answer"), os.O_WRONLY | os.O_CREAT), 1)
-        exec(compile(json.loads(sys.stdin.readline())["harness"], "harness.py", "exec"))
+        exec(sys.argv[3])
     os.waitpid(child, 0)
 """
 
@@ -103,7 +103,7 @@ def ask_each(
             request = {"probe": probe.probe_source, "snippet": snippet, "parameters": dict(parameters)}
             lines = [{"harness": probe.harness_source}, {"framework": framework}, request]
             (Path(folder) / f"{number:03}").write_text("".join(json.dumps(line) + "\n" for line in lines), "ascii")
-        command = [python, "-c", FORKING, folder, framework]
+        command = [python, "-c", FORKING, folder, framework, BOOT]
         known = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
         fixed = {"HOME": "/tmp", "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"}
         subprocess.run(command, env={**known, **fixed}, capture_output=True, check=False)

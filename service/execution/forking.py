@@ -1,0 +1,105 @@
+"""When a child's answer is taken, and when the question is put again to a process that was not forked.
+
+A child shares what its parent made when it imported the framework: threads are gone, locks may be held. So what could
+be the fork's doing, and not the release's, is told by a process of its own: a crash, a hang, a parent that did not come
+through.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import structlog
+
+from service.bisection.outcomes import RunReport
+from service.catalog.targets import Target
+from service.execution.conversation import Stop
+from service.execution.runner import RunRequest
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A report, and how its conversation came to an end."""
+
+    report: RunReport
+    stop: Stop
+    asked: bool = False
+    """Whether the question was put: the import was done."""
+    over: bool = False
+    """Whether the parent closed the question."""
+
+
+Ending = tuple[str, int | None]
+
+
+class Forking:
+    """What is known of releases whose processes fork; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._proven: set[Target] = set()
+        """Children of these have answered."""
+        self._start_anew: set[Target] = set()
+        """Children of these ended otherwise than a process of its own."""
+        self._same: dict[str, set[tuple[Target, Ending]]] = {}
+        """By submission: endings that a process of its own had too."""
+
+    def survives(self, target: Target) -> bool:
+        """Say whether a release may be asked in children."""
+        with self._lock:
+            return target not in self._start_anew
+
+    def doubts(self, request: RunRequest, answer: Answered) -> bool:
+        """Say whether a process of its own has to tell; notes that a child of the release has answered."""
+        report = answer.report
+        with self._lock:
+            if report.ending == "answered" and answer.over:
+                self._proven.add(request.target)
+            proven = request.target in self._proven
+            known = (request.target, _ending(report)) in self._same.get(request.submission, ())
+        return is_doubtful(answer, proven=proven) and not known
+
+    def compare(self, request: RunRequest, forked: Answered, alone: Answered) -> None:
+        """Take in what a process of its own said where a child's end was in doubt."""
+        if alone.report.ending == "lost":
+            return
+        with self._lock:
+            if _ending(forked.report) == _ending(alone.report) and request.submission:
+                self._same.setdefault(request.submission, set()).add((request.target, _ending(alone.report)))
+            elif alone.report.ending == "answered" and forked.asked and request.target not in self._proven:
+                self._start_anew.add(request.target)
+                log.warning(
+                    "a release does not survive a fork; each question starts it anew",
+                    package=request.target.package,
+                    release=request.target.release,
+                    ending=forked.report.reason,
+                )
+
+    def forget(self, submission: str) -> None:
+        """Drop what was known of a submission."""
+        with self._lock:
+            self._same.pop(submission, None)
+
+
+def _ending(report: RunReport) -> Ending:
+    return report.ending, report.signal
+
+
+def is_doubtful(answer: Answered, *, proven: bool) -> bool:
+    """Say whether the fork could be to blame for how a question ended.
+
+    Args:
+        answer: what a child, or its parent, came to.
+        proven: whether children of this release have answered before.
+    """
+    report = answer.report
+    if report.ending in ("answered", "out-of-memory", "output-flood") or answer.stop == "cancelled":
+        return False
+    if report.ending == "timed-out" and answer.over:
+        return not proven
+    if report.ending == "timed-out":
+        return answer.asked  # before that it imported, as any process does
+    return report.ending == "signalled" or not answer.over

@@ -1,0 +1,125 @@
+"""Started processes that wait: for their first question, or for the next one of the submission that asked them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+from service.execution.channel import Transcript
+from service.execution.conversation import Conversation, Process
+from service.settings import MIB
+
+UNKNOWN_BYTES = 200 * MIB
+"""Taken for the memory of a process that has not said it yet; the largest that was measured is 163 MiB."""
+
+
+@dataclass
+class Started:
+    """A process, what it said, and how it is talked to."""
+
+    session: Process
+    transcript: Transcript
+    conversation: Conversation
+    start_seconds: float
+    process: str
+    """Sets it apart from all other processes in run reports."""
+    born: float = field(default_factory=time.monotonic)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Return the memory that it has for itself."""
+        ready = self.transcript.ready
+        return (ready.memory_bytes if ready else 0) or UNKNOWN_BYTES
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What a process can be asked."""
+
+    key: str
+    """Release, framework, harness and hash seed: what it was started with."""
+    submission: str = ""
+    """The only one that may ask it, once it was asked; "" while nobody did."""
+
+
+@dataclass
+class _Waiting:
+    purpose: Purpose
+    started: Started
+    since: float
+
+
+class WaitingProcesses:
+    """Processes that wait, bounded by number where nobody asked them yet and by memory all together.
+
+    Who has waited longest goes first. Safe to use from several threads.
+    """
+
+    def __init__(self, slots: int, most_bytes: int, lifetime_seconds: float) -> None:
+        """Begin.
+
+        Args:
+            slots: how many may wait for their first question.
+            most_bytes: how much memory all together may have.
+            lifetime_seconds: how long each may wait.
+        """
+        self._slots = slots
+        self._most_bytes = most_bytes
+        self._lifetime_seconds = lifetime_seconds
+        self._lock = threading.Lock()
+        self._waiting: list[_Waiting] = []
+
+    def wants(self, key: str) -> bool:
+        """Say whether one more process of this key that nobody asked is of use."""
+        with self._lock:
+            return self._slots > 0 and all(each.purpose != Purpose(key) for each in self._waiting)
+
+    def put(self, purpose: Purpose, started: Started) -> list[Started]:
+        """Keep a process; return those that have to go."""
+        with self._lock:
+            self._waiting.append(_Waiting(purpose, started, time.monotonic()))
+            unasked = [each for each in self._waiting if not each.purpose.submission]
+            gone = unasked[: max(0, len(unasked) - self._slots)]
+            left = [each for each in self._waiting if each not in gone]
+            while left and sum(each.started.memory_bytes for each in left) > self._most_bytes:
+                gone.append(left.pop(0))
+            self._waiting = left
+        return [each.started for each in gone]
+
+    def take(self, *purposes: Purpose) -> Started | None:
+        """Return a process for the first of these purposes that one waits for."""
+        with self._lock:
+            for purpose in purposes:
+                for each in self._waiting:
+                    if each.purpose == purpose:
+                        self._waiting.remove(each)
+                        return each.started
+        return None
+
+    def count(self) -> int:
+        """Return how many wait."""
+        with self._lock:
+            return len(self._waiting)
+
+    def end(self, submission: str) -> list[Started]:
+        """Give up those that wait for a submission."""
+        with self._lock:
+            gone = [each for each in self._waiting if each.purpose.submission == submission]
+            self._waiting = [each for each in self._waiting if each not in gone]
+        return [each.started for each in gone]
+
+    def expire(self) -> tuple[list[Started], float | None]:
+        """Give up those that have waited too long; say in how many seconds the next one will have, None for none."""
+        now = time.monotonic()
+        with self._lock:
+            stale = [each for each in self._waiting if now - each.since >= self._lifetime_seconds]
+            self._waiting = [each for each in self._waiting if each not in stale]
+            next_at = min((each.since for each in self._waiting), default=None)
+        return [each.started for each in stale], None if next_at is None else next_at + self._lifetime_seconds - now
+
+    def clear(self) -> list[Started]:
+        """Give up all that waits."""
+        with self._lock:
+            gone, self._waiting = self._waiting, []
+        return [each.started for each in gone]
