@@ -124,7 +124,11 @@ class House:
     @made_once
     def intake(self) -> Intake:
         """Return the door."""
-        rates = {"false_alarm_rate": self.settings.false_alarm_rate, "miss_rate": self.settings.miss_rate}
+        rates = {
+            "false_alarm_rate": self.settings.false_alarm_rate,
+            "miss_rate": self.settings.miss_rate,
+            "confirmations": self.settings.confirmations,
+        }
         return Intake(self.catalog, self.probes, self.settings.workers, rates, self.store.measured_releases)
 
     @made_once
@@ -198,10 +202,15 @@ class House:
         runs = RemoteRuns(self.cluster) if self.settings.scheduler else self.runner.run
         return runs(request, cancelled)
 
-    def warm(self, target: Target, framework: str) -> None:
+    def warm(self, target: Target, framework: str, process: int) -> None:
         """Have a release ready for one more run, where runs are made here: elsewhere the scheduler chooses."""
         if "runner" in self.__dict__ and not self.settings.scheduler:
-            self.runner.warm(target, framework)
+            self.runner.warm(target, framework, process)
+
+    def end(self, bisection: str) -> None:
+        """End what waits here for further questions of a bisection; elsewhere it expires."""
+        if "runner" in self.__dict__ and not self.settings.scheduler:
+            self.runner.end(bisection)
 
     @made_once
     def executor(self) -> Executor:
@@ -217,6 +226,7 @@ class House:
             self.execute,
             self.settings.timeout_seconds,
             self.warm,
+            end=self.end,
             engine_problem=self.engine_problem,
             patience=self.patience,
         )

@@ -79,6 +79,9 @@ class Settings(BaseSettings):
 
     false_alarm_rate: float = Field(0.01, gt=0, lt=0.5, description="chance of a reported change that is none")
     miss_rate: float = Field(0.02, gt=0, lt=0.5, description="chance of a change that is taken for noise")
+    confirmations: int = Field(
+        4, ge=1, le=15, description="agreeing answers that each neighbour of a change needs, from two processes in turn"
+    )
 
     patience_seconds: PositiveFloat = Field(
         300.0, description="how long an engine, an index or a database that is away is waited for"

@@ -26,8 +26,15 @@ from service.storage.ulid import new_ulid
 Execute = Callable[[RunRequest, threading.Event], RunReport]
 """Whatever runs a probe: a runner here, or an engine that hands the request to a runner elsewhere."""
 
-Warm = Callable[[Target, str], None]
-"""Whatever can have a release ready, its framework imported, for one more run."""
+Warm = Callable[[Target, str, int], None]
+"""Whatever can have a release ready, its framework imported, in the n-th process that a bisection asks."""
+
+End = Callable[[str], None]
+"""Whatever ends what waits for further questions of a bisection."""
+
+PROCESSES = 2
+"""Answers of one release come from so many processes in turn, each with a hash seed of its own: what hangs on hash
+order or address layout shows, and every further answer costs a fork instead of an import."""
 
 EngineProblem = Callable[[], str | None]
 
@@ -47,6 +54,13 @@ class Question:
     release: str
     repeat: int
     """Which stored observation answers it, 0-based: two bisections that ask the same n-th time share the answer."""
+    bisection: str = ""
+    """Whose question it is: its processes are kept for its further questions."""
+
+    @property
+    def process(self) -> int:
+        """Return which process of the bisection answers: the first two answers of a release come from two."""
+        return self.repeat % PROCESSES
 
     @property
     def target(self) -> Target:
@@ -90,6 +104,7 @@ class Laboratory:
         timeout_seconds: float,
         warm: Warm,
         *,
+        end: End = lambda _bisection: None,
         engine_problem: EngineProblem = lambda: None,
         patience: Patience | None = None,
     ) -> None:
@@ -101,6 +116,7 @@ class Laboratory:
             execute: runs a probe.
             timeout_seconds: of one run, where the request names none.
             warm: has a release ready for one more run.
+            end: ends what waits for further questions of a bisection.
             engine_problem: says what keeps runs from being made now, or None; asked after a run that was lost.
             patience: with an engine, an index or a database that is away.
         """
@@ -111,6 +127,7 @@ class Laboratory:
         self._environments = environments
         self._execute = execute
         self._warm = warm
+        self._end = end
         self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
         self._asking: dict[tuple[str, int], tuple[threading.Lock, int]] = {}
@@ -188,10 +205,14 @@ class Laboratory:
             known = None if question.case.request.fresh else self._recall(question, identity, cancelled)
             return known or self._run(question, identity, cancelled)
 
-    def warm(self, question: Question) -> None:
-        """Have the release of a question ready for another run. Never raises: the run itself says what is wrong."""
+    def warm(self, question: Question, process: int) -> None:
+        """Have the release of a question ready in another process. Never raises: the run itself says what is wrong."""
         with suppress(TfbisectError):
-            self._warm(question.target, question.case.framework)
+            self._warm(question.target, question.case.framework, process)
+
+    def end(self, bisection: str) -> None:
+        """End what waits for further questions of a bisection."""
+        self._end(bisection)
 
     @contextmanager
     def _one_at_a_time(self, key: str, repeat: int) -> Iterator[None]:
@@ -251,6 +272,8 @@ class Laboratory:
             snippet=question.track.snippet,
             parameters=question.track.parameters,
             timeout_seconds=case.request.timeout_seconds or self._timeout_seconds,
+            submission=question.bisection,
+            process=question.process,
         )
 
 

@@ -130,7 +130,9 @@ class Session:
 
     def _ask(self, progress: Progress, run: PlannedRun) -> bool:
         """Hand one question on, and say whether there was a worker for it."""
-        question = Question(self._case, progress.track, run.release, progress.next_repeat(run.release))
+        question = Question(
+            self._case, progress.track, run.release, progress.next_repeat(run.release), self._held.claim.bisection_id
+        )
         future = self._seat.submit(partial(self._parts.laboratory.measure, question, self._cancelled))
         if future is None:
             return False
@@ -155,13 +157,18 @@ class Session:
         return taken
 
     def _warm_on_idle_workers(self) -> None:
-        """Have what runs for the first time ready once more: where it turns out to border a change it is run again."""
+        """Have what runs for the first time ready in another process.
+
+        Where it turns out to border a change, that one confirms it.
+        """
         self._warming = [future for future in self._warming if not future.done()]
         idle = self._seat.idle_workers()
         first = [question for question in self._running.values() if not question.repeat]
         for question in [each for each in first if each.target not in self._warmed][: max(0, idle)]:
             self._warmed.add(question.target)
-            self._warming.append(self._seat.submit_aside(partial(self._parts.laboratory.warm, question)))
+            self._warming.append(
+                self._seat.submit_aside(partial(self._parts.laboratory.warm, question, question.process + 1))
+            )
 
     def _record(self, taken: list[Measurement]) -> None:
         """Write one step down in one transaction, then tell who watches.
@@ -221,6 +228,7 @@ class Session:
         wait(under_way, timeout=STOP_SECONDS)
         self._running.clear()
         self._warming.clear()
+        self._parts.laboratory.end(self._held.claim.bisection_id)
 
     def _patiently(self, work: Callable[[], T], doing: str) -> T:
         return patiently(work, self._parts.patience, self._stop, doing)

@@ -96,7 +96,7 @@ def is_doubtful(answer: Answered, *, proven: bool) -> bool:
         proven: whether children of this release have answered before.
     """
     report = answer.report
-    if report.ending in ("answered", "out-of-memory", "output-flood") or answer.stop == "cancelled":
+    if report.ending in ("answered", "out-of-memory", "output-flood", "lost"):
         return False
     if report.ending == "timed-out" and answer.over:
         return not proven

@@ -20,7 +20,7 @@ from service.execution.conversation import Conversation, Exit, Process, Stop
 from service.execution.forking import Answered, Forking
 from service.execution.limits import Limits
 from service.execution.runner import RunRequest
-from service.execution.waiting import Purpose, WaitingProcesses, Started
+from service.execution.waiting import Purpose, Started, WaitingProcesses
 from service.settings import GIB
 
 

@@ -7,8 +7,10 @@ from random import Random
 
 import pytest
 
-from service.bisection.confidence import CEILING, NOISE_PRIOR, Sighting, change_confidences
+from service.bisection.confidence import BY_PROCESS, CEILING, NOISE_PRIOR, Sighting, change_confidences
+from service.bisection.outcomes import Answer, Outcome
 from service.bisection.planner import Policy
+from service.bisection.settling import tally
 from service.bisection.verdict import changes_of
 from service.coordination.replay import replay
 
@@ -59,6 +61,63 @@ def test_claimed_confidence_is_never_over_the_true_share_by_more_than_two_hundre
     for claims in full:
         claimed, true = (sum(column) / len(claims) for column in zip(*claims, strict=True))
         assert claimed - true <= 0.02
+
+
+def _answers(dice: Random, label: str, noise: float, *, by_process: bool) -> list[Answer]:
+    """Return four answers of one release, from two processes in turn."""
+    wrong = [other for other in "ab" if other != label]
+    processes = [dice.random() < noise for _ in range(2)]
+    struck = [processes[at % 2] if by_process else dice.random() < noise for at in range(4)]
+    return [
+        Outcome(dice.choice(wrong) if is_wrong else label, process=str(at % 2)) for at, is_wrong in enumerate(struck)
+    ]
+
+
+def test_the_confidence_of_answers_that_share_a_process_is_true_too() -> None:
+    """One in five noisy probes is wrong by process, as the model says; every claim from 0.99 up is held to its word."""
+    bins: dict[bool, list[tuple[float, bool]]] = defaultdict(list)
+    for seed in range(6000):
+        dice = Random(f"processes {seed}")
+        noise = dice.choices(list(NOISE_PRIOR), list(NOISE_PRIOR.values()))[0]
+        by_process, changed = dice.random() < BY_PROCESS, dice.random() < 1 / 3
+        truth = ["a", "a", "b" if changed else "a", "b" if changed else "a"]
+        sightings = []
+        for at, label in enumerate(truth):
+            answers = _answers(dice, label, noise, by_process=by_process)
+            counted = tally(answers if at in (1, 2) else answers[:1])
+            best = max(sorted(counted.counts), key=lambda one: counted.counts[one])
+            sightings.append(Sighting(at, counted.counts, best, counted.processes))
+        found, _ = change_confidences(sightings, ["a", "b"], len(truth), NOISE_PRIOR)
+        if 1 in found:
+            right = (truth[1], truth[2]) == (sightings[1].label, sightings[2].label)
+            bins[found[1] >= 0.985].append((found[1], right))
+    assert len(bins[True]) >= ENOUGH
+    for claims in bins.values():
+        claimed, true = (sum(column) / len(claims) for column in zip(*claims, strict=True))
+        assert claimed - true <= 0.01
+
+
+def test_answers_of_one_process_that_agree_count_for_less_than_those_of_several() -> None:
+    def seen(*processes: int) -> float:
+        left, right = (
+            Sighting(at, {label: 4}, label, tuple(((label, answers),) for answers in processes))
+            for at, label in enumerate("ab")
+        )
+        return sure(left, right)
+
+    assert seen(4) < seen(2, 2) < seen(1, 1, 1, 1)
+    assert seen(1, 1, 1, 1) == pytest.approx(sure(sighting(0, "a", a=4), sighting(1, "b", b=4)))
+
+
+def test_a_clean_change_between_releases_of_four_answers_each_is_sure_to_ninety_nine_hundredths() -> None:
+    def shown(label: str, at: int) -> Sighting:
+        beside = at in (1, 2, 3, 4)
+        processes = ((((label, 2),),) * 2) if beside else (((label, 1),),)
+        return Sighting(at, {label: 4 if beside else 1}, label, processes)
+
+    article = [shown(label, at) for at, label in enumerate("aabbaa")]
+    found, _ = change_confidences(article, ["a", "b"], 6, NOISE_PRIOR)
+    assert min(found.values()) >= 0.99
 
 
 def _labels(dice: Random) -> list[str]:

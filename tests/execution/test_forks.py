@@ -133,7 +133,8 @@ def test_what_a_child_does_to_its_parent_is_fruitless_or_ends_the_process(ask: A
     }
     last = ask(LOOKS)
     assert seen(last) == seen(first)
-    assert (last.process == first.process) is (what in {"files", "daemon"})
+    # A narrow profile of system calls refuses shared memory, and then nothing was changed.
+    assert what == "shared memory" or (last.process == first.process) is (what in {"files", "daemon"})
 
 
 @pytest.mark.parametrize(
@@ -182,6 +183,7 @@ ANSWERED = Answered(RunReport("answered"), "answered", asked=True, over=True)
         ("timed-out", "timed-out", False, False, False, False),
         ("exited", "ended", True, False, True, True),
         ("lost", "cancelled", True, False, False, False),
+        ("lost", "ended", True, False, False, False),
         ("out-of-memory", "ended", True, True, False, False),
     ],
 )
