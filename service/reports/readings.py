@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from threading import Semaphore
 from typing import Any
 
 import structlog
 from starlette.concurrency import run_in_threadpool
 
-from service.bisection import outcomes
 from service.bisection.outcomes import Answer, Judge
-from service.coordination import answers
 from service.coordination.intake import BisectionRequest
 from service.errors import NotFound, StoreError, TfbisectError
-from service.json_text import digest_of
+from service.locks import made_once
 from service.reports import documents
 from service.reports.dependencies import Dependencies
 from service.reports.documents import Document, bisection_json, by_release, is_finished, meaning, names_tag
 from service.reports.foresight import Outlook, look_ahead
+from service.reports.program import program_of
 from service.storage.records import Bisection, LinkedObservation, StoredDocument, Viewer
 
 log = structlog.get_logger()
@@ -60,8 +57,16 @@ class Readings:
         self._dependencies = dependencies
         self._store = dependencies.store
         self._rendering = Semaphore(RENDERED_AT_ONCE)
-        self._programs = {name: program_of(name, probe.judge) for name, probe in dependencies.probes.items()}
-        self._current_programs = frozenset(self._programs.values())
+
+    @made_once
+    def _programs(self) -> Mapping[str, str]:
+        """Return which program renders the answers about each probe; read when it is first needed."""
+        probes = self._dependencies.probes
+        return {name: program_of(documents, sys.modules[probe.judge.__module__]) for name, probe in probes.items()}
+
+    @made_once
+    def _current_programs(self) -> frozenset[str]:
+        return frozenset(self._programs.values())
 
     async def at_hand(self, bisection_id: str, viewer: Viewer, if_none_match: str | None = None) -> Document | None:
         """Return what `stored` does, from the event loop."""
@@ -157,13 +162,6 @@ class Readings:
     def outlook_of(self, bisection: Bisection) -> Outlook | None:
         """Return what is known in the middle of a bisection that its reader may see."""
         return self.outlook(self._reading(bisection))
-
-
-@cache
-def program_of(probe: str, judge: Judge) -> str:
-    """Return the digest of the code that decides what an answer about a probe says: another meaning, another answer."""
-    modules = [documents, answers, outcomes, sys.modules[judge.__module__]]
-    return digest_of([probe, *(inspect.getsource(module) for module in modules)])
 
 
 def verdict_of(reading: StoredBisection, outlook: Outlook | None) -> Mapping[str, Any]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 from sqlalchemy import delete
 
+import service as service_package
+from service.catalog.probes import load_probes
 from service.errors import StoreError
+from service.reports import documents as documents_module
 from service.reports.documents import Document, bisection_json
+from service.reports.program import program_of
 from service.reports.readings import Readings
+from service.resources import resource_dir
 from service.storage.records import ADMIN, StoredDocument
 from service.storage.tables import documents
 from tests.web.conftest import Served
@@ -148,3 +156,26 @@ def test_a_database_that_is_away_is_told_as_a_problem(service: Served, monkeypat
     answer = service.client.get(f"{BISECTIONS}/{name}")
     assert answer.status_code == 503
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("probe", "module"),
+    [
+        ("script", "catalog/normalising.py"),
+        ("dropout", "bisection/likeness.py"),
+        ("script", "bisection/likeness.py"),
+        ("dropout", "bisection/outcomes.py"),
+        ("dropout", "reports/documents.py"),
+        ("dropout", "coordination/answers.py"),
+        ("dropout", "../probes/dropout/judge.py"),
+    ],
+)
+def test_a_stored_answer_is_made_anew_when_any_code_that_it_comes_from_is_another(
+    probe: str, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = sys.modules[load_probes(resource_dir("probes"))[probe].judge.__module__]
+    before = program_of(documents_module, judge)
+    assert program_of(documents_module, judge) == before
+    changed, read = (Path(service_package.__file__).parent / module).resolve(), Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + b"#" * (path.resolve() == changed))
+    assert program_of(documents_module, judge) != before

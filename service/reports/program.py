@@ -1,0 +1,80 @@
+"""Which program an answer was rendered by: a digest of all code that rendering can come to, found by its imports."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+OWN = "service"
+"""The package whose modules are followed; what others do is fixed by the lock of requirements."""
+
+
+def program_of(*entrances: ModuleType) -> str:
+    """Return a digest of modules and of every module of ours that they import, directly or not: "sha256:…".
+
+    Another digest, and a stored answer is rendered anew; so a module too many costs a rendering, and one too few would
+    leave answers standing that this program does not give.
+    """
+    files = {_file_of(entrance) for entrance in entrances}
+    reached = {path for file in files for path in _reached_from(file)}
+    whole = hashlib.sha256()
+    # By content alone: the same program in another folder is the same program.
+    for digest in sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in files | reached):
+        whole.update(digest.encode())
+    return f"sha256:{whole.hexdigest()}"
+
+
+def _file_of(module: ModuleType) -> Path:
+    if module.__file__ is None:
+        raise ValueError(f"{module.__name__} has no file")
+    return Path(module.__file__)
+
+
+def _reached_from(file: Path) -> set[Path]:
+    """Return the files of all modules of ours that a file imports, directly or not."""
+    reached: set[Path] = set()
+    waiting = [file]
+    while waiting:
+        fresh = set(imported_by(waiting.pop())) - reached
+        reached |= fresh
+        waiting += fresh
+    return reached
+
+
+@cache
+def imported_by(file: Path) -> tuple[Path, ...]:
+    """Return the files of the modules of ours that a file imports, wherever in it that stands."""
+    names = {name for node in ast.walk(ast.parse(file.read_bytes())) for name in _names_in(node)}
+    return tuple(path for name in sorted(names) if (path := _place_of(name)) is not None)
+
+
+def _names_in(node: ast.AST) -> Iterator[str]:
+    """Yield what an import may be of; `from a import b` may mean the module a.b."""
+    match node:
+        case ast.Import(names=found):
+            yield from (alias.name for alias in found if alias.name.split(".")[0] == OWN)
+        case ast.ImportFrom(module=str(module), names=found, level=0) if module.split(".")[0] == OWN:
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in found)
+
+
+@cache
+def _place_of(name: str) -> Path | None:
+    """Return the file of a module; None where the name is of something in a module."""
+    known = sys.modules.get(name)
+    if known is not None:
+        return _file_of(known)
+    parent = sys.modules.get(name.rpartition(".")[0])
+    if parent is not None and not hasattr(parent, "__path__"):
+        return None
+    try:
+        spec = importlib.util.find_spec(name)
+    except ModuleNotFoundError:
+        return None
+    return Path(spec.origin) if spec is not None and spec.origin else None
