@@ -52,10 +52,16 @@ def _wait_for_signal() -> None:
     told.wait()
 
 
+def _listen_no_more(*_: object) -> None:
+    """Do nothing more about a signal that the server has seen already: it passes it on once it has ended."""
+
+
 def _listen(house: House, host: str, port: int, role: Role) -> None:
     problem = house.engine_problem if role == "all" else no_problem
     known = house.known_images if role == "all" else none_known
     app = create_app(house, Surroundings(resource_dir("examples"), problem, known, house.threads.down))
+    # Else its own end by SIGTERM would be that of the process, with runs under way and claims held.
+    signal.signal(signal.SIGTERM, _listen_no_more)
     uvicorn.Server(server_config(app, host, port, house.settings)).run()
 
 
