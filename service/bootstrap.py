@@ -7,13 +7,15 @@ import sys
 import threading
 from collections.abc import Mapping, MutableMapping
 from concurrent.futures import Executor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from service.bisection.lines import coarse_to_fine
 from service.bisection.outcomes import RunReport
+from service.bisection.releases import tree_of
 from service.catalog.environments import Environments
 from service.catalog.interpreters import find_interpreter, installed_interpreters
 from service.catalog.overview import release_rows
@@ -63,6 +65,10 @@ from service.settings import Settings
 from service.storage.records import ADMIN
 from service.storage.store import Store
 from service.threads import Threads
+
+STANDING_PACKAGE = "tensorflow"
+STANDING_SECONDS = 5.0
+"""How often it is looked at whether everything stands that should."""
 
 
 class House:
@@ -162,6 +168,30 @@ class House:
             return error.message
         return None
 
+    @property
+    def _waits(self) -> Waits:
+        settings = self.settings
+        return Waits(settings.warm_runs, settings.waiting_bytes, standing_bytes=settings.warm_pool_bytes)
+
+    def keep_standing(self, stop: threading.Event) -> None:
+        """Have the likeliest releases stand ready whenever nothing runs, until told to stop."""
+        while not stop.is_set():
+            with suppress(Unavailable):
+                if any(self.runner.stand(target, target.package) for target in self._likely()):
+                    continue
+            stop.wait(STANDING_SECONDS)
+
+    def _likely(self) -> list[Target]:
+        """Return the mainline of TensorFlow as far as its images are there: the ends first, each next one halving."""
+        known = self.known_images(STANDING_PACKAGE, "cpu")
+        mainline = tree_of(release.version for release in self.catalog.releases(STANDING_PACKAGE)).mainline
+        present = [release for release in mainline if release in known]
+        return [Target(STANDING_PACKAGE, present[at], "cpu") for at in coarse_to_fine(list(range(len(present))))]
+
+    def waiting_containers(self) -> int:
+        """Return how many containers of this process wait to be asked."""
+        return self.runner.waiting() if "runner" in self.__dict__ else 0
+
     def _docker_runner(self, client: Any) -> Runner:
         return DockerRunner(
             client,
@@ -169,7 +199,7 @@ class House:
             self.images,
             limits_of(self.settings),
             harness_source=self._harness_source,
-            waits=Waits(self.settings.warm_runs, self.settings.waiting_bytes),
+            waits=self._waits,
             runtime=self.settings.container_runtime,
             narrow=self.settings.system_calls == "narrow",
             accelerators=accelerators_of(self.settings),
@@ -184,7 +214,7 @@ class House:
             find_interpreter,
             datasets=lambda: fetch_datasets(folder / "datasets", self.environments.catalog.index),
             harness_source=self._harness_source,
-            waits=Waits(self.settings.warm_runs, self.settings.waiting_bytes),
+            waits=self._waits,
         )
 
     @property

@@ -93,6 +93,9 @@ class Settings(BaseSettings):
     tmpfs_bytes: PositiveInt = Field(256 * MIB, description="size of /tmp, the only place a run can write to")
     output_bytes: PositiveInt = Field(256 * 1024, description="how much of a run's printing is kept")
     flood_bytes: PositiveInt = Field(64 * MIB, description="printing beyond which a run is stopped")
+    warm_pool_bytes: int = Field(
+        0, ge=0, description="memory for releases that stand ready, framework imported, for whoever asks; 0: none"
+    )
     waiting_bytes: int = Field(
         2 * GIB, ge=0, description="memory that runs ready for a further question may take; 0: none is kept"
     )

@@ -85,6 +85,8 @@ LONGEST_RUN_SECONDS = 3600.0
 """What is added to a warm session's life for the run that takes it."""
 
 
+READY_SECONDS = 120.0
+"""How long a session that is to stand ready may take to import its framework."""
 SETTLE_SECONDS = 10.0
 """How long a process may take to clean up after a child before a new one is started in its place."""
 
@@ -98,6 +100,8 @@ class Waits:
     most_bytes: int = 2 * GIB
     """Memory of all that wait together."""
     seconds: float = WARM_SECONDS
+    standing_bytes: int = 0
+    """Memory of those that stand ready for whoever comes, beside all others; 0: none do."""
 
 
 class SessionRunner(ABC):
@@ -121,7 +125,9 @@ class SessionRunner(ABC):
         self._harness_source = harness_source
         self._waits = waits or Waits()
         unasked = self._waits.unasked if harness_source else 0
-        self._shelf = WaitingProcesses(unasked, self._waits.most_bytes, self._waits.seconds)
+        standing_bytes = self._waits.standing_bytes if harness_source else 0
+        self._shelf = WaitingProcesses(unasked, self._waits.most_bytes, self._waits.seconds, standing_bytes)
+        self._under_way = 0
         self._timer: threading.Timer | None = None
         self._timing = threading.Lock()
         self._places: dict[Target, Place] = {}
@@ -158,6 +164,22 @@ class SessionRunner(ABC):
         started.conversation.send_ahead()
         self._keep(Purpose(key), started)
 
+    def stand(self, target: Target, framework: str) -> bool:
+        """Have a session stand ready for whoever asks first; see Runner."""
+        if self._under_way:
+            return False
+        place = self._place(target)
+        start = self._start_of(target, place, framework, self._harness_source, 0)
+        key = _key(target, start)
+        if not self._shelf.has_room_to_stand(key):
+            return False
+        started = self._begin(place, "standing", start)
+        started.conversation.send_ahead()
+        started.conversation.settles(READY_SECONDS)
+        self._shelf.stand(key, started)
+        self._expire()
+        return True
+
     def waiting(self) -> int:
         """Return how many sessions wait to be asked."""
         return self._shelf.count()
@@ -172,6 +194,8 @@ class SessionRunner(ABC):
         except Unavailable as error:
             return RunReport("lost", error.message, runner=self.name, hopeless=isinstance(error, DiskFull))
         prepared = time.monotonic() - began
+        with self._timing:
+            self._under_way += 1
         try:
             report = self._run_in(place, request, cancelled)
         except ReleaseUntestable as error:
@@ -179,6 +203,9 @@ class SessionRunner(ABC):
         except Unavailable as error:
             self._places.pop(request.target, None)  # the image may be gone: look again next time
             report = RunReport("lost", error.message, hopeless=isinstance(error, DiskFull))
+        finally:
+            with self._timing:
+                self._under_way -= 1
         seconds = {"prepare": prepared, **report.seconds, "total": time.monotonic() - began}
         return replace(report, runner=self.name, seconds={step: round(value, 4) for step, value in seconds.items()})
 

@@ -48,6 +48,8 @@ class _Waiting:
     purpose: Purpose
     started: Started
     since: float
+    standing: bool = False
+    """Kept for whoever comes, within a budget of its own."""
 
 
 class WaitingProcesses:
@@ -56,17 +58,19 @@ class WaitingProcesses:
     Who has waited longest goes first. Safe to use from several threads.
     """
 
-    def __init__(self, slots: int, most_bytes: int, lifetime_seconds: float) -> None:
+    def __init__(self, slots: int, most_bytes: int, lifetime_seconds: float, standing_bytes: int = 0) -> None:
         """Begin.
 
         Args:
             slots: how many may wait for their first question.
-            most_bytes: how much memory all together may have.
+            most_bytes: how much memory all but the standing ones may have together.
             lifetime_seconds: how long each may wait.
+            standing_bytes: how much memory the standing ones may have together.
         """
         self._slots = slots
         self._most_bytes = most_bytes
         self._lifetime_seconds = lifetime_seconds
+        self._standing_bytes = standing_bytes
         self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []
 
@@ -79,13 +83,26 @@ class WaitingProcesses:
         """Keep a process; return those that have to go."""
         with self._lock:
             self._waiting.append(_Waiting(purpose, started, time.monotonic()))
-            unasked = [each for each in self._waiting if not each.purpose.submission]
+            passing = [each for each in self._waiting if not each.standing]
+            unasked = [each for each in passing if not each.purpose.submission]
             gone = unasked[: max(0, len(unasked) - self._slots)]
-            left = [each for each in self._waiting if each not in gone]
+            left = [each for each in passing if each not in gone]
             while left and sum(each.started.memory_bytes for each in left) > self._most_bytes:
                 gone.append(left.pop(0))
-            self._waiting = left
+            self._waiting = [each for each in self._waiting if each not in gone]
         return [each.started for each in gone]
+
+    def has_room_to_stand(self, key: str) -> bool:
+        """Say whether a standing process of this key is missing, and there is memory for one more."""
+        with self._lock:
+            standing = [each for each in self._waiting if each.standing]
+            taken = sum(each.started.memory_bytes for each in standing) + UNKNOWN_BYTES
+            return taken <= self._standing_bytes and all(each.purpose != Purpose(key) for each in self._waiting)
+
+    def stand(self, key: str, started: Started) -> None:
+        """Keep a process for whoever comes first."""
+        with self._lock:
+            self._waiting.append(_Waiting(Purpose(key), started, time.monotonic(), standing=True))
 
     def take(self, *purposes: Purpose) -> Started | None:
         """Return a process for the first of these purposes that one waits for."""

@@ -58,6 +58,11 @@ def all_alive() -> Sequence[str]:
     return ()
 
 
+def none_waiting() -> int:
+    """Say that no container waits."""
+    return 0
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What only the process around the web service knows; all of it may be left out."""
@@ -70,3 +75,5 @@ class Surroundings:
     """Returns the releases of a package on a hardware whose image is there; for the estimate."""
     threads_down: Callable[[], Sequence[str]] = all_alive
     """Names the threads of this process that are not alive, each with the reason; asked by /readyz."""
+    waiting_containers: Callable[[], int] = none_waiting
+    """Counts the containers that wait to be asked; for /metrics."""

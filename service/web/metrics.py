@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.web.events import Broadcaster
 
+WARM = "Containers that wait, their framework imported, to be asked"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
@@ -26,7 +27,7 @@ class Counts(Protocol):
 class Metrics:
     """Counters of this process, and what the store says when asked."""
 
-    def __init__(self, store: Counts, broadcaster: Broadcaster) -> None:
+    def __init__(self, store: Counts, broadcaster: Broadcaster, waiting: Callable[[], int]) -> None:
         self._registry = CollectorRegistry()
         self.requests = Counter(
             "tfbisect_http_requests", "Requests answered", ("method", "route", "status"), registry=self._registry
@@ -44,7 +45,7 @@ class Metrics:
             ("answer",),
             registry=self._registry,
         )
-        self._registry.register(_Open(store, broadcaster))
+        self._registry.register(_Open(store, broadcaster, waiting))
 
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""
@@ -54,14 +55,16 @@ class Metrics:
 class _Open(Collector):
     """What is open right now."""
 
-    def __init__(self, store: Counts, broadcaster: Broadcaster) -> None:
+    def __init__(self, store: Counts, broadcaster: Broadcaster, waiting: Callable[[], int]) -> None:
         self._store = store
+        self._waiting = waiting
         self._broadcaster = broadcaster
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """Describe without asking the store."""
         yield GaugeMetricFamily("tfbisect_bisections_open", "Bisections queued and running", labels=("status",))
         yield GaugeMetricFamily("tfbisect_event_streams", "Event streams open in this process")
+        yield GaugeMetricFamily("tfbisect_warm_containers", WARM)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         bisections = GaugeMetricFamily("tfbisect_bisections_open", "Bisections queued and running", labels=("status",))
@@ -71,6 +74,7 @@ class _Open(Collector):
         yield GaugeMetricFamily(
             "tfbisect_event_streams", "Event streams open in this process", value=self._broadcaster.streams
         )
+        yield GaugeMetricFamily("tfbisect_warm_containers", WARM, value=self._waiting())
 
 
 class Measured:

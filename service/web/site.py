@@ -37,7 +37,7 @@ class Site:
         self.views = Views(dependencies)
         self.assets = Assets()
         self.pages = Pages(self.assets)
-        self.metrics = Metrics(self.store, self.broadcaster)
+        self.metrics = Metrics(self.store, self.broadcaster, surroundings.waiting_containers)
 
     def probe(self, name: str) -> Probe:
         """Return a probe.

@@ -13,6 +13,7 @@ from service.bisection.outcomes import RunReport
 from service.execution.conversation import Stop
 from service.execution.forking import Answered, is_doubtful
 from service.execution.runner import RunRequest
+from service.execution.waiting import UNKNOWN_BYTES
 from tests.execution.conftest import HARNESS, HOSTILE, PROBE, TARGET, Stage
 
 # What a snippet can see of where it runs; alike in every clean process.
@@ -196,3 +197,22 @@ def test_the_fork_could_be_to_blame_for(
 
 def test_the_hostile_files_are_all_there() -> None:
     assert len(list(Path(HOSTILE).glob("*.py"))) > 25
+
+
+def test_a_standing_process_is_used_once_and_missing_then(forking: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forking.runner._shelf, "_standing_bytes", 2 * UNKNOWN_BYTES)
+    runner = forking.runner
+    before = runner.waiting()
+    assert runner.stand(TARGET, "")
+    assert not runner.stand(TARGET, ""), "one of each release is enough"
+    assert runner.waiting() == before + 1
+    first = forking.ask(RunRequest("q", TARGET, HARNESS, PROBE, "", "x = 1", {}, 30, "standing"))
+    second = forking.ask(RunRequest("q", TARGET, HARNESS, PROBE, "", "x = 1", {}, 30, "other"))
+    assert first.process != second.process
+    assert runner.stand(TARGET, ""), "what was used up is replaced"
+    for submission in ("standing", "other"):
+        runner.end(submission)
+
+
+def test_nothing_stands_beyond_the_memory_that_is_set_aside(forking: Stage) -> None:
+    assert not forking.runner.stand(TARGET, "")

@@ -152,6 +152,12 @@ class MadeUpRunner:
     def warm(self, target: Target, framework: str, process: int = 0) -> None:
         """Nothing to start."""
 
+    def stand(self, target: Target, framework: str) -> bool:
+        return False
+
+    def waiting(self) -> int:
+        return 0
+
     def end(self, submission: str) -> None:
         """Nothing waits."""
 

@@ -241,6 +241,7 @@ def test_health_readiness_and_metrics_answer(service: Served) -> None:
     metrics = service.client.get("/metrics").text
     assert 'tfbisect_bisections_open{status="queued"} 1.0' in metrics
     assert 'route="/api/v1/bisections"' in metrics
+    assert "tfbisect_warm_containers 0.0" in metrics
 
 
 def test_numbers_that_json_cannot_say_do_not_break_the_answer(service_with: Callable[..., Served]) -> None:
