@@ -132,7 +132,7 @@ def test_list_shows_size_age_and_last_use_and_json_the_whole_provenance(tfbisect
         "image",
     ]
     assert ended.stdout.split("\n")[1].split()[:4] == ["1.1", "tiny", "cpu", "3.11"]
-    assert ended.stderr.startswith("1 images, 0.0 GB")
+    assert ended.stderr.startswith("1 image, 0.0 GB")
     (row,) = json.loads(tfbisect("list", "--json").stdout)
     contract = {"release", "package", "hardware", "image", "bytes", "created", "last_used"}
     assert contract | {"cutoff", "recipe", "environment", "ground", "lock", "packages"} <= row.keys()

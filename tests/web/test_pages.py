@@ -182,7 +182,7 @@ def test_the_estimate_says_runs_time_and_images(service: Served) -> None:
 
 
 def test_examples_are_offered_and_nothing_else_of_the_disk(service: Served) -> None:
-    assert "The article&#39;s script" in service.client.get("/").text
+    assert "The 2018 Dropout bug" in service.client.get("/").text
     assert "Dropout" in service.client.get("/examples/dropout_tutorial.py").text
     for name in ("..%2FREADME.md", "none.py", "%2e%2e%2fpyproject.toml"):
         assert service.client.get(f"/examples/{name}").status_code == 404
