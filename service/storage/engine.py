@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -169,10 +170,18 @@ def _trouble(error: DBAPIError, url: URL) -> StoreError | None:
             "docs/database.md says how."
         )
     if isinstance(error, OperationalError) or getattr(error.orig, "sqlstate", None) == _READ_ONLY:
-        return StoreError(f"the database does not answer: {error.orig}; {place(url)}")
+        return StoreError(f"the database does not answer: {error.orig}{_read_only_folder(url)}; {place(url)}")
     if error.connection_invalidated:
         return StoreError(f"the database went away: {error.orig}; {place(url)}")
     return None
+
+
+def _read_only_folder(url: URL) -> str:
+    """Say that SQLite's folder takes no writes, where that is so: SQLite needs files of its own beside the database."""
+    folder = Path(str(url.database)).parent
+    if url.get_backend_name() != "sqlite" or os.access(folder, os.W_OK):
+        return ""
+    return f" (the folder {folder} is read-only for tfbisect; make it writable, or set TFBISECT_DATA_DIR)"
 
 
 def _newest_backup(file: Path) -> str:
