@@ -193,7 +193,16 @@ def read_only_from_the_start() -> Findings:
         first.ended(first.submit("before"))
         first.end()
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-        return _refused_start(made, ("read-only",), "TFBISECT_DATA")
+        service = made.serve()
+        if service.is_dead():
+            return Findings() if "read" in service.words() else Findings(said=["it ended without a word of why"])
+        found = Findings()
+        if service.status("/readyz") == 200:
+            found.said.append("/readyz is 200 where nothing can be written")
+        answer = service.ask("POST", "/bisections", json=request("read-only")) or {}
+        if answer.get("status") != 503 or "read" not in str(answer.get("detail", "")).lower():
+            found.said.append(f"a submission is not refused with 503 and the reason: {str(answer)[:200]}")
+        return found
 
 
 def corrupt(damage: Callable[[Path], None]) -> Findings:
@@ -202,7 +211,11 @@ def corrupt(damage: Callable[[Path], None]) -> Findings:
         first = made.serve()
         first.ended(first.submit("before"))
         first.end()
-        damage(made.data / "tfbisect.sqlite3")
+        database = made.data / "tfbisect.sqlite3"
+        with closing(sqlite3.connect(database)) as connection:
+            # Else the log beside the file still has the pages whole, and nothing is damaged.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        damage(database)
         return _refused_start(made, ("corrupt", "damaged", "not a database", "malformed"), "backup")
 
 
@@ -252,14 +265,18 @@ def faults() -> list[Fault]:
         return Fault("database", name, run, expected, fast=fast)
 
     return [
-        row("PostgreSQL stopped for 4 s under runs", partial(postgres_stopped, 4), waits),
+        row("PostgreSQL stopped for 4 s under runs", partial(postgres_stopped, 4), waits, fast=True),
         row("PostgreSQL stopped for 60 s under runs", partial(postgres_stopped, 60), waits),
         row(f"PostgreSQL read-only for {READ_ONLY_SECONDS:g} s under runs", postgres_read_only, waits),
-        row("SQLite locked for 4 s under runs", partial(sqlite_locked, 4), waits),
+        row("SQLite locked for 4 s under runs", partial(sqlite_locked, 4), waits, fast=True),
         row("SQLite locked for 40 s under runs", partial(sqlite_locked, 40), waits),
         row(f"disk of the database full for {FULL_SECONDS:g} s under runs", disk_full, waits),
-        row("database read-only from the start", read_only_from_the_start, refuses),
-        row("database corrupt: its head", partial(corrupt, overwrite_the_head), refuses),
+        row(
+            "database read-only from the start",
+            read_only_from_the_start,
+            "not ready, and submissions are refused in words",
+        ),
+        row("database corrupt: its head", partial(corrupt, overwrite_the_head), refuses, fast=True),
         row("database corrupt: its middle", partial(corrupt, overwrite_the_middle), refuses),
         row("database cut short", partial(corrupt, cut), refuses),
     ]

@@ -125,10 +125,13 @@ def faults() -> list[Fault]:
     def row(name: str, run: Callable[[], Findings], *, fast: bool = False) -> Fault:
         return Fault("kill -9", name, run, goes_on, fast=fast)
 
-    steps = [row(f"service, {when}", partial(killed_at, {"die_in": place})) for when, place in STEPS.items()]
+    steps = [
+        row(f"service, {when}", partial(killed_at, {"die_in": place}), fast="verdict" in when)
+        for when, place in STEPS.items()
+    ]
     return [
         *steps,
-        row("service, under runs", killed_under_runs),
+        row("service, under runs", killed_under_runs, fast=True),
         row("service, at its 3rd write, the next at its 5th, its 7th …", killed_again_and_again),
         row("coordinator of its own, under runs", coordinator_killed),
         row("web process of its own, after it took a submission", web_killed),
