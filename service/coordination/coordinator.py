@@ -26,7 +26,7 @@ from service.coordination.progress import Listener, Progress, Silent
 from service.coordination.session import STOP_SECONDS, Parts, Session, used_by
 from service.coordination.turns import next_waiting
 from service.coordination.workers import Seat, Workers
-from service.errors import NoAnswer, StoreError, TfbisectError
+from service.errors import NoAnswer, NotFound, StoreError, TfbisectError
 from service.storage.claims import new_owner
 from service.storage.records import Bisection, Claim, Waiting
 from service.storage.store import Store
@@ -148,8 +148,7 @@ class Coordinator:
                     raise NoAnswer(given_up(row))
                 held.is_cancelled = row.cancel_requested
                 case = case or self._case(row, stop)
-                parts = Parts(self._store, self._laboratory, self._patience)
-                finished = Session(parts, held, place, case, listener or Silent(), stop).run()
+                finished = self._session(held, place, case, listener or Silent(), stop)
             except StoreError:
                 raise
             except TfbisectError as error:
@@ -157,6 +156,23 @@ class Coordinator:
                 finished = Finished(INTERRUPTED if gives_back else "failed", None, problem(error))
             self._patiently(lambda: self._close(held, finished, reserved_for), stop, "store how a bisection ended")
         return finished
+
+    def _session(self, held: Held, seat: Seat, case: Case, listener: Listener, stop: threading.Event) -> Finished:
+        """Go on from what is linked, until nothing is left to ask.
+
+        Raises:
+            NotFound: observations are deleted again and again before they can be linked.
+        """
+        parts = Parts(self._store, self._laboratory, self._patience)
+        for attempt in range(1, ATTEMPTS_AT_MOST + 1):
+            try:
+                return Session(parts, held, seat, case, listener, stop).run()
+            except NotFound as error:
+                # What another bisection had measured was deleted with it, before this one rested on it: ask again.
+                if attempt == ATTEMPTS_AT_MOST:
+                    raise
+                log.warning("bisection.begun_again", bisection=held.claim.bisection_id, reason=error.message)
+        raise AssertionError("a loop of at least one attempt returns or raises")
 
     def _case(self, row: Bisection, stop: threading.Event) -> Case:
         """Make a stored request ready."""
