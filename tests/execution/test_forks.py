@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,7 @@ from service.execution.conversation import Stop
 from service.execution.forking import Answered, is_doubtful
 from service.execution.runner import RunRequest
 from service.execution.waiting import UNKNOWN_BYTES
+from tests.execution.attacks import Attack, load_attacks
 from tests.execution.conftest import HARNESS, HOSTILE, PROBE, TARGET, Stage
 
 # What a snippet can see of where it runs; alike in every clean process.
@@ -38,7 +40,7 @@ x = {
 }
 """
 WORDS = {"DURATION": "61", "ADDRESSES": "['127.0.0.1']", "PORT": "9", "SECRET_FILE": "/etc/shadow", "LINE": r"b'\n'"}
-SLOW = {"fork_bomb", "endless_loop", "ignores_signals", "waits_for_nothing", "closes_all_descriptors"}
+CHOSEN = [attack for attack in load_attacks() if attack.ci or os.environ.get("FULL") == "1"]
 Ask = Callable[..., RunReport]
 
 
@@ -114,10 +116,10 @@ def test_printing_belongs_to_the_answer_that_printed_it(ask: Ask) -> None:
     assert printed == ["aaa\n", "bbb\n", "ccc\n"]
 
 
-@pytest.mark.parametrize("snippet", sorted(path.stem for path in HOSTILE.glob("*.py")))
-def test_whatever_a_child_does_the_next_ones_answer_is_the_same_as_without_it(ask: Ask, snippet: str) -> None:
+@pytest.mark.parametrize("attack", CHOSEN, ids=lambda attack: attack.name)
+def test_whatever_a_child_does_the_next_ones_answer_is_the_same_as_without_it(ask: Ask, attack: Attack) -> None:
     before = seen(ask(LOOKS))
-    hostile = ask(snippet, seconds=3 if snippet in SLOW else 30, WHAT="'nothing'")
+    hostile = ask(attack.name, seconds=3 if "timed-out" in attack.expects else attack.seconds)
     assert hostile.ending != "lost", hostile
     assert seen(ask(LOOKS)) == before
 

@@ -1,3 +1,6 @@
+#: tries = "all that one user lets a child do to the process that forked it"
+#: expects = ["measured set(x) <= {'kill', 'stop', 'interrupt'}"]
+#: ci = true
 # Tries all that one user lets a child do to its parent; says what went through.
 import ctypes
 import fcntl
@@ -9,6 +12,10 @@ import sys
 
 libc = ctypes.CDLL(None, use_errno=True)
 parent, through = os.getppid(), []
+try:
+    what = WHAT  # a test puts a text in its place
+except NameError:
+    what = "nothing"
 
 
 def attempt(name, function):
@@ -35,23 +42,23 @@ attempt("ptrace", lambda: libc.ptrace(16, parent, None, None) == 0)
 attempt("memory", write_memory)
 attempt("descriptors", lambda: len(os.listdir("/proc/%d/fd" % parent)))
 attempt("channel", lambda: os.write(os.open("/proc/%d/fd/1" % parent, os.O_WRONLY), b"forged\n"))
-if WHAT == "limits":
+if what == "limits":
     hold_limits()
-if WHAT == "flags":
+if what == "flags":
     fcntl.fcntl(2, fcntl.F_SETFL, fcntl.fcntl(2, fcntl.F_GETFL) | os.O_NONBLOCK)
-if WHAT == "pipe":
+if what == "pipe":
     fcntl.fcntl(2, 1031, 4096)
-if WHAT == "affinity":
+if what == "affinity":
     os.sched_setaffinity(parent, {min(os.sched_getaffinity(0))})
-if WHAT == "shared memory":
+if what == "shared memory":
     libc.shmget(4711, 4096, 0o1666)
-if WHAT == "files":
+if what == "files":
     for folder in ("/tmp", "/dev/shm"):
         os.makedirs(folder + "/left/deep")
         with open(folder + "/left/deep/json.py", "w") as target:
             target.write("raise SystemExit(1)")
         os.chmod(folder + "/left/deep", 0)
         os.chmod(folder + "/left", 0)
-if WHAT == "daemon":
+if what == "daemon":
     subprocess.Popen([sys.executable, "-c", "import time\nwhile True: time.sleep(0.01)"], preexec_fn=os.setsid)
 x = through
