@@ -57,22 +57,22 @@ def test_a_bisection_runs_what_the_planner_asks_and_no_more(world: World) -> Non
     finished = run(world)
     assert finished.status == "done"
     assert finished.verdict is not None
-    assert finished.verdict["runs"] == {"executed": 21, "reused": 0, "lost": 0}
-    assert world.runs.calls == 21
+    assert finished.verdict["runs"] == {"executed": 13, "reused": 0, "lost": 0}
+    assert world.runs.calls == 13
 
 
 def test_asking_again_runs_nothing(world: World) -> None:
     run(world)
     again = run(world)
-    assert world.runs.calls == 21
+    assert world.runs.calls == 13
     assert again.verdict is not None
-    assert again.verdict["runs"] == {"executed": 0, "reused": 21, "lost": 0}
+    assert again.verdict["runs"] == {"executed": 0, "reused": 13, "lost": 0}
 
 
 def test_fresh_runs_everything_again_and_keeps_what_was_there(world: World) -> None:
     run(world)
     run(world, fresh=True)
-    assert world.runs.calls == 42
+    assert world.runs.calls == 26
 
 
 def test_submitting_what_is_known_is_answered_at_once(world: World) -> None:
@@ -93,7 +93,7 @@ def test_stored_answers_are_read_many_at_a_time(world: World) -> None:
     event.listen(world.store._engine, "before_cursor_execute", note)
     recalled = world.coordinator.recalled(world.intake.case(asked(resolution=1)))
     assert recalled is not None
-    assert recalled[0].reused == 21
+    assert recalled[0].reused == 13
     # The mainline, then the newest patch of each branch and what the changes need, not one by one.
     assert len(reads) <= 4
 
@@ -280,7 +280,7 @@ def test_the_same_question_asked_twice_at_once_is_run_once(tmp_path: Path) -> No
         thread.start()
     for thread in threads:
         thread.join()
-    assert world.runs.calls == 21
+    assert world.runs.calls == 13
     assert world.store.bisection(second).verdict is not None
     world.close()
 
@@ -289,7 +289,7 @@ def test_every_answer_is_an_event_and_the_last_one_is_the_end(world: World) -> N
     submitted = world.submission.submit(asked())
     world.work_off()
     kinds = Counter(event.kind for event in world.store.events_after(submitted.id))
-    assert kinds["observation"] == 21
+    assert kinds["observation"] == 13
     assert kinds["verdict"] == kinds["end"] == 1
     assert world.store.events_after(submitted.id)[-1].kind == "end"
 

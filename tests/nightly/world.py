@@ -147,6 +147,7 @@ class NightlyHouse(House):
                 index_url=f"{site.address}/simple/",
                 catalog_max_age_seconds=0.001,
                 parallel=2,
+                confirmations=2,
                 watches_dir=watches,
                 webhook_secret=SECRET,
                 **settings,
