@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from service.bisection.verdict import Change, change_of
+from service.bisection.words import place_of
+
 Said = Mapping[str, Any]
 """A verdict as JSON, schema tfbisect/verdict/1: what is stored of an earlier one."""
 
@@ -23,13 +26,13 @@ def differences(earlier: Said, later: Said) -> tuple[str, ...]:
 
 def _changes(verdict: Said) -> dict[tuple[str, ...], str]:
     """Return each change by what it claims."""
-    return {
-        tuple(str(change[name]) for name in ("line", "before", "after", "old", "new")): (
-            f"{change['kind']} on {change['line']} in {change['after']} (after {change['before']}): "
-            f"{change['old']} became {change['new']}"
-        )
-        for change in verdict["changes"]
-    }
+    changes = map(change_of, verdict["changes"])
+    return {(each.line, each.before, each.after, each.old, each.new): _told(each) for each in changes}
+
+
+def _told(change: Change) -> str:
+    where = f"on {change.line} {place_of(change, 'short')} (after {change.before})"
+    return f"{change.kind} {where}: {change.old} became {change.new}"
 
 
 def _outlook(earlier: Said, later: Said) -> tuple[str, ...]:

@@ -255,6 +255,18 @@ def _change_json(change: Change) -> dict[str, Any]:
     }
 
 
+def change_of(stored: Mapping[str, Any]) -> Change:
+    """Read a change in a verdict's JSON; what its version of tfbisect did not write yet has the default."""
+    return Change(
+        **{name: stored[name] for name in ("kind", "line", "before", "after", "old", "new")},
+        between=tuple(stored.get("between", ())),
+        presumed=tuple(stored.get("presumed", ())),
+        unasked=tuple(stored.get("unasked", ())),
+        confirmed=bool(stored.get("confirmed")),
+        confidence=stored.get("confidence"),
+    )
+
+
 def rounded_down(confidence: float) -> float:
     """Return a confidence with three digits, never higher than it is."""
     return int(confidence * 1000) / 1000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from service.bisection.outcomes import Answer, Lost, Outcome, Refused, Untestable, is_failure
 from service.bisection.releases import MAINLINE
@@ -21,6 +22,20 @@ from service.bisection.verdict import (
 QUOTED_CHARACTERS = 120
 UNLIKELY = 0.5  # Below it the likeliest explanation has no change there.
 LABEL_LETTERS = 60
+Form = Literal["long", "row", "short"]
+"""How much room the words have: a sentence, a row under its release, a flag or a headline."""
+PINNED = "in {after}"
+OPEN: Mapping[Form, str] = {
+    "long": "between {before} and {after}, not yet narrowed down",
+    "row": "by {after}",
+    "short": "by {after}",
+}
+IN_A_GAP: Mapping[Form, str] = {
+    "long": "after {before} and in {after} at the latest ({untestable} untestable)",
+    "row": "in {after} at the latest: {untestable} untestable",
+    "short": "in {first} to {after}",
+}
+"""A change beside releases that cannot be measured is said as a range: no form names one of them as the culprit."""
 LISTED = 6  # Longer lists of releases are cut: a sentence is read, a table is looked up.
 
 
@@ -64,7 +79,20 @@ def paragraph(verdict: Verdict) -> str:
 def change_phrase(change: Change) -> str:
     """Say a change in half a sentence."""
     where = "" if change.line == MAINLINE else f"on branch {change.line} "
-    return f"{where}{change.kind} {_place(change)}: {label_in_short(change.old)} became {label_in_short(change.new)}"
+    became = f"{label_in_short(change.old)} became {label_in_short(change.new)}"
+    return f"{where}{change.kind} {place_of(change, 'long')}: {became}"
+
+
+def change_with_releases(change: Change) -> str:
+    """Say a change and both releases that were measured: for a message, which nobody reads beside a timeline."""
+    where = "" if change.line == MAINLINE else f" on branch {change.line}"
+    sides = f"{change.old} in {change.before}, {change.new} in {change.after}"
+    return f"{change.kind} {place_of(change, 'long')}{where}: {sides}"
+
+
+def change_in_short(change: Change) -> str:
+    """Say a change in a few words: "introduced in 1.11.0"."""
+    return f"{change.kind} {place_of(change, 'short')}"
 
 
 def label_in_short(outcome: str) -> str:
@@ -79,13 +107,11 @@ def unfixed_phrase(branch: Unfixed) -> str:
     return f"the {branch.line} patch releases up to {branch.last} never got the fix"
 
 
-def _place(change: Change) -> str:
-    """Say where a change is: at one release, or in a range whose gap is named."""
-    if change.unasked:
-        return f"between {change.before} and {change.after}, not yet narrowed down"
-    if not change.between:
-        return f"in {change.after}"
-    return f"after {change.before} and in {change.after} at the latest ({named(change.between)} untestable)"
+def place_of(change: Change, form: Form) -> str:
+    """Say where a change is: at one release, in a range whose releases cannot be measured, or still open."""
+    text = OPEN[form] if change.unasked else IN_A_GAP[form] if change.between else PINNED
+    first = next(iter(change.between), "")
+    return text.format(before=change.before, after=change.after, first=first, untestable=named(change.between))
 
 
 def named(releases: Sequence[str]) -> str:

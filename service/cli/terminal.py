@@ -16,7 +16,8 @@ from rich.text import Text
 
 from service.bisection.outcomes import Answer, Outcome
 from service.bisection.releases import MAINLINE
-from service.bisection.words import answer_text, by_reason, counted, named
+from service.bisection.verdict import change_of
+from service.bisection.words import answer_text, by_reason, counted, named, place_of
 from service.coordination.intake import Case
 from service.coordination.laboratory import Measurement
 from service.printable import printable
@@ -256,5 +257,4 @@ def _change_text(change: Mapping[str, Any] | None) -> Text:
     """Say what changes at a release."""
     if change is None:
         return Text()
-    gap = f" at the latest: {', '.join(change['between'])} untestable" if change["between"] else ""
-    return Text(f"{change['kind']} in {change['after']}{gap}", style=STYLES[change["kind"]])
+    return Text(f"{change['kind']} {place_of(change_of(change), 'row')}", style=STYLES[change["kind"]])

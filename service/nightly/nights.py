@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from service.bisection.releases import MAINLINE
+from service.bisection.verdict import change_of
+from service.bisection.words import change_with_releases
 from service.errors import EXIT_CHANGED, EXIT_INTERRUPTED, EXIT_NO_ANSWER
 
 Status = Literal["first", "unchanged", "changed", "blind", "failed"]
@@ -184,19 +186,10 @@ def due_again(last: str | None, found: News) -> bool:
     return bool(found) or last in {None, "blind", "failed"}
 
 
-def change_words(change: Mapping[str, Any]) -> str:
-    """Say a change in words: "introduced in 1.11.0: drops before, never-drops since"."""
-    where = "" if change["line"] == MAINLINE else f" on branch {change['line']}"
-    since = f"between {change['before']} and {change['after']}" if change.get("between") else f"in {change['after']}"
-    return (
-        f"{change['kind']} {since}{where}: {change['old']} in {change['before']}, {change['new']} in {change['after']}"
-    )
-
-
 def difference_words(found: VerdictDifference) -> str:
     """Say a difference in words, one sentence per change."""
-    told = [change_words(change) for change in found.appeared]
-    told += [f"no longer seen: {change_words(change)}" for change in found.vanished]
+    told = [change_with_releases(change_of(change)) for change in found.appeared]
+    told += [f"no longer seen: {change_with_releases(change_of(change))}" for change in found.vanished]
     if not told and found:
         told = [f"the newest release answers {found.outcome_now or 'nothing'}, and {found.outcome_before} before"]
     return "; ".join(told)

@@ -7,7 +7,8 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.bisection.words import by_reason, named
+from service.bisection.verdict import change_of
+from service.bisection.words import by_reason, change_in_short, named
 from service.coordination.answers import answer_json
 from service.printable import in_cell, in_code_block, in_code_span, in_markdown
 from service.reports.documents import meaning, measurements_of
@@ -87,7 +88,7 @@ def _change(change: Mapping[str, Any], reading: StoredBisection, base_url: str) 
     )
     old, new = (in_code_span(str(change[side])) for side in ("old", "new"))
     return (
-        f"**{str(change['kind']).capitalize()} in {after}**: {old} in {before}, "
+        f"**{change_in_short(change_of(change)).capitalize()}**: {old} in {before}, "
         f"{new} in {after}{between}. {' · '.join(links)}\n\n{in_code_block(commands, 'sh')}"
     )
 

@@ -9,6 +9,8 @@ from typing import Any
 from packaging.version import Version
 
 from service.bisection.releases import MAINLINE, ReleaseTree
+from service.bisection.verdict import Change, change_of
+from service.bisection.words import change_in_short
 from service.reports.states import PLACES, STATES, Shown, State
 from service.reports.tones import tones_of
 
@@ -46,17 +48,8 @@ class Cell:
 class Marker:
     """A change, drawn just before the release that shows it first."""
 
-    kind: str
-    before: str
-    after: str
-    old: str
-    new: str
+    change: Change
     tone: str
-    line: str = MAINLINE
-    between: tuple[str, ...] = ()
-    """Releases that could not be measured: the change may be in any of them."""
-    unasked: tuple[str, ...] = ()
-    """Releases that are still to be measured; empty once the change is pinned."""
     level: int = 0
     """How far the flag is raised, so that it does not cover its neighbour's."""
     is_mirrored: bool = False
@@ -65,10 +58,7 @@ class Marker:
     @property
     def says(self) -> str:
         """Return the flag's words."""
-        first = next(iter(self.between), self.after)
-        if self.unasked:
-            return f"{self.kind} by {self.after}"
-        return f"{self.kind} in {self.after}" if first == self.after else f"{self.kind} in {first} to {self.after}"
+        return change_in_short(self.change)
 
 
 @dataclass(frozen=True)
@@ -182,19 +172,8 @@ def _cell(
 def _markers(verdict: Mapping[str, Any], tones: Mapping[str, str]) -> dict[tuple[str, str], Marker]:
     """Map the line and the release that shows a change first to its marker."""
     markers: dict[tuple[str, str], Marker] = {}
-    for change in verdict.get("changes", ()):
-        marker = Marker(
-            kind=str(change["kind"]),
-            before=str(change["before"]),
-            after=str(change["after"]),
-            old=str(change["old"]),
-            new=str(change["new"]),
-            tone=tones.get(str(change["new"]), "none"),
-            line=str(change["line"]),
-            between=tuple(change.get("between", ())),
-            unasked=tuple(change.get("unasked", ())),
-        )
-        markers[str(change["line"]), marker.after] = marker
+    for change in map(change_of, verdict.get("changes", ())):
+        markers[change.line, change.after] = Marker(change, tones.get(change.new, "none"))
     return markers
 
 

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from service.bisection.releases import MAINLINE, ReleaseTree, tree_of
+from service.bisection.verdict import change_of
+from service.bisection.words import change_in_short
 from service.catalog.releases import Catalog, CatalogRelease
 from service.errors import TfbisectError
 from service.reports.dependencies import Dependencies
@@ -60,6 +62,8 @@ class ChangeView:
     """A change with what explains it."""
 
     change: Mapping[str, Any]
+    said: str
+    """In a few words."""
     old_tone: str
     new_tone: str
     notes: str
@@ -151,6 +155,7 @@ class Views:
         return [
             ChangeView(
                 change=change,
+                said=change_in_short(change_of(change)),
                 old_tone=tones.get(change["old"], "none"),
                 new_tone=tones.get(change["new"], "none"),
                 notes=notes_url(package, change["after"]),
@@ -194,10 +199,7 @@ def headline(bisection: Bisection, verdict: Mapping[str, Any], longest: int = LO
 def changes_in_short(changes: Sequence[Mapping[str, Any]]) -> str:
     """Return changes in few words, those of the mainline first."""
     mainline = [change for change in changes if change["line"] == MAINLINE]
-    said = [
-        f"{change['kind']} {'by' if change.get('unasked') else 'in'} {change['after']}"
-        for change in mainline or changes
-    ]
+    said = [change_in_short(change_of(change)) for change in mainline or changes]
     more = len(changes) - len(said[:NAMED_CHANGES])
     words = ", ".join(said[:NAMED_CHANGES]) + (f" and {more} more" if more else "")
     return words[:1].upper() + words[1:]
@@ -236,7 +238,7 @@ def plot_of(
         return None, [], []
     steps = timeline.steps
     tones = {step.cell.release: step.cell.tone for step in steps}
-    changes = [(step.marker.before, step.marker.after) for step in steps if step.marker]
+    changes = [(step.marker.change.before, step.marker.change.after) for step in steps if step.marker]
     order = [step.cell.release for step in steps]
     return draw(order, {name: values[name] for name in chosen}, tones, changes), chosen, sorted(values)
 
