@@ -43,7 +43,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-db_app = typer.Typer(help="The database.", no_args_is_help=True)
+db_app = typer.Typer(help="Upgrade, export and import the database.", no_args_is_help=True)
 app.add_typer(db_app, name="db")
 app.add_typer(watch_app, name="watch")
 app.add_typer(images_app, name="images")
@@ -56,18 +56,18 @@ app.command("probes")(cli_run.print_probes)
 
 @app.command("replay")
 def replay_table(
-    file: Annotated[str, typer.Argument(help="JSON table of outcomes, oldest release first; - reads standard input")],
-    resolution: Annotated[int | None, typer.Option(min=1, help="as for run")] = None,
+    file: Annotated[str, typer.Argument(help="JSON table of outcomes, oldest release first; - for standard input")],
+    resolution: Annotated[int | None, typer.Option(min=1, help="as in `tfbisect run`")] = None,
     branches: Annotated[Branches, typer.Option(help="none, tips or all")] = "tips",
-    workers: Annotated[int, typer.Option(min=1, max=256, help="runs at once in a round")] = 1,
-    seed: Annotated[int, typer.Option(help="for rows with probabilities")] = 0,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="how many runs each round may hold")] = 1,
+    seed: Annotated[int, typer.Option(help="random seed for rows with probabilities")] = 0,
     expected: Annotated[
-        list[str] | None, typer.Option(help="an outcome that is right; repeatable; default: drops, or good")
+        list[str] | None, typer.Option(help="expected outcome; repeatable; default: drops, or good")
     ] = None,
-    complete: Annotated[bool, typer.Option("--complete", help="measure also what could be inferred")] = False,
+    complete: Annotated[bool, typer.Option("--complete", help="also measure releases that could be inferred")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the verdict, runs and rounds as JSON")] = False,
 ) -> None:
-    """Plan against a table of outcomes instead of containers, and print each round.
+    """Bisect a table of outcomes instead of running containers, and print each round.
 
     A row is `{"release": "1.12.0", "outcome": "drops"}`, `{"release": …, "outcomes": {"drops": 0.9, "flips": 0.1}}`
     or `{"release": …, "untestable": "no wheel"}`.
@@ -101,12 +101,12 @@ def _table_in(file: str) -> object:
 
 @app.command("releases")
 def print_releases(
-    package: Annotated[str, typer.Option(help="package whose releases are listed")] = "tensorflow",
+    package: Annotated[str, typer.Option(help="package to list")] = "tensorflow",
     hardware: Annotated[Hardware, typer.Option(help="cpu or cuda")] = "cpu",
     only: Annotated[str, typer.Option("--releases", help="a range, such as 1.9..1.14")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="rows as JSON")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the rows as JSON")] = False,
 ) -> None:
-    """Print the catalog: release, upload date, Python, hardware, image state, why untestable."""
+    """List releases with upload date, Python, hardware, image, and why a release is untestable."""
     with house() as opened:
         rows = opened.release_rows(package, hardware, only)
         standing = opened.catalog.standing(package)
@@ -130,14 +130,14 @@ def print_releases(
 
 @app.command()
 def serve(
-    host: Annotated[str, typer.Option(help="address to listen on; outside loopback, require tokens")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="address to listen on; require tokens if it is not loopback")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
-    scheduler: Annotated[str | None, typer.Option(help="address of a Dask scheduler, for several machines")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="address of a Dask scheduler, to use several machines")] = None,
     role: Annotated[
-        Role, typer.Option(help="all; web: no coordinator here, so no engine; coordinator: no web")
+        Role, typer.Option(help="all; web: pages and API only, needs no engine; coordinator: no pages or API")
     ] = "all",
 ) -> None:
-    """Serve the API and the web pages, with coordinator and scheduler in this process."""
+    """Serve the web pages and the API, and run the submitted bisections and the nightly."""
     from service.cli.serve import serve_until_stopped  # noqa: PLC0415 - the web stack costs every other command 0.3 s
 
     set_up_logging()
@@ -149,7 +149,7 @@ def serve(
 def worker(
     scheduler: Annotated[str, typer.Argument(help="address of a Dask scheduler, such as tcp://host:8786")],
 ) -> None:
-    """Offer this machine to a scheduler: it runs the probes of a service elsewhere."""
+    """Make this machine a worker of a Dask scheduler: it runs probes for a service elsewhere."""
     set_up_logging()
     with house() as opened:
         opened.runner  # noqa: B018 - chosen now: a machine without one says so at once
@@ -158,11 +158,11 @@ def worker(
 
 @app.command()
 def doctor(
-    settings: Annotated[bool, typer.Option("--settings", help="list every setting with its value and origin")] = False,
-    security: Annotated[bool, typer.Option("--security", help="say which walls stand around a run")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+    settings: Annotated[bool, typer.Option("--settings", help="list every setting with its value")] = False,
+    security: Annotated[bool, typer.Option("--security", help="list the protections around a run")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Say what works on this machine, and what to do about what does not."""
+    """Check this machine, and say how to fix what does not work."""
     with house() as opened:
         if settings:
             _print_settings(setting_rows(opened.settings), as_json=as_json)
@@ -194,7 +194,7 @@ def _print_settings(rows: list[dict[str, Any]], *, as_json: bool) -> None:
 
 @db_app.command("upgrade")
 def db_upgrade() -> None:
-    """Bring the database to this version's schema."""
+    """Upgrade the database schema to this version."""
     settings = Settings()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     upgrade(settings.store_url.reveal())
@@ -203,24 +203,24 @@ def db_upgrade() -> None:
 
 @db_app.command("export")
 def db_export() -> None:
-    """Write everything in the database to standard output, as JSON Lines."""
+    """Export the whole database to standard output, as JSON Lines."""
     for line in export_lines(Settings().store_url.reveal()):
         sys.stdout.write(line + "\n")
 
 
 @db_app.command("import")
 def db_import() -> None:
-    """Fill a new database with what `db export` wrote, from standard input; all or nothing."""
+    """Import the output of `db export` from standard input into a new database; all or nothing."""
     counts = import_lines(Settings().store_url.reveal(), sys.stdin)
     err.print("Imported: " + ", ".join(f"{number} {name}" for name, number in counts.items()) + ".")
 
 
 @app.command()
 def nightly(
-    as_json: Annotated[bool, typer.Option("--json", help="the summary as JSON")] = False,
-    watches: Annotated[Path | None, typer.Option(help="folder of watch files; default: TFBISECT_WATCHES_DIR")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON")] = False,
+    watches: Annotated[Path | None, typer.Option(help="folder with watch files; default: TFBISECT_WATCHES_DIR")] = None,
 ) -> None:
-    """Make one pass over all watches: run what is new, compare, tell.
+    """Make one pass over all watches: test new releases, compare verdicts, send notifications.
 
     Exit codes: 0 nothing changed, 10 a verdict changed, 3 a watch failed, 130 interrupted.
     """
@@ -257,10 +257,10 @@ def main() -> None:
     except ValidationError as error:
         if error.title != Settings.__name__:
             raise
-        complain("Settings not usable", wrong_settings(error))
+        complain("Invalid settings", wrong_settings(error))
         sys.exit(EXIT_BAD_INPUT)
     except KeyboardInterrupt:
-        err.print("Interrupted; what was measured is kept, and the same command goes on from there.")
+        err.print("Interrupted. What was measured is kept; run the same command again to continue.")
         sys.exit(EXIT_INTERRUPTED)
 
 

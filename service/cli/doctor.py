@@ -54,7 +54,7 @@ def _database(house: House) -> tuple[State, str]:
 
 def _disk(house: House) -> tuple[State, str]:
     free = free_bytes(house.settings.data_dir)
-    message = f"{free / GIB:.0f} GB free, {house.settings.disk_reserve_bytes / GIB:.0f} GB kept in reserve"
+    message = f"{free / GIB:.0f} GB free, {house.settings.disk_reserve_bytes / GIB:.0f} GB of it reserved"
     if free < house.settings.disk_reserve_bytes:
         return "failure", message + "; free some, or run `tfbisect images prune`"
     return "ok", message
@@ -81,7 +81,10 @@ def _runner(house: House) -> tuple[State, str]:
 def _interpreters(_: House) -> tuple[State, str]:
     found = installed_interpreters()
     if not found:
-        return "warning", "none but this one; bases are pulled from the registry, or install 3.6, 3.8 and 3.10"
+        return (
+            "warning",
+            "no other Python found; base images come from the registry. To build them here, install 3.6, 3.8 and 3.10",
+        )
     return "ok", ", ".join(found)
 
 

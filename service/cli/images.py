@@ -29,20 +29,20 @@ from service.images.shelf import ImageRow
 from service.reports.durations import duration
 from service.settings import Settings
 
-app = typer.Typer(help="Images of releases.", no_args_is_help=True)
+app = typer.Typer(help="Build, list, check and remove images of releases.", no_args_is_help=True)
 wide = None if out.is_terminal else 240  # a file or a pipe has no edge to fold a reference at
 
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
 
 Releases = Annotated[str, typer.Argument(help="releases or ranges, such as 1.9..1.14 or 1.10.1,2.3")]
-Package = Annotated[str, typer.Option(help="package whose releases these are")]
+Package = Annotated[str, typer.Option(help="package of these releases")]
 HardwareOption = Annotated[Hardware, typer.Option(help="cpu or cuda")]
 ImageSourceOption = Annotated[
-    ImageSource | None, typer.Option(help="built from the index, or official: the project's own images")
+    ImageSource | None, typer.Option(help="built: from the package index; official: the project's own images")
 ]
-Prereleases = Annotated[bool, typer.Option("--prereleases", help="candidates and nightlies too")]
-Parallel = Annotated[int | None, typer.Option(min=1, max=16, help="images at once")]
-AsJson = Annotated[bool, typer.Option("--json", help="as JSON")]
+Prereleases = Annotated[bool, typer.Option("--prereleases", help="include release candidates and nightlies")]
+Parallel = Annotated[int | None, typer.Option(min=1, max=16, help="how many images to build at once")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 @app.command()
@@ -55,9 +55,9 @@ def build(
     parallel: Parallel = None,
     as_json: AsJson = False,
 ) -> None:
-    """Build the images of releases; what is there already is left as it is, so that a call can be repeated.
+    """Build the images of releases, except those that exist already.
 
-    Exit code 3 where something around us kept an image from being built, or none could be.
+    Exit code 3: an infrastructure failure prevented a build, or no image could be built.
     """
     with house(parallel_builds=parallel) as opened:
         targets = targets_of(opened, releases, package, hardware, prereleases, image_source)
@@ -83,7 +83,7 @@ def bases(
     hardware: HardwareOption = "cpu",
     prereleases: Prereleases = False,
 ) -> None:
-    """Make the bases that images of releases stand on, for a coordinator in a container that cannot make its own."""
+    """Build the base images of releases, for a coordinator in a container, which cannot build them."""
     with house() as opened:
         targets = targets_of(opened, releases, package, hardware, prereleases)
         for python in pythons_of(opened, targets):
@@ -102,7 +102,7 @@ def pythons_of(opened: House, targets: Sequence[Target]) -> list[str]:
 
 @app.command("list")
 def list_images(as_json: AsJson = False) -> None:
-    """List the images that are here, the most recently used first."""
+    """List the images on this machine, the most recently used first."""
     with house() as opened:
         rows = opened.images.shelf.rows()
     if as_json:
@@ -121,14 +121,14 @@ def list_images(as_json: AsJson = False) -> None:
 
 @app.command()
 def prune(
-    budget: Annotated[str, typer.Option(help="disk that images may keep, such as 20GB; 0 removes all")] = "",
+    budget: Annotated[str, typer.Option(help="disk space that images may use, such as 20GB; 0 removes all")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Remove the least recently used images until the rest fits a budget; never one that a container uses."""
+    """Remove the least recently used images until the rest fit the budget; images in use are kept."""
     with house() as opened:
         budget_bytes = bytes_of(budget) if budget else opened.settings.image_budget_bytes
         if not budget and not budget_bytes:
-            raise BadInput("no budget is set; say --budget 20GB, or set TFBISECT_IMAGE_BUDGET_BYTES.", field="budget")
+            raise BadInput("no budget is set; add --budget 20GB, or set TFBISECT_IMAGE_BUDGET_BYTES.", field="budget")
         removed = opened.images.shelf.prune(budget_bytes)
     if as_json:
         print(json.dumps([row.to_json() for row in removed], indent=2))
@@ -140,16 +140,16 @@ def prune(
 
 @app.command()
 def verify(
-    releases: Annotated[str, typer.Argument(help="releases or ranges; without, every image that is here")] = "",
+    releases: Annotated[str, typer.Argument(help="releases or ranges; default: every image on this machine")] = "",
     package: Package = "tensorflow",
     hardware: HardwareOption = "cpu",
     prereleases: Prereleases = False,
-    build_missing: Annotated[bool, typer.Option("--build", help="build those that are not here")] = False,
-    discard: Annotated[bool, typer.Option("--discard", help="remove again what was built for the check")] = False,
+    build_missing: Annotated[bool, typer.Option("--build", help="build missing images first")] = False,
+    discard: Annotated[bool, typer.Option("--discard", help="remove images that were built for the check")] = False,
     parallel: Parallel = None,
     as_json: AsJson = False,
 ) -> None:
-    """Import each image and run the probe with its controls in it; CUDA images load their libraries too."""
+    """Check images: import the package in each and run the probe with its controls; load the CUDA libraries too."""
     with house(parallel_builds=parallel) as opened:
         if releases:
             targets = targets_of(opened, releases, package, hardware, prereleases)
@@ -161,14 +161,14 @@ def verify(
     else:
         print(table_of(checks), end="")
     if not checks:
-        err.print("no image to check is here; `tfbisect images build 1.9..1.14` makes some")
+        err.print("there is no image to check; build some with `tfbisect images build 1.9..1.14`")
     if not checks or any(check.problem for check in checks):
         raise typer.Exit(EXIT_NO_ANSWER)
 
 
 @app.command("report")
 def print_checks() -> None:
-    """Print the last check of every image as a table in Markdown; docs/images.md is made of it."""
+    """Print the last check of every image as a Markdown table, as in docs/images.md."""
     with house() as opened:
         print(table_of(ledger_of(opened).latest()), end="")
 
@@ -261,18 +261,18 @@ def warn_of_shortage(forecast: BuildForecast, settings: Settings) -> None:
     missing = shortage(forecast, free, settings.disk_reserve_bytes, settings.image_budget_bytes)
     if missing:
         err.print(
-            f"that is {in_gb(missing)} more than fits beside the reserve of {in_gb(settings.disk_reserve_bytes)}: the "
-            "build ends where the disk does; with TFBISECT_IMAGE_BUDGET_BYTES the least recently used make room"
+            f"the disk is {in_gb(missing)} too small, with {in_gb(settings.disk_reserve_bytes)} kept in reserve: the "
+            "build will stop when it is full; set TFBISECT_IMAGE_BUDGET_BYTES to remove old images automatically"
         )
 
 
 def told(forecast: BuildForecast) -> str:
     """Write an estimate."""
     if not forecast.missing:
-        return "the image is here" if forecast.total == 1 else f"all {forecast.total} images are here"
+        return "the image exists already" if forecast.total == 1 else f"all {forecast.total} images exist already"
     return (
         f"{forecast.missing} of {forecast.total} images to build: about {in_gb(forecast.download_bytes)} to download, "
-        f"{in_gb(forecast.disk_bytes)} of disk, {duration(forecast.seconds)}"
+        f"{in_gb(forecast.disk_bytes)} on disk, {duration(forecast.seconds)}"
     )
 
 

@@ -26,10 +26,10 @@ from service.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, NotFound, UnknownNa
 from service.reports.documents import probe_json
 
 RELEASES, PROBE, SEARCH, MACHINE, OUTPUT = (
-    "Which releases",
-    "What is asked",
-    "How it searches",
-    "Where it runs",
+    "Releases",
+    "Probe",
+    "Search",
+    "Machine",
     "Output",
 )
 VARIANT_HELP = "; ".join(f"{name}: {what}" for name, what in VARIANTS.items())
@@ -42,13 +42,13 @@ RUN_EXAMPLES = """
 
 `tfbisect run my_script.py --probe script --pattern "deprecated"` : since when does my script warn?
 
-`tfbisect run my_script.py --probe script --expect loss=0.25 --tolerance 0.01` : where is another loss reported?
+`tfbisect run my_script.py --probe script --expect loss=0.25 --tolerance 0.01` : since when is the loss different?
 
-`tfbisect run my_script.py --probe script --judge-by output --json` : where does the output change? For programs
+`tfbisect run my_script.py --probe script --judge-by output --json` : since when is the output different? As JSON
 
-`tfbisect probes script` : what a probe asks, its outcomes and its parameters
+`tfbisect probes script` : what a probe tests, its outcomes and its parameters
 
-**Exit codes**: 0 a verdict was reached, whatever it says; 2 bad input, or the snippet fails in every release; 3 no
+**Exit codes**: 0 a verdict was reached, whatever it is; 2 bad input, or the snippet fails in every release; 3 no
 verdict; 130 interrupted.
 """
 
@@ -57,11 +57,9 @@ Words = list[str] | None
 
 def run(
     file: Annotated[
-        str, typer.Argument(help="Python source: a model or a whole training script; - reads standard input")
+        str, typer.Argument(help="Python file with a model or a whole training script; - for standard input")
     ],
-    package: Annotated[
-        str, typer.Option(help="package whose releases are compared", rich_help_panel=RELEASES)
-    ] = "tensorflow",
+    package: Annotated[str, typer.Option(help="package to bisect", rich_help_panel=RELEASES)] = "tensorflow",
     releases: Annotated[
         str,
         typer.Option(
@@ -71,11 +69,11 @@ def run(
         ),
     ] = "",
     prereleases: Annotated[
-        bool, typer.Option("--prereleases", help="candidates and nightlies too", rich_help_panel=RELEASES)
+        bool, typer.Option("--prereleases", help="include release candidates and nightlies", rich_help_panel=RELEASES)
     ] = False,
     probe: Annotated[
         str,
-        typer.Option(help="what is asked of each release; `tfbisect probes` lists them", rich_help_panel=PROBE),
+        typer.Option(help="what to test in each release; `tfbisect probes` lists them", rich_help_panel=PROBE),
     ] = "dropout",
     input_shape: Annotated[
         str | None, typer.Option(help="shape of one input, such as 28,28", rich_help_panel=PROBE)
@@ -83,7 +81,7 @@ def run(
     variant: Annotated[
         Words,
         typer.Option(
-            help=f"run this beside the snippet and compare; repeatable. {VARIANT_HELP}; or a .py file of your own",
+            help=f"also run this variant and compare; repeatable. {VARIANT_HELP}; or your own .py file",
             rich_help_panel=PROBE,
         ),
     ] = None,
@@ -94,17 +92,17 @@ def run(
     expect: Annotated[
         Words,
         typer.Option(
-            help="probe script: NAME=VALUE, the right value of tfbisect_report(name, value); repeatable",
+            help="probe script: NAME=VALUE, the expected value of tfbisect_report(name, value); repeatable",
             rich_help_panel=PROBE,
         ),
     ] = None,
     tolerance: Annotated[
         float | None,
-        typer.Option(help="probe script: relative tolerance of numbers, 0.00001 by default", rich_help_panel=PROBE),
+        typer.Option(help="probe script: relative tolerance of numbers; default: 0.00001", rich_help_panel=PROBE),
     ] = None,
     judge_by: Annotated[
         str | None,
-        typer.Option(help="probe script: output, to compare what is printed", rich_help_panel=PROBE),
+        typer.Option(help="probe script: `output` compares what is printed", rich_help_panel=PROBE),
     ] = None,
     set_: Annotated[
         Words,
@@ -120,42 +118,45 @@ def run(
     branches: Annotated[
         Branches,
         typer.Option(
-            help="patch releases: none, all, or tips: the newest one of each minor beside a change or with a fault",
+            help="patch releases to test: none, all, or tips: the newest of each minor beside a change or fault",
             rich_help_panel=SEARCH,
         ),
     ] = "tips",
     repeats: Annotated[
         int | None,
-        typer.Option(help="runs per release; default 1, and 2 beside a change", rich_help_panel=SEARCH),
+        typer.Option(help="runs per release; default: 1, and 2 beside a change", rich_help_panel=SEARCH),
     ] = None,
     complete: Annotated[
-        bool, typer.Option("--complete", help="measure also what could be inferred", rich_help_panel=SEARCH)
+        bool, typer.Option("--complete", help="also measure releases that could be inferred", rich_help_panel=SEARCH)
     ] = False,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="run everything again, whatever is stored", rich_help_panel=SEARCH)
+        bool, typer.Option("--fresh", help="ignore stored results and run everything again", rich_help_panel=SEARCH)
     ] = False,
     hardware: Annotated[Hardware, typer.Option(help="cpu or cuda", rich_help_panel=MACHINE)] = "cpu",
     image_source: Annotated[
         ImageSource | None,
-        typer.Option(help="built from the index, or official: the project's own images", rich_help_panel=MACHINE),
+        typer.Option(help="built: from the package index; official: the project's own images", rich_help_panel=MACHINE),
     ] = None,
     runner: Annotated[
         str | None,
-        typer.Option(help="docker: containers; local: virtual environments here; auto", rich_help_panel=MACHINE),
+        typer.Option(
+            help="docker: containers; local: virtual environments on this machine; auto: docker if available",
+            rich_help_panel=MACHINE,
+        ),
     ] = None,
     parallel: Annotated[
         int | None, typer.Option(help="runs at once; default: one per core", rich_help_panel=MACHINE)
     ] = None,
     timeout: Annotated[
-        float | None, typer.Option(help="wall clock of one run, in seconds", rich_help_panel=MACHINE)
+        float | None, typer.Option(help="time limit of one run, in seconds", rich_help_panel=MACHINE)
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the verdict as JSON", rich_help_panel=OUTPUT)] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="no progress", rich_help_panel=OUTPUT)] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="show no progress", rich_help_panel=OUTPUT)] = False,
 ) -> None:
     """Bisect a snippet over releases and print the timeline and the verdict.
 
-    The snippet is a model in a variable `model`, a function `build_model()`, a whole training script, or with the probe
-    `script` anything at all. What was observed once is kept, and not run again.
+    The snippet is a model in a variable `model`, a function `build_model()`, or a whole training script. The probe
+    `script` accepts any Python script. Results are stored and reused.
     """
     set_up_logging(quiet=quiet)
     request = build_request(
@@ -221,7 +222,7 @@ def tell_ending(finished: Finished, expected: frozenset[str], *, as_json: bool) 
             err.print(variant["words"], markup=False)
         raise typer.Exit(int(error["exit_code"]))
     if finished.status != DONE:
-        err.print(f"{finished.status}; what was measured is kept, and the same command goes on from there.")
+        err.print(f"{finished.status}; what was measured is kept. Run the same command again to continue.")
         raise typer.Exit(EXIT_INTERRUPTED)
 
 
@@ -232,9 +233,13 @@ def _print_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> None:
 
 
 def show(
-    bisection_id: Annotated[str, typer.Argument(metavar="ID", help="as `run` and the API give it")],
-    as_json: Annotated[bool, typer.Option("--json", help="the verdict as JSON")] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="a report to paste into an issue")] = False,
+    bisection_id: Annotated[
+        str, typer.Argument(metavar="ID", help="id of the bisection, from `run`, the API or its page")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="print the verdict as JSON")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="print a Markdown report to paste into an issue")
+    ] = False,
 ) -> None:
     """Print a stored bisection."""
     with house() as opened:
@@ -250,22 +255,22 @@ def show(
 
 
 def print_probes(
-    name: Annotated[str | None, typer.Argument(help="say everything about this one")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+    name: Annotated[str | None, typer.Argument(help="show this probe with its outcomes and parameters")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """List what can be asked of a release: the probes, their outcomes and parameters."""
+    """List the probes: what each tests, its outcomes and parameters."""
     with house() as opened:
         known = opened.probes
     if name is not None and name not in known:
-        raise UnknownName(f"no probe is called {name!r}; there are: {', '.join(known)}.", field="probe")
+        raise UnknownName(f"there is no probe {name!r}; choose one of: {', '.join(known)}.", field="probe")
     chosen = [known[name]] if name is not None else list(known.values())
     if as_json:
         print(json.dumps([probe_json(probe) for probe in chosen], indent=2))
     elif name is not None:
         _print_probe(chosen[0])
     else:
-        _print_table(("probe", "question", "right"), ((p.name, p.question, _right(p)) for p in chosen))
-        out.print("\nEverything about one: tfbisect probes NAME", style="dim", markup=False)
+        _print_table(("probe", "question", "expected"), ((p.name, p.question, _right(p)) for p in chosen))
+        out.print("\nDetails of one probe: tfbisect probes NAME", style="dim", markup=False)
 
 
 def _print_probe(probe: Probe) -> None:
@@ -273,8 +278,10 @@ def _print_probe(probe: Probe) -> None:
     out.print(f"{probe.name}: {probe.question}", style="bold", markup=False)
     packages = "any package" if probe.accepts_any_package else ", ".join(sorted(probe.frameworks))
     releases = "all releases" if probe.releases == ".." else f"releases {probe.releases}"
-    out.print(f"Fits {packages}, {releases}.\n", markup=False)
-    rows = ((label, meaning, "right" if label in probe.expected else "") for label, meaning in probe.outcomes.items())
+    out.print(f"Supports {packages}, {releases}.\n", markup=False)
+    rows = (
+        (label, meaning, "expected" if label in probe.expected else "") for label, meaning in probe.outcomes.items()
+    )
     _print_table(("outcome", "means", ""), rows)
     if probe.parameters:
         out.print()

@@ -185,7 +185,7 @@ def verdict_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> Itera
     runs = verdict["runs"]
     yield Text(
         f"Runs: {runs['executed']} executed, {runs['reused']} reused, {runs['lost']} lost"
-        f" (runner: {verdict['runner']}). Again: tfbisect show {verdict['id']}",
+        f" (runner: {verdict['runner']}). Show again: tfbisect show {verdict['id']}",
         style="dim",
     )
 

@@ -12,20 +12,20 @@ from rich.table import Table
 from service.cli.console import err, opened_store, out
 from service.storage.records import Token
 
-app = typer.Typer(help="API tokens of the web service.", no_args_is_help=True)
+app = typer.Typer(help="Create, list and revoke API tokens of the web service.", no_args_is_help=True)
 
 MOMENTS = ("created_at", "expires_at", "last_used_at")
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Option(help="What the token is for; several may share a name.")],
-    scope: Annotated[list[str], typer.Option(help="read, submit or admin, which holds the others; may be repeated.")],
-    expires_days: Annotated[float | None, typer.Option(min=0, help="Days until it expires; by default never.")] = None,
+    name: Annotated[str, typer.Option(help="what the token is for; several tokens may share a name")],
+    scope: Annotated[list[str], typer.Option(help="read, submit or admin; admin includes the others; repeatable")],
+    expires_days: Annotated[float | None, typer.Option(min=0, help="days until it expires; default: never")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a token and print it. It is shown this once and stored as a digest."""
+    """Create a token and print it. It is shown only once; only its digest is stored."""
     expires_at = None if expires_days is None else datetime.now(UTC) + timedelta(days=expires_days)
     with opened_store() as store:
         token, secret = store.create_token(name, scope, expires_at)
@@ -33,7 +33,7 @@ def create(
         typer.echo(json.dumps({**token_json(token), "token": secret}))
         return
     typer.echo(secret)
-    err.print(f"token {token.id} ({name}), scopes {', '.join(sorted(token.scopes))}; it is not shown again.")
+    err.print(f"token {token.id} ({name}), scopes {', '.join(sorted(token.scopes))}; it will not be shown again.")
 
 
 @app.command("list")
@@ -44,7 +44,7 @@ def list_tokens(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps([token_json(token) for token in tokens]))
         return
-    table = Table("id", "name", "scopes", "made", "expires", "last used", "state", box=None)
+    table = Table("id", "name", "scopes", "created", "expires", "last used", "state", box=None)
     for token in tokens:
         said = token_json(token)
         moments = [
@@ -55,8 +55,10 @@ def list_tokens(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def revoke(id_or_name: Annotated[str, typer.Argument(help="A token's id, or a name: all of that name.")]) -> None:
-    """Close a token for ever."""
+def revoke(
+    id_or_name: Annotated[str, typer.Argument(help="id of a token, or a name: revokes all tokens of that name")],
+) -> None:
+    """Revoke a token for good."""
     with opened_store() as store:
         closed = store.revoke_token(id_or_name)
     typer.echo(f"{closed} token{'' if closed == 1 else 's'} revoked")

@@ -37,8 +37,8 @@ def walls(house: House) -> list[Finding]:
 
 def local_walls(missing: tuple[str, ...]) -> list[Finding]:
     """Say what the local runner gives, from what it says is missing."""
-    named = [Finding(words, "warning", "missing; docs/security.md says what would give it") for words in missing]
-    advice = "do not open a service with the local runner to people you do not trust; use Docker"
+    named = [Finding(words, "warning", "missing; docs/security.md says how to get it") for words in missing]
+    advice = "do not offer a service with the local runner to people you do not trust; use Docker"
     return [Finding("runner", "warning", f"local: {advice}"), *named]
 
 
@@ -52,9 +52,9 @@ def engine_walls(engine: Mapping[str, Any], settings: Settings, *, filtered: boo
     """
     lacks = missing_protections(engine)
     fixed = [
-        Finding("network, files, rights", "ok", "none of the host's, in every container"),
+        Finding("network, files, rights", "ok", "every container has none of the host's"),
         Finding("limits", "warning" if lacks else "ok", ", ".join(lacks) or "memory, swap, CPU, processes, files"),
-        Finding("user of its own for every run", "ok", "a number that no other run has"),
+        Finding("user", "ok", "every run has a user id that no other run has"),
     ]
     return [*fixed, *(look(engine, settings) for look in LOOKS), _filter_wall(filtered)]
 
@@ -64,25 +64,25 @@ def _system_calls(engine: Mapping[str, Any], settings: Settings) -> Finding:
     if not any("seccomp" in option for option in _options(engine)):
         return Finding(subject, "failure", "no filter: this engine was built or started without seccomp")
     if settings.system_calls == "engine":
-        return Finding(subject, "warning", "the engine's own list; TFBISECT_SYSTEM_CALLS=narrow takes tfbisect's")
+        return Finding(subject, "warning", "the engine's own list; set TFBISECT_SYSTEM_CALLS=narrow to use tfbisect's")
     if not takes_profiles(engine):
-        return Finding(subject, "warning", "the engine's own list: Podman takes no other from its clients")
+        return Finding(subject, "warning", "the engine's own list: Podman accepts no other from its clients")
     return Finding(subject, "ok", "tfbisect's own list, narrower than the engine's")
 
 
 def _root(engine: Mapping[str, Any], _: Settings) -> Finding:
     if is_remapped(engine):
-        return Finding("root of a container", "ok", "is not root of this machine (user namespaces)")
+        return Finding("root of a container", "ok", "is not root on this machine (user namespaces)")
     how = "start dockerd with --userns-remap=default, or use a rootless engine"
-    return Finding("root of a container", "warning", f"is root of this machine, though no run is root; {how}")
+    return Finding("root of a container", "warning", f"is root on this machine, but no run is root; {how}")
 
 
 def _kernel(engine: Mapping[str, Any], settings: Settings) -> Finding:
-    subject, runtime = "a kernel of its own", settings.container_runtime
+    subject, runtime = "kernel", settings.container_runtime
     if runtime and runtime not in (engine.get("Runtimes") or {}):
-        return Finding(subject, "failure", f"TFBISECT_CONTAINER_RUNTIME={runtime}, which this engine does not know")
+        return Finding(subject, "failure", f"TFBISECT_CONTAINER_RUNTIME={runtime}, which this engine does not have")
     if (runtime or str(engine.get("DefaultRuntime", ""))).startswith(OWN_KERNELS):
-        return Finding(subject, "ok", f"runs go through {runtime or engine['DefaultRuntime']}")
+        return Finding(subject, "ok", f"runs have a kernel of their own, by {runtime or engine['DefaultRuntime']}")
     how = "install gVisor and set TFBISECT_CONTAINER_RUNTIME=runsc"
     return Finding(subject, "warning", f"runs share this machine's kernel; {how}")
 
@@ -91,14 +91,22 @@ def _modules(engine: Mapping[str, Any], _: Settings) -> Finding:
     found = [name for name in ("apparmor", "selinux") if any(name in option for option in _options(engine))]
     if found:
         return Finding("security module", "ok", found[0])
-    return Finding("security module", "warning", "neither AppArmor nor SELinux; a distribution's kernel has one")
+    return Finding(
+        "security module",
+        "warning",
+        "neither AppArmor nor SELinux is active; use a kernel that has one, such as a distribution's",
+    )
 
 
 def _filter_wall(filtered: bool) -> Finding:
     if filtered:
-        return Finding("filter in front of the engine", "ok", "stands: whoever takes over this process gets no further")
-    how = "docker-compose.yml puts deploy/engine_proxy.py in between"
-    return Finding("filter in front of the engine", "warning", f"none: this process could do all that root can; {how}")
+        return Finding(
+            "filter in front of the engine", "ok", "active: an attacker who takes over this process gets no further"
+        )
+    how = "docker-compose.yml adds deploy/engine_proxy.py"
+    return Finding(
+        "filter in front of the engine", "warning", f"none: this process can do everything that root can; {how}"
+    )
 
 
 LOOKS: tuple[Callable[[Mapping[str, Any], Settings], Finding], ...] = (_system_calls, _root, _kernel, _modules)

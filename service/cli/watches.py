@@ -18,22 +18,22 @@ from service.secret_urls import host_of
 from service.storage.store import Store
 from service.storage.watch_records import NewWatch, Watch
 
-watch_app = typer.Typer(help="What the nightly repeats.", no_args_is_help=True)
+watch_app = typer.Typer(help="Add, list and remove watches: bisections that the nightly repeats.", no_args_is_help=True)
 
 
 @watch_app.command("add")
 def add(
     source: Annotated[str, typer.Argument(help="a Python file, a watch file (.toml), or the id of a bisection")],
-    name: Annotated[str | None, typer.Option(help="name of the watch; default: the file's")] = None,
+    name: Annotated[str | None, typer.Option(help="name of the watch; default: the name of the file")] = None,
     package: Annotated[list[str] | None, typer.Option(help="package to watch; repeatable")] = None,
     releases: Annotated[str, typer.Option(help="range, such as 2.0..; default: all supported releases")] = "",
-    probe: Annotated[str, typer.Option(help="what is asked of each release")] = "dropout",
-    webhook: Annotated[list[str] | None, typer.Option(help="address that gets signed JSON; repeatable")] = None,
-    slack: Annotated[list[str] | None, typer.Option(help="address of a Slack-compatible webhook; repeatable")] = None,
+    probe: Annotated[str, typer.Option(help="what to test in each release")] = "dropout",
+    webhook: Annotated[list[str] | None, typer.Option(help="URL that receives signed JSON; repeatable")] = None,
+    slack: Annotated[list[str] | None, typer.Option(help="URL of a Slack-compatible webhook; repeatable")] = None,
     mail: Annotated[list[str] | None, typer.Option(help="mail address; repeatable")] = None,
     blind_after: Annotated[int, typer.Option(min=1, help="notify after this many nights without a result")] = 3,
 ) -> None:
-    """Watch a snippet, or a bisection that was made before."""
+    """Watch a snippet or an earlier bisection: the nightly repeats it."""
     notify = [
         {"channel": channel, "target": target}
         for channel, targets in (("webhook", webhook), ("slack", slack), ("mail", mail))
@@ -68,8 +68,8 @@ def _new(store: Store, source: str, asked: Mapping[str, Any]) -> NewWatch:
 
 
 @watch_app.command("list")
-def list_watches(as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False) -> None:
-    """List watches with their last night."""
+def list_watches(as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False) -> None:
+    """List watches with their last result."""
     with opened_store() as store:
         rows = [_row(store, watch) for watch in store.watches()]
     if as_json:
@@ -94,6 +94,6 @@ def _row(store: Store, watch: Watch) -> dict[str, Any]:
 
 @watch_app.command("remove")
 def remove(id_or_name: Annotated[str, typer.Argument(help="id or name")]) -> None:
-    """End a watch; its history stays. One that a file describes comes back with the next pass."""
+    """Remove a watch; its history is kept. A watch from a file returns with the next pass."""
     with opened_store() as store:
-        print(f"{store.remove_watch(id_or_name).name} is not watched any more")
+        print(f"{store.remove_watch(id_or_name).name} is no longer watched")

@@ -221,7 +221,7 @@ class Intake:
         """
         if name not in self._probes:
             raise UnknownName(
-                f"no probe is called {name!r}; there are: {', '.join(sorted(self._probes))}.", field="probe"
+                f"there is no probe {name!r}; choose one of: {', '.join(sorted(self._probes))}.", field="probe"
             )
         return self._probes[name]
 

@@ -47,7 +47,7 @@ class Site:
         """
         if name not in self.dependencies.probes:
             known = ", ".join(sorted(self.dependencies.probes))
-            raise NotFound(f"no probe is called {name[:64]!r}; there are: {known}.")
+            raise NotFound(f"there is no probe {name[:64]!r}; choose one of: {known}.")
         return self.dependencies.probes[name]
 
     def rows(self, bisections: Iterable[Bisection]) -> list[dict[str, Any]]:

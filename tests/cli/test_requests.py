@@ -95,7 +95,7 @@ def ended(finished: Finished, *, as_json: bool = False) -> int:
 @pytest.mark.parametrize("status", ["cancelled", "interrupted", "taken-over"])
 def test_a_run_that_was_broken_off_exits_with_130(status: Ending, capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(Finished(status, None)) == 130
-    assert "goes on from there" in capsys.readouterr().err
+    assert "same command again to continue" in capsys.readouterr().err
 
 
 def test_a_fault_of_the_snippet_is_told_with_its_traceback_and_not_as_a_result(

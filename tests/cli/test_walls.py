@@ -40,9 +40,9 @@ def test_all_walls_can_stand() -> None:
         ({"SecurityOptions": [SECCOMP, "name=rootless"]}, {}, "root of a container", "ok"),
         ({"SecurityOptions": [SECCOMP]}, {}, "security module", "warning"),
         ({"MemoryLimit": False}, {}, "limits", "warning"),
-        ({}, {}, "a kernel of its own", "warning"),
-        ({}, {"container_runtime": "runsc-typo"}, "a kernel of its own", "failure"),
-        ({"DefaultRuntime": "runsc"}, {}, "a kernel of its own", "ok"),
+        ({}, {}, "kernel", "warning"),
+        ({}, {"container_runtime": "runsc-typo"}, "kernel", "failure"),
+        ({"DefaultRuntime": "runsc"}, {}, "kernel", "ok"),
         ({}, {}, "filter in front of the engine", "warning"),
     ],
 )

@@ -79,7 +79,7 @@ def test_a_second_build_does_nothing(tfbisect: Shell) -> None:
     second = build(tfbisect)
     assert second.stdout == first.stdout
     assert tfbisect.engine.contents == {}
-    assert second.stderr == "all 3 images are here\n"
+    assert second.stderr == "all 3 images exist already\n"
 
 
 def test_build_goes_on_past_a_release_that_cannot_be_built(tfbisect: Shell) -> None:
@@ -190,7 +190,7 @@ def test_verify_ends_with_3_where_an_image_fails_so_that_a_timer_tells(tfbisect:
 def test_verify_without_images_is_no_success(tfbisect: Shell) -> None:
     ended = verify(tfbisect)
     assert ended.exit_code == 3
-    assert "no image to check is here" in ended.stderr
+    assert "there is no image to check" in ended.stderr
 
 
 def test_verify_of_a_range_leaves_out_what_is_not_here_unless_it_is_told_to_build(tfbisect: Shell) -> None:

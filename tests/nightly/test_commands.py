@@ -107,7 +107,7 @@ def test_a_bisection_is_watched_with_its_own_request_and_owner(tfbisect: Command
     ("words", "says"),
     [
         (["01ARZ3NDEKTSV4RRFFQ69G5FAV"], "no bisection"),
-        (["model.py", "--webhook", "ftp://x"], "no web address"),
+        (["model.py", "--webhook", "ftp://x"], "not a web address"),
         (["model.py", "--name", "two words"], "name"),
         (["missing.toml"], "cannot read the watch"),
         (["bad.toml"], "cannot read the watch"),
@@ -132,7 +132,7 @@ def test_a_name_is_taken_once_and_free_again_when_its_watch_is_removed(tfbisect:
     tfbisect("watch", "add", tfbisect.model)
     assert "tfbisect watch remove model" in str(tfbisect("watch", "add", tfbisect.model).exception)
     removed = tfbisect("watch", "remove", "model")
-    assert removed.stdout.strip() == "model is not watched any more"
+    assert removed.stdout.strip() == "model is no longer watched"
     assert tfbisect.watches() == []
     assert tfbisect("watch", "add", tfbisect.model).exit_code == 0
     assert "no watch nobody" in str(tfbisect("watch", "remove", "nobody").exception)

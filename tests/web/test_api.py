@@ -61,7 +61,7 @@ def test_the_same_idempotency_key_makes_no_second_bisection(service: Served) -> 
         ({"snippet": "model = 1\x00"}, "snippet", ""),
         ({"snippet": TUTORIAL, "releases": "2.3..1.14"}, "releases", "swap the ends"),
         ({"snippet": TUTORIAL, "releases": "99..100"}, "releases", "no release"),
-        ({"snippet": TUTORIAL, "probe": "nix"}, "probe", "no probe is called"),
+        ({"snippet": TUTORIAL, "probe": "nix"}, "probe", "there is no probe"),
         ({"snippet": TUTORIAL, "package": "numpy"}, "package", "numpy"),
         ({"snippet": TUTORIAL, "hardware": "abacus"}, "hardware", "cpu"),
         ({"snippet": TUTORIAL, "input_shape": [28, -1]}, "input_shape.1", "greater"),

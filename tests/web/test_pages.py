@@ -48,7 +48,7 @@ def test_a_file_may_be_chosen_in_place_of_typing(service: Served) -> None:
         ({"probe": "script", "parameters.script.pattern": "loss ("}, "must be a regular expression"),
         ({"probe": "script", "parameters.script.tolerance": "little"}, "must be a finite number that is not negative"),
         ({"probe": "script", "parameters.script.expect": "0.3"}, "must be an object of at most 100 names and values"),
-        ({"probe": "nix"}, "no probe is called"),
+        ({"probe": "nix"}, "there is no probe"),
     ],
 )
 def test_a_mistake_shows_the_form_again_with_what_was_typed(service: Served, typed: dict[str, str], said: str) -> None:
