@@ -12,6 +12,7 @@ from typing import Any
 import docker
 import docker.errors
 import requests
+from urllib3.exceptions import HTTPError
 
 from service.errors import DiskFull, EngineLost, NoRunner
 
@@ -22,7 +23,10 @@ NO_SPACE = "no space left"
 CONNECTIONS = 64
 """Connections kept open: each run under way holds one for its channel."""
 
-ENGINE_ERRORS: tuple[type[Exception], ...] = (docker.errors.DockerException, requests.RequestException, OSError)
+CLIENT_ERRORS: tuple[type[Exception], ...] = (docker.errors.DockerException, requests.RequestException, HTTPError)
+"""What the client raises: its own, and where a stream breaks off those of the libraries below it."""
+ENGINE_ERRORS: tuple[type[Exception], ...] = (*CLIENT_ERRORS, OSError)
+"""The same, and what a bare socket raises."""
 
 
 def connect() -> docker.DockerClient:
@@ -54,15 +58,21 @@ def _knock(place: str) -> None:
 
 
 @contextmanager
-def calling(what: str) -> Iterator[None]:
+def calling(
+    what: str, *, answers: tuple[type[Exception], ...] = (), errors: tuple[type[Exception], ...] = ENGINE_ERRORS
+) -> Iterator[None]:
     """Turn whatever goes wrong between here and the engine into EngineLost, or DiskFull where it says so.
 
     Args:
         what: the call in words, such as "start a container".
+        answers: errors that are left as they are, since the caller takes them for an answer, such as NotFound.
+        errors: CLIENT_ERRORS where files of this machine are read or written beside the call: an OSError is theirs.
     """
     try:
         yield
-    except ENGINE_ERRORS as error:
+    except answers:
+        raise
+    except errors as error:
         raise trouble(what, error) from error
 
 

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import docker
 import requests
 
 from service.errors import DiskFull, EngineLost
-from service.execution.docker_engine import refusal, trouble
+from service.execution.docker_engine import CLIENT_ERRORS, calling, refusal
 from service.execution.hardening import OWNER_LABEL
 from service.execution.owners import is_orphan, owner_of
 from service.images.archives import CHUNK_BYTES, unpack_into
@@ -53,7 +53,7 @@ class DockerImages:
         """Whether the engine takes a layer without those below it; None: not tried yet."""
 
     def find(self, reference: str) -> StoredImage | None:
-        with _answering("look at an image"):
+        with _asking("look at an image"):
             try:
                 return _stored(self._api.inspect_image(reference))
             except docker.errors.NotFound:
@@ -61,13 +61,13 @@ class DockerImages:
 
     def labelled(self, label: str) -> list[StoredImage]:
         """Return the images that have a label and a reference."""
-        with _answering("list images"):
+        with _asking("list images"):
             rows = self._api.images(filters={"label": label})
             return self._inspected(row for row in rows if _named(row))
 
     def remnants(self, label: str) -> list[StoredImage]:
         """Return untagged leaves with a label."""
-        with _answering("list images"):
+        with _asking("list images"):
             rows = self._api.images(filters={"label": label, "dangling": True})
             return self._inspected(rows)
 
@@ -93,7 +93,7 @@ class DockerImages:
     def import_system(self, archive: Path, reference: str) -> StoredImage:
         """Make an image of a root file system."""
         repository, _, tag = reference.rpartition(":")
-        with _answering("take in an archive"):
+        with _asking("take in an archive"):
             self._api.import_image_from_file(str(archive), repository=repository, tag=tag)
         return self._surely(reference)
 
@@ -101,7 +101,7 @@ class DockerImages:
         """Build an image without a network; on failure nothing of it remains."""
         steps = _Steps()
         try:
-            with _answering(BUILD):
+            with _asking(BUILD):
                 lines = self._api.build(
                     fileobj=order.context, custom_context=True, tag=order.reference, buildargs=dict(order.arguments),
                     labels=dict(order.labels), network_mode="none", rm=True, forcerm=True, decode=True,
@@ -120,7 +120,7 @@ class DockerImages:
         Where the engine takes a layer without those below it and sees our files, it gets the layer while a container
         finishes the image with the files themselves. Else a container is filled, finished and committed.
         """
-        with _answering(BUILD):
+        with _asking(BUILD):
             if self._takes_a_layer(order.base):
                 # The mount may be at fault, as under SELinux: only a container that holds the files says what fails.
                 with suppress(BuildFailed):
@@ -239,7 +239,7 @@ class DockerImages:
     @contextmanager
     def _container(self, reference: str, command: Sequence[str] = ("true",)) -> Iterator[str]:
         """Give a throw-away container without network and rights, not started."""
-        with _answering("run a container"), self._removing(self._created(reference, command)) as container:
+        with _asking("run a container"), self._removing(self._created(reference, command)) as container:
             yield container
 
     def _created(self, reference: str, command: Sequence[str], mounts: Sequence[docker.types.Mount] = ()) -> str:
@@ -269,7 +269,7 @@ class DockerImages:
 
     def remove(self, reference: str) -> bool:
         """Remove an image; False where a container or another image still needs it."""
-        with _answering("remove an image"):
+        with _asking("remove an image"):
             try:
                 self._api.remove_image(reference)
             except docker.errors.NotFound:
@@ -282,7 +282,7 @@ class DockerImages:
 
     def remove_scratch(self, before: datetime) -> None:
         """Remove the containers of verbs that began before a moment, or whose process is gone."""
-        with _answering("remove containers"):
+        with _asking("remove containers"):
             for row in self._api.containers(all=True, filters={"label": f"{PART}={SCRATCH}"}):
                 if row["Created"] < before.timestamp() or is_orphan(row.get("Labels") or {}, time.time()):
                     with suppress(docker.errors.NotFound):
@@ -290,12 +290,12 @@ class DockerImages:
 
     def images_in_use(self) -> frozenset[str]:
         """Return the ids of the images that containers are made of, running or not."""
-        with _answering("list containers"):
+        with _asking("list containers"):
             return frozenset(row["ImageID"] for row in self._api.containers(all=True))
 
     def storage_folder(self) -> Path | None:
         """Return where the engine keeps its images on this machine; None where it runs elsewhere."""
-        with _answering("describe itself"):
+        with _asking("describe itself"):
             folder = Path(self._api.info().get("DockerRootDir", "/nowhere"))
         return folder if self._api.base_url.startswith("http+docker://") and folder.exists() else None
 
@@ -317,7 +317,7 @@ class DockerImages:
     def _remove_layers(self, layer: str) -> None:
         """Remove what a failed build left: its last layer, and with it those below that nobody else has."""
         if layer:
-            with suppress(docker.errors.APIError, requests.RequestException):
+            with suppress(*CLIENT_ERRORS):
                 self._api.remove_image(layer)
 
 
@@ -352,26 +352,19 @@ def _said(answer: requests.Response) -> str:
     return str(content.get("message") or content.get("error") or content)
 
 
-@contextmanager
-def _answering(what: str) -> Iterator[None]:
-    """Turn a silent or failing engine into EngineLost or DiskFull; that something is not there is an answer."""
-    try:
-        yield
-    except docker.errors.NotFound:
-        raise
-    except (docker.errors.DockerException, requests.RequestException) as error:
-        raise trouble(what, error) from error
+def _asking(what: str) -> AbstractContextManager[None]:
+    """Make a call to which "it is not there" is an answer."""
+    return calling(what, answers=(docker.errors.NotFound,), errors=CLIENT_ERRORS)
 
 
 @contextmanager
 def _pulling() -> Iterator[None]:
     """Tell a registry that refuses from an engine that went away."""
     try:
-        yield
+        with calling("pull an image", answers=(docker.errors.APIError,), errors=CLIENT_ERRORS):
+            yield
     except docker.errors.APIError as error:
         raise PullFailed(str(error.explanation or error)) from error
-    except requests.RequestException as error:
-        raise trouble("pull an image", error) from error
 
 
 def _scratch_labels() -> dict[str, str]:

@@ -10,7 +10,7 @@ import requests
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from service.errors import DiskFull, EngineLost
-from service.execution.docker_engine import trouble
+from service.execution.docker_engine import CLIENT_ERRORS, ENGINE_ERRORS, calling, trouble
 
 WISH = "build an image"
 
@@ -70,3 +70,22 @@ def test_an_engine_that_fails_is_quoted_and_one_that_is_silent_is_said_to_be(
     assert type(said) is kind
     assert said.message == words
     assert "http" not in said.message
+
+
+@pytest.mark.parametrize(
+    ("error", "answers", "errors", "raised"),
+    [
+        (docker.errors.NotFound("no such image"), (docker.errors.NotFound,), CLIENT_ERRORS, docker.errors.NotFound),
+        (docker.errors.NotFound("no such image"), (), CLIENT_ERRORS, EngineLost),
+        (FileNotFoundError(2, "a file of this machine"), (), CLIENT_ERRORS, FileNotFoundError),
+        (BrokenPipeError(32, "the engine's socket"), (), ENGINE_ERRORS, EngineLost),
+        (requests.ConnectionError("away"), (), CLIENT_ERRORS, EngineLost),
+        (ProtocolError("broke off"), (), CLIENT_ERRORS, EngineLost),
+        (docker.errors.InvalidVersion("too old"), (docker.errors.APIError,), CLIENT_ERRORS, EngineLost),
+    ],
+)
+def test_what_a_call_leaves_as_it_is_and_what_is_the_engine_s(
+    error: Exception, answers: tuple[type[Exception], ...], errors: tuple[type[Exception], ...], raised: type[Exception]
+) -> None:
+    with pytest.raises(raised), calling(WISH, answers=answers, errors=errors):
+        raise error
