@@ -55,10 +55,15 @@ class Document:
         return Document(self.etag, zlib.decompress(self.content, GZIP)) if self.is_zipped else self
 
     def answer(
-        self, asked: Mapping[str, str], content_type: str = "application/json"
+        self,
+        asked: Mapping[str, str],
+        content_type: str = "application/json",
+        *,
+        cache_control: str = "no-cache",
+        vary: str = "authorization, cookie, accept-encoding",
     ) -> tuple[int, dict[str, str], bytes]:
         """Return status, head and body of the answer to a request with these headers: 304 where it has this one."""
-        headers = {"etag": self.etag, "cache-control": "no-cache", "vary": "authorization, cookie, accept-encoding"}
+        headers = {"etag": self.etag, "cache-control": cache_control, "vary": vary}
         if names_tag(asked.get("if-none-match", ""), self.etag):
             return 304, headers, b""
         sent = self if "gzip" in asked.get("accept-encoding", "") else self.plain()

@@ -12,6 +12,8 @@ from pathlib import Path, PurePosixPath
 from starlette.requests import Request
 from starlette.responses import Response
 
+from service.reports.documents import Document
+
 STATIC = Path(__file__).parent / "static"
 COMPRESSED_TYPES = frozenset({"text/css", "text/javascript", "image/svg+xml", "text/plain"})
 FOR_EVER = "public, max-age=31536000, immutable"
@@ -38,12 +40,13 @@ class Asset:
         return str(path.with_name(f"{path.stem}.{self.digest}{path.suffix}"))
 
     @cached_property
-    def compressed(self) -> bytes | None:
-        """Return the body compressed, or None where that gains nothing."""
+    def document(self) -> Document:
+        """Return what is sent: compressed as far as it goes, once, unless that gains nothing."""
+        plain = Document.of_bytes(self.body)
         if self.media_type not in COMPRESSED_TYPES:
-            return None
+            return plain
         packed = gzip.compress(self.body, 9, mtime=0)
-        return packed if len(packed) < len(self.body) else None
+        return Document(plain.etag, packed, is_zipped=True) if len(packed) < len(self.body) else plain
 
 
 class Assets:
@@ -68,12 +71,15 @@ class Assets:
         asset = self._by_address.get(request.path_params["path"])
         if asset is None:
             return Response("no such file", 404, media_type="text/plain")
-        headers = {"cache-control": FOR_EVER, "etag": f'"{asset.digest}"', "vary": "accept-encoding"}
-        body = asset.body
-        if asset.compressed is not None and "gzip" in request.headers.get("accept-encoding", ""):
-            headers["content-encoding"] = "gzip"
-            body = asset.compressed
-        return Response(body, media_type=asset.media_type, headers=headers)
+        status, headers, body = asset.document.answer(
+            request.headers, _content_type(asset.media_type), cache_control=FOR_EVER, vary="accept-encoding"
+        )
+        return Response(body, status, headers)
+
+
+def _content_type(media_type: str) -> str:
+    """Return a media type with its charset, where it is text."""
+    return f"{media_type}; charset=utf-8" if media_type.startswith("text/") else media_type
 
 
 def _media_type(path: Path) -> str:

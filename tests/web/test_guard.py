@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from service.web import server
+from service.web.assets import STATIC, Assets
 from tests.web.conftest import Served
 from tests.web.world import TUTORIAL
 
@@ -209,3 +210,20 @@ def test_static_files_are_named_by_their_content_and_compressed(service: Served)
     assert service.client.get(address, headers={"accept-encoding": "identity"}).text == answer.text
     assert service.client.get("/static/app.css").status_code == 404
     assert service.client.get("/static/../app.py").status_code == 404
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+@pytest.mark.parametrize("name", ["app.css", "icon.svg", "app.js"])
+def test_a_static_file_is_answered_with_304_to_who_has_it(service: Served, name: str, encoding: str) -> None:
+    address = Assets().url(name)
+    asked = {"accept-encoding": encoding}
+    first = service.client.get(address, headers=asked)
+    assert (first.status_code, first.content) == (200, (STATIC / name).read_bytes())
+    strong = first.headers["etag"].removeprefix("W/")
+    for tag in (first.headers["etag"], f'"other", {strong}', "*"):
+        again = service.client.get(address, headers={**asked, "if-none-match": tag})
+        assert (again.status_code, again.content) == (304, b"")
+        kept = ("etag", "cache-control", "vary")
+        assert [again.headers[header] for header in kept] == [first.headers[header] for header in kept]
+    assert service.client.get(address, headers={**asked, "if-none-match": '"other"'}).content == first.content
+    assert first.headers["vary"] == "accept-encoding"
