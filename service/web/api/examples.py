@@ -61,7 +61,7 @@ OBSERVATION: JsonDict = {
 BISECTION: JsonDict = {
     **SUMMARY,
     "request": {"package": "tensorflow", "releases": "1.9..1.14", "probe": "dropout", "hardware": "cpu"},
-    "progress": {"runs_done": 13, "runs_planned_at_least": 13, "current": []},
+    "progress": {"runs_done": 21, "runs_planned_at_least": 21, "current": []},
     "observations": [OBSERVATION],
     "verdict": {
         "schema": "tfbisect/verdict/1",
@@ -104,7 +104,7 @@ COMPARISON: JsonDict = {
     "releases": [{"release": "1.11.0", "left": "never-drops", "right": "drops", "differs": True}],
     "changes": {"both": [], "left": [CHANGE], "right": []},
 }
-ESTIMATE: JsonDict = {"releases": 10, "runs": 6, "runs_with_changes": 13, "images_to_build": 9, "seconds": 87.0}
+ESTIMATE: JsonDict = {"releases": 10, "runs": 6, "runs_with_changes": 21, "images_to_build": 9, "seconds": 99.0}
 
 
 def example_of(schema: Mapping[str, Any], field: Mapping[str, Any]) -> Any:
