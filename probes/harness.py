@@ -123,8 +123,8 @@ def encoded(event):
     """Return an event as JSON, whatever is in it."""
     try:
         return written(plain(event)).encode("ascii")
-    except Exception as error:
-        reason = "the probe's result cannot be told: %s: %s" % (type(error).__name__, message_of(error))
+    except BaseException as error:  # what a value says of itself is the snippet's code, and may try to leave
+        reason = "the probe's result cannot be told: %s: %s" % (name_of_exception(type(error)), message_of(error))
         return written({"event": "result", "result": {"kind": "untestable", "message": reason}}).encode("ascii")
 
 
@@ -180,7 +180,7 @@ def text_of(value):
     """Return what a value says of itself, or its type where it says nothing."""
     try:
         return u"%s" % (value,)
-    except Exception:
+    except BaseException:
         return u"(%s without a text)" % type(value).__name__
 
 
@@ -284,7 +284,7 @@ def described(exc_info):
     own = [frame for frame in frames if frame[0] == SNIPPET]
     if len(frames) > 0 and own:
         frames = frames[frames.index(own[0]):]
-    lines = "".join(traceback.format_list(frames) + traceback.format_exception_only(kind, error)).splitlines()
+    lines = "".join(traceback.format_list(frames) + last_lines(kind, error)).splitlines()
     origin = "snippet" if frames and frames[-1][0] == SNIPPET else "framework"
     return {
         "kind": "raised",
@@ -296,25 +296,49 @@ def described(exc_info):
     }
 
 
+# An exception's class may be the snippet's: whatever it is asked may raise anything, SystemExit too, which would end
+# this program without an answer.
+
+
 def name_of_exception(kind):
     """Return the name of an exception's class as one word: type() takes any text for a name."""
-    name = "".join(letter if letter.isalpha() or letter in "_.0123456789" else "_" for letter in str(kind.__name__))
-    return name[:WORD_CHARACTERS] if name[:1].isalpha() else "_" + name[:WORD_CHARACTERS - 1]
+    try:
+        given = str.__getitem__(str(kind.__name__), slice(WORD_CHARACTERS))
+    except BaseException:
+        given = "Exception"
+    name = "".join(letter if letter.isalpha() or letter in "_.0123456789" else "_" for letter in given)
+    return name if name[:1].isalpha() else "_" + name[:WORD_CHARACTERS - 1]
 
 
 def message_of(error):
     """Return an exception's message, whatever its __str__ does."""
     try:
-        return str(error)[:MESSAGE_CHARACTERS]
-    except Exception:
-        return repr(type(error))
+        return str.__getitem__(str(error), slice(MESSAGE_CHARACTERS))
+    except BaseException:
+        return "(%s without a text)" % name_of_exception(type(error))
+
+
+def last_lines(kind, error):
+    """Return how a traceback ends, as Python prints it."""
+    try:
+        return traceback.format_exception_only(kind, error)
+    except BaseException:
+        return ["%s: %s\n" % (name_of_exception(kind), message_of(error))]
+
+
+def module_missed(error):
+    """Return the first part of the name of the module that an ImportError says is not there."""
+    try:
+        name = str(getattr(error, "name", None) or "")
+    except BaseException:
+        name = ""
+    return (name or message_of(error).split("named ")[-1].strip("'\"")).split(".")[0]
 
 
 def result_of_raised(context, exc_info):
     """Say whether what was raised is the snippet's own mistake or a behaviour of the release."""
     facts = described(exc_info)
-    name = getattr(exc_info[1], "name", None) or facts["message"].split("named ")[-1].strip("'\"")
-    missing = str(name).split(".")[0]
+    missing = module_missed(exc_info[1])
     if facts["exception"] in ("ImportError", "ModuleNotFoundError") and facts["message"].startswith("No module named"):
         # A part that a release lacks is its behaviour; a package that is not there at all is not.
         if missing not in (context.framework_name, "keras", "tensorflow") and missing not in sys.modules:
@@ -406,7 +430,7 @@ def answer(context, probe_source):
         return {"kind": "refused", "message": message_of(error), "line": error.line if is_line(error.line) else None}
     except Raised as error:
         return result_of_raised(context, error.exc_info)
-    except (Exception, Stop, SystemExit):
+    except BaseException:
         facts = described(sys.exc_info())
         reason = "the probe itself failed: %s: %s" % (facts["exception"], facts["message"])
         return {"kind": "untestable", "message": reason, "traceback": facts["traceback"]}
@@ -476,7 +500,7 @@ def flush():
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except Exception:
+        except BaseException:  # the snippet may have put anything in its place
             pass
 
 

@@ -84,6 +84,39 @@ def test_faults_are_told_apart(snippet: str, kind: str, words: str) -> None:
     assert words in result["message"]
 
 
+LEAVES = "def leave(*_): raise %s\n"
+LEAVING = {
+    "its text": "class Odd(Exception): __str__ = leave\nraise Odd('x')",
+    "the end of its text": "class Text(str): __getitem__ = __getslice__ = split = leave\n"
+    "class Odd(Exception):\n    def __str__(self): return Text('x')\nraise Odd('x')",
+    "its class": "class Kind(type(Exception)): __name__ = property(leave); __repr__ = leave\n"
+    "Odd = Kind('Odd', (Exception,), {'__str__': leave})\nraise Odd('x')",
+    "the module that it lacks": "class ImportError(ImportError): name = property(leave)\n"
+    "raise ImportError('No module named tensorflow')",
+    "a syntax error": "class Odd(SyntaxError): lineno = property(leave); __str__ = leave\nraise Odd('x')",
+    "a value": "class Odd(object): __str__ = __repr__ = tolist = leave\nvalue = Odd()",
+    "standard output": "import sys\nclass Odd(object): flush = leave\nsys.stdout = Odd()",
+}
+
+
+@pytest.mark.parametrize("snippet", LEAVING.values(), ids=LEAVING.keys())
+@every_python
+def test_what_asks_the_snippet_s_own_code_ends_with_an_answer(python: str, snippet: str) -> None:
+    answered = asked(LEAVES % "SystemExit(0)" + snippet, python)
+    assert answered.exit_code == 0
+    assert answered.result["kind"] in {"raised", "measured", "untestable"}
+
+
+@pytest.mark.parametrize("snippet", LEAVING.values(), ids=LEAVING.keys())
+def test_what_interrupts_as_the_snippet_s_own_code_is_asked_ends_with_an_answer(snippet: str) -> None:
+    assert asked(LEAVES % "KeyboardInterrupt" + snippet).exit_code == 0
+
+
+def test_a_probe_that_is_told_to_leave_is_untestable() -> None:
+    result = asked("", probe="def run(context):\n    raise KeyboardInterrupt\n").result
+    assert (result["kind"], result["message"]) == ("untestable", "the probe itself failed: KeyboardInterrupt: ")
+
+
 @pytest.mark.skipif("3.6" not in interpreters(), reason="no Python 3.6 here")
 def test_newer_syntax_than_the_release_runs_on_is_untestable() -> None:
     result = asked("value = (n := 3)", interpreters()["3.6"]).result
