@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from threading import Timer
 from typing import Any, Protocol
 
 import structlog
@@ -244,7 +245,7 @@ class Nightly:
     @contextmanager
     def _deadline(self, stop: PassStop) -> Iterator[None]:
         """End the pass when its time is spent."""
-        timer = threading.Timer(self._budget.seconds, stop.spend)
+        timer = Timer(self._budget.seconds, stop.spend)
         timer.daemon = True
         timer.start()
         try:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,10 @@ from service.storage.engine import make_engine, transaction
 from service.storage.tables import observations
 from tests.nightly.world import Behaviour, NightlyHouse, Site
 
+# Gives so many answers, then waits until its standard input is closed.
 PASS_OF_ITS_OWN = """
 import sys
+from functools import partial
 from pathlib import Path
 from tests.nightly.world import Behaviour, NightlyHouse, Site
 
@@ -30,8 +33,9 @@ class Told(Behaviour):
         print(request.target.release, flush=True)
         return report
 
-house = NightlyHouse(Path(sys.argv[1]), Site(address=sys.argv[2]), Told(broken_from="2.3", pause_seconds=0.3))
-house.make_pass()
+behaviour = Told(broken_from="2.3")
+behaviour.disturb(int(sys.argv[3]), lambda cancelled: sys.stdin.read())
+NightlyHouse(Path(sys.argv[1]), Site(address=sys.argv[2]), behaviour).make_pass()
 """
 
 
@@ -49,91 +53,126 @@ def stored_observations(house: NightlyHouse) -> int:
 
 
 @pytest.fixture
-def slow(behaviour: Behaviour, site: Site) -> Behaviour:
-    """Runs that take a while, and many of them."""
+def long(behaviour: Behaviour, site: Site) -> Behaviour:
+    """Makes a bisection that takes many runs."""
     site.publish(*(f"2.{minor}.0" for minor in range(4, 12)))
     behaviour.broken_from = "2.3"
-    behaviour.pause_seconds = 0.3
     return behaviour
 
 
-def begun_pass(folder: Path, site: Site) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", PASS_OF_ITS_OWN, str(folder), site.address]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+class Deadline:
+    """Stands for the timer of a pass: its time is spent when a test says so."""
+
+    def __init__(self) -> None:
+        self._spends: list[Callable[[], None]] = []
+        self.seconds: list[float] = []
+
+    def __call__(self, seconds: float, spend: Callable[[], None]) -> threading.Thread:
+        self.seconds.append(seconds)
+        self._spends.append(spend)
+        timer = threading.Timer(seconds, spend)
+        timer.start = timer.cancel  # type: ignore[method-assign]  # never goes off by itself
+        return timer
+
+    def comes(self, ended: threading.Event) -> None:
+        """Spend the time of the newest pass, and wait until the run in which it happens is told to end."""
+        self._spends[-1]()
+        ended.wait()
+
+
+@pytest.fixture
+def deadline(monkeypatch: pytest.MonkeyPatch) -> Deadline:
+    driven = Deadline()
+    monkeypatch.setattr(nightly, "Timer", driven)
+    return driven
+
+
+def begun_pass(folder: Path, site: Site, answers: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", PASS_OF_ITS_OWN, str(folder), site.address, str(answers)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def test_a_killed_pass_is_finished_by_the_next_with_no_observation_twice(
-    tmp_path: Path, site: Site, slow: Behaviour, house: NightlyHouse
+    tmp_path: Path, site: Site, long: Behaviour, house: NightlyHouse
 ) -> None:
-    with begun_pass(tmp_path, site) as killed:
+    with begun_pass(tmp_path, site, answers=4) as killed:
         assert killed.stdout is not None
         for _ in range(4):
             killed.stdout.readline()
         killed.kill()
     before = stored_observations(house)
     assert before
-    the_next = NightlyHouse(tmp_path, site, slow, clock=lambda: utc_now() + timedelta(days=1))
+    the_next = NightlyHouse(tmp_path, site, long, clock=lambda: utc_now() + timedelta(days=1))
     assert statuses(the_next.make_pass()) == ["first"]
     # Each run gave a new observation: what the dying process had kept was not run again.
-    assert stored_observations(the_next) == before + len(slow.asked)
+    assert stored_observations(the_next) == before + len(long.asked)
     assert house.store.last_pass() == the_next.store.last_pass()
     the_next.close()
 
 
 def test_of_two_passes_at_once_the_second_says_who_is_there_and_does_nothing(
-    tmp_path: Path, site: Site, slow: Behaviour, house: NightlyHouse
+    tmp_path: Path, site: Site, long: Behaviour, house: NightlyHouse
 ) -> None:
-    with begun_pass(tmp_path, site) as first:
+    with begun_pass(tmp_path, site, answers=1) as first:
         assert first.stdout is not None
         first.stdout.readline()
         second = house.make_pass()
         assert str(first.pid) in second.busy
-        assert (second.rows, second.exit_code, slow.asked) == ((), 0, [])
+        assert (second.rows, second.exit_code, long.asked) == ((), 0, [])
         first.communicate()
     assert first.returncode == 0
     assert house.make_pass().rows[0].message == "nothing new"
 
 
 def test_a_pass_that_is_told_to_end_leaves_the_rest_to_the_next(
-    site: Site, slow: Behaviour, house: NightlyHouse
+    site: Site, long: Behaviour, house: NightlyHouse
 ) -> None:
     stop = threading.Event()
-    threading.Timer(1.0, stop.set).start()
+
+    def interrupt(ended: threading.Event) -> None:
+        stop.set()
+        ended.wait()
+
+    long.disturb(2, interrupt)
     summary = house.make_pass(stop)
     assert (summary.interrupted, summary.exit_code, summary.rows) == (True, 130, ())
-    before = len(slow.asked)
-    assert before
+    assert len(long.asked) >= 2
+    long.before_runs = None
     again = house.make_pass()
     assert (statuses(again), again.pass_id) == (["first"], summary.pass_id)
-    assert stored_observations(house) == len(slow.asked)
+    assert stored_observations(house) == len(long.asked)
 
 
 def test_what_a_spent_budget_leaves_waits_for_the_next_pass_and_no_coordinator_takes_it(
-    tmp_path: Path, site: Site, slow: Behaviour, house: NightlyHouse
+    tmp_path: Path, site: Site, long: Behaviour, house: NightlyHouse, deadline: Deadline
 ) -> None:
-    poor = NightlyHouse(tmp_path, site, slow, nightly_seconds=1.0)
+    long.disturb(2, deadline.comes)
+    poor = NightlyHouse(tmp_path, site, long, nightly_seconds=7.0)
     summary = poor.make_pass()
     poor.close()
+    long.before_runs = None
+    assert deadline.seconds == [7.0]
     assert (summary.postponed, summary.exit_code, summary.interrupted) == (("team · tensorflow",), 0, False)
     (left,) = house.store.bisections().rows
     assert left.status == "queued"
     assert house.store.claim("a coordinator", 60) is None
     assert statuses(house.make_pass()) == ["first"]
     assert house.store.bisection(left.id).status == "done"
-    assert stored_observations(house) == len(slow.asked)
+    assert stored_observations(house) == len(long.asked)
 
 
 def test_a_pass_that_spends_its_time_leaves_the_next_nights_of_one_service_alone(
-    tmp_path: Path, site: Site, slow: Behaviour
+    tmp_path: Path, site: Site, long: Behaviour, deadline: Deadline
 ) -> None:
     # As `tfbisect serve` does it: one house and one event for as long as the process lives.
-    serving = NightlyHouse(tmp_path, site, slow, nightly_seconds=1.0)
+    serving = NightlyHouse(tmp_path, site, long)
     serving.watch(site)
+    long.disturb(2, deadline.comes)
     stop = threading.Event()
     first = serving.make_pass(stop)
     assert (first.postponed, first.interrupted) == (("team · tensorflow",), False)
     assert not stop.is_set()
-    slow.pause_seconds = 0.0
+    long.before_runs = None
     assert statuses(serving.make_pass(stop)) == ["first"]
     site.publish("2.12.0")
     third = serving.make_pass(stop)
@@ -142,11 +181,11 @@ def test_a_pass_that_spends_its_time_leaves_the_next_nights_of_one_service_alone
 
 
 def test_a_lost_right_ends_one_pass_and_not_the_service(
-    monkeypatch: pytest.MonkeyPatch, site: Site, slow: Behaviour, house: NightlyHouse
+    monkeypatch: pytest.MonkeyPatch, site: Site, long: Behaviour, house: NightlyHouse
 ) -> None:
     monkeypatch.setattr(nightly, "_RENEW_SECONDS", 0.1)
     stop = threading.Event()
-    threading.Thread(target=_take_the_right_away, args=(house,)).start()
+    long.disturb(1, partial(_take_the_right_away, house))
     assert house.make_pass(stop).interrupted
     assert not stop.is_set()
 
@@ -162,11 +201,11 @@ def test_a_wait_within_a_pass_ends_with_the_pass_and_with_its_caller() -> None:
 
 
 def test_what_a_spent_budget_left_is_ended_when_other_news_come_first(
-    tmp_path: Path, site: Site, slow: Behaviour, house: NightlyHouse
+    site: Site, long: Behaviour, house: NightlyHouse, deadline: Deadline
 ) -> None:
-    poor = NightlyHouse(tmp_path, site, slow, nightly_seconds=1.0)
-    poor.make_pass()
-    poor.close()
+    long.disturb(2, deadline.comes)
+    house.make_pass()
+    long.before_runs = None
     (left,) = house.store.bisections().rows
     site.publish("2.12.0")
     assert statuses(house.make_pass()) == ["first"]
@@ -185,40 +224,30 @@ def test_without_disk_nothing_is_begun_and_the_next_pass_goes_on(
 
 
 def test_a_pass_whose_right_went_to_another_ends(
-    monkeypatch: pytest.MonkeyPatch, site: Site, slow: Behaviour, house: NightlyHouse
+    monkeypatch: pytest.MonkeyPatch, site: Site, long: Behaviour, house: NightlyHouse
 ) -> None:
     monkeypatch.setattr(nightly, "_RENEW_SECONDS", 0.1)
-    threading.Thread(target=_take_the_right_away, args=(house,)).start()
+    long.disturb(1, partial(_take_the_right_away, house))
     assert house.make_pass().interrupted
     assert house.store.lease_holder(nightly.LEASE_NAME) == "another"
 
 
-def _take_the_right_away(house: NightlyHouse) -> None:
+def _take_the_right_away(house: NightlyHouse, ended: threading.Event) -> None:
     """Do what happens to a machine that sleeps for longer than its lease."""
-    while (holder := house.store.lease_holder(nightly.LEASE_NAME)) is None:
-        time.sleep(0.05)
-    house.store.release_lease(nightly.LEASE_NAME, holder)
     while not house.store.acquire_lease(nightly.LEASE_NAME, "another", 60):
-        holder = house.store.lease_holder(nightly.LEASE_NAME) or holder
-        house.store.release_lease(nightly.LEASE_NAME, holder)
+        house.store.release_lease(nightly.LEASE_NAME, house.store.lease_holder(nightly.LEASE_NAME) or "")
+    ended.wait()
 
 
 def test_a_bisection_that_somebody_cancels_is_no_verdict_and_is_made_the_next_night(
-    site: Site, slow: Behaviour, house: NightlyHouse
+    site: Site, long: Behaviour, house: NightlyHouse
 ) -> None:
     house.make_pass()
     site.publish("2.12.0", "2.13.0")
-    canceller = threading.Thread(target=_cancel_the_running_one, args=(house,))
-    canceller.start()
+    long.disturb(0, lambda ended: (house.store.request_cancel(house.store.bisections().rows[0].id), ended.wait()))
     summary = house.make_pass()
-    canceller.join()
+    long.before_runs = None
     assert statuses(summary) == ["failed"]
     assert "cancelled" in summary.rows[0].message
     assert statuses(house.make_pass()) == ["unchanged"]
     assert site.received == []
-
-
-def _cancel_the_running_one(house: NightlyHouse) -> None:
-    while not (running := [row for row in house.store.bisections().rows if row.status == "running"]):
-        time.sleep(0.05)
-    house.store.request_cancel(running[0].id)

@@ -148,11 +148,15 @@ def test_the_end_of_the_service_ends_its_pass_between_two_runs(
     house: NightlyHouse, site: Site, behaviour: Behaviour
 ) -> None:
     site.publish(*(f"2.{minor}.0" for minor in range(4, 12)))
-    behaviour.pause_seconds = 0.3
-    behaviour.asked.clear()
+    under_way = threading.Event()
+
+    def wait_for_the_end(ended: threading.Event) -> None:
+        under_way.set()
+        ended.wait()
+
+    behaviour.disturb(1, wait_for_the_end)
     with scheduled(house, "all"):
-        while not behaviour.asked:
-            time.sleep(0.05)
+        assert under_way.wait(60)
     assert nights_of(house) == 1
     last = house.store.last_pass()
     assert last is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -113,15 +113,18 @@ class Behaviour:
     untestable: frozenset[str] = frozenset()
     recipe: str = "1"
     """A new recipe is another environment."""
-    pause_seconds: float = 0.0
-    """How long a run takes."""
     asked: list[str] = field(default_factory=list)
     """Releases that were run to an answer."""
+    before_runs: Callable[[threading.Event], object] | None = None
+    """What happens as a run begins, once `undisturbed` answers are given; it is handed the event that ends the run."""
+    undisturbed: int = 0
     sources: set[str | None] = field(default_factory=set)
     """Where the images came from whose environments were looked at."""
 
     def __call__(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
-        if cancelled.wait(self.pause_seconds):
+        if self.before_runs is not None and len(self.asked) >= self.undisturbed:
+            self.before_runs(cancelled)
+        if cancelled.is_set():
             return RunReport("lost", "cancelled")
         release = request.target.release
         self.asked.append(release)
@@ -130,6 +133,10 @@ class Behaviour:
         broken = Version(release) >= Version(self.broken_from)
         result = {"kind": "measured", "measurements": losses(broken=broken)}
         return RunReport("answered", result=result, exit_code=0, runner="docker")
+
+    def disturb(self, after: int, what: Callable[[threading.Event], object]) -> None:
+        """Have something happen in the middle of a bisection, however fast this machine is: after so many answers."""
+        self.undisturbed, self.before_runs = after, what
 
 
 class NightlyHouse(House):
