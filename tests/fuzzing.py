@@ -25,10 +25,10 @@ unhurried = settings(
 )
 
 
-def within_budget(test: Callable[..., None]) -> Callable[..., None]:
+def within_budget(test: Callable[..., None], *, share: float = 1.0) -> Callable[..., None]:
     """Let every example pass at once when the budget is used up, unless one failed and is being made smaller.
 
-    Goes below `given`; a test that draws inside (st.data) cannot be cut short this way.
+    Goes below `given`; a test that draws inside (st.data) cannot be cut short this way. `share` is of the budget.
     """
     began: list[float] = []
     failed: list[BaseException] = []
@@ -37,7 +37,7 @@ def within_budget(test: Callable[..., None]) -> Callable[..., None]:
     def budgeted(*args: Any, **kwargs: Any) -> None:
         began.append(time.monotonic())
         del began[1:]
-        if not failed and time.monotonic() - began[0] > BUDGET_SECONDS:
+        if not failed and time.monotonic() - began[0] > share * BUDGET_SECONDS:
             return
         try:
             test(*args, **kwargs)

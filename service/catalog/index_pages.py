@@ -71,6 +71,15 @@ def listed_files(
     """
     with start_blocking_portal() as portal:
         page = portal.call(partial(_fetch, f"{url.rstrip('/')}/{package}/", ca_bundle, credentials))
+    return files_on(page, package)
+
+
+def files_on(page: IndexPage, package: str) -> list[DistributionPackage]:
+    """Return the files of a package that a page lists; there is at least one.
+
+    Raises:
+        OddPage: it is anything else but a list of that package's files.
+    """
     files = _read(page, package)
     if not files:
         raise OddPage("lists no file at all")

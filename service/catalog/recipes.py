@@ -7,17 +7,25 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
+from string import Formatter
+from typing import Annotated, Any
 
-from packaging.specifiers import SpecifierSet
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
-from pydantic import BaseModel, ConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 
 from service.bisection.releases import minor_of
 from service.catalog.releases import CatalogRelease
 from service.catalog.targets import Hardware, ImageSource, Target
-from service.errors import NoInterpreter, UnknownName
+from service.errors import BadInput, NoInterpreter, UnknownName
 from service.json_text import digest_of
 
 LATER = frozenset({"extras", "libraries", "unpack", "only_wheels", "image"})
@@ -28,27 +36,74 @@ ANY = "*"
 """Stands for every package among a rule's packages."""
 
 
+def _is_range(text: str) -> str:
+    """Refuse what no release could be compared with."""
+    try:
+        SpecifierSet(text)
+    except InvalidSpecifier as error:
+        raise ValueError(f"{text!r} is not a range of releases; write one such as >=2.1.dev0,<2.8.dev0") from error
+    return text
+
+
+def _is_package(text: str) -> str:
+    """Refuse a name that would fit no package."""
+    if text != ANY and text != canonicalize_name(text):
+        raise ValueError(f"{text!r} is not a name as the index spells it; write {canonicalize_name(text)!r}")
+    return text
+
+
+def _fills(*words: str) -> AfterValidator:
+    """Refuse a text with places for other words than there are."""
+
+    def check(text: str) -> str:
+        for _, word, form, conversion in Formatter().parse(text):
+            if word is not None and (word not in words or form or conversion):
+                known = ", ".join(f"{{{each}}}" for each in words)
+                raise ValueError(f"{text!r} has a place for {word!r}; there are {known}")
+        return text
+
+    return AfterValidator(check)
+
+
+Range = Annotated[str, AfterValidator(_is_range)]
+Package = Annotated[str, AfterValidator(_is_package)]
+Words = Annotated[str, _fills("package", "release", "minor", "keras")]
+Tag = Annotated[str, _fills("release")]
+Python = Annotated[str, StringConstraints(pattern=r"^[0-9]\.[0-9]{1,3}$")]
+Days = Annotated[int, Field(ge=0, le=10_000)]
+
+
+class Defaults(BaseModel):
+    """What holds where no rule says otherwise."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    margin_days: Days
+    module: str = ""
+    platform: str
+
+
 class Rule(BaseModel):
     """One rule of recipes.toml."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    packages: tuple[str, ...]
-    releases: str = ""
+    packages: tuple[Package, ...]
+    releases: Range = ""
     uploaded_before: date | None = None
     hardware: Hardware | None = None
-    requirement: str | None = None
-    slim: str | None = None
+    requirement: Words | None = None
+    slim: Package | None = None
     module: str | None = None
-    pythons: tuple[str, ...] | None = None
-    margin_days: int | None = None
+    pythons: tuple[Python, ...] | None = None
+    margin_days: Days | None = None
     not_before: date | None = None
     platform: str | None = None
     unpack: bool | None = None
     only_wheels: bool | None = None
     exempt: Mapping[str, date] | None = None
-    constraints: tuple[str, ...] = ()
-    extras: tuple[str, ...] = ()
+    constraints: tuple[Words, ...] = ()
+    extras: tuple[Words, ...] = ()
     libraries: tuple[str, ...] = ()
     leave_out: tuple[str, ...] = ()
     source: ImageSource | None = None
@@ -69,17 +124,27 @@ class OfficialRule(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    packages: tuple[str, ...]
-    releases: str = ""
-    cpu: str
-    cuda: str
+    packages: tuple[Package, ...]
+    releases: Range = ""
+    cpu: Tag
+    cuda: Tag
+
+
+class RulesFile(BaseModel):
+    """The whole of recipes.toml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    defaults: Defaults
+    rule: tuple[Rule, ...]
+    official: tuple[OfficialRule, ...] = ()
 
 
 @dataclass(frozen=True)
 class Rules:
     """All rules, in the order of the file."""
 
-    defaults: Mapping[str, Any]
+    defaults: Defaults
     rules: tuple[Rule, ...]
     official: tuple[OfficialRule, ...] = ()
 
@@ -138,12 +203,17 @@ def load_rules(path: Path) -> Rules:
     """Read recipes.toml.
 
     Raises:
-        pydantic.ValidationError: a rule has a key or a value that it must not have.
+        BadInput: it cannot be read, or a rule has a key or a value that it must not have.
     """
-    content = tomllib.loads(path.read_text(encoding="utf-8"))
-    rules = tuple(Rule.model_validate(rule) for rule in content["rule"])
-    official = tuple(OfficialRule.model_validate(rule) for rule in content.get("official", ()))
-    return Rules(content.get("defaults", {}), rules, official)
+    try:
+        file = RulesFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise BadInput(f"{path}: {place}: {first['msg']}; mend the rule.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadInput(f"{path} cannot be read as TOML: {error}; mend the file.") from error
+    return Rules(file.defaults, file.rule, file.official)
 
 
 def recipe_for(target: Target, release: CatalogRelease, rules: Rules, slim: CatalogRelease | None = None) -> Recipe:
@@ -230,13 +300,13 @@ def official_recipe(name: str, digest: str, release: CatalogRelease) -> Recipe:
 def _settled(target: Target, rules: Rules, uploaded: datetime | None = None) -> dict[str, Any]:
     """Lay the rules that fit over one another."""
     fitting = [rule for rule in rules.rules if rule.fits(target, uploaded)]
-    if not any(rule.requirement for rule in fitting):
+    if not any(rule.requirement for rule in fitting) or not any(rule.pythons for rule in fitting):
         raise UnknownName(
             f"no recipe for {target.package} on {target.hardware}; take another hardware or package (of its own rules: "
             f"{', '.join(sorted(rules.packages))}), or add a rule to images/recipes.toml.",
             field="package",
         )
-    settled: dict[str, Any] = dict(rules.defaults)
+    settled: dict[str, Any] = rules.defaults.model_dump()
     for rule in fitting:
         chosen = rule.model_dump(exclude_none=True, exclude_unset=True, exclude={"packages", "releases", "hardware"})
         settled.update(chosen)
