@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+import structlog
 
 GROUPS = {
     "containers": "real containers",
@@ -11,6 +14,13 @@ GROUPS = {
     "browser": "a real browser",
     "index": "the real package index",
 }
+
+
+@pytest.fixture(autouse=True)
+def logs_of_its_own() -> Iterator[None]:
+    """Let no test log where an earlier one had its commands log: that stream is closed by then."""
+    yield
+    structlog.reset_defaults()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
