@@ -96,7 +96,6 @@ class House:
 
     @made_once
     def environments(self) -> Environments:
-        """Return what each release is installed with."""
         return Environments(
             self.catalog,
             self.store,
@@ -129,7 +128,6 @@ class House:
 
     @made_once
     def intake(self) -> Intake:
-        """Return the door."""
         rates = {
             "false_alarm_rate": self.settings.false_alarm_rate,
             "miss_rate": self.settings.miss_rate,
@@ -144,12 +142,10 @@ class House:
 
     @made_once
     def runner(self) -> Runner:
-        """Return what runs a probe."""
         return self.runner_choice.runner
 
     @made_once
     def images(self) -> Images:
-        """Return what makes and keeps images."""
         return images_for(self.settings, self.environments, DockerImages(connect()))
 
     @made_once
@@ -219,7 +215,6 @@ class House:
 
     @property
     def _harness_source(self) -> str:
-        """Return what every probe runs in."""
         return next(iter(self.probes.values())).harness_source
 
     @made_once
@@ -249,7 +244,6 @@ class House:
 
     @made_once
     def laboratory(self) -> Laboratory:
-        """Return what answers questions."""
         return Laboratory(
             self.store,
             self.environments,
@@ -263,7 +257,6 @@ class House:
 
     @property
     def patience(self) -> Patience:
-        """Return how long what is away is waited for."""
         return Patience(self.settings.patience_seconds)
 
     @made_once
@@ -273,7 +266,6 @@ class House:
 
     @made_once
     def coordinator(self) -> Coordinator:
-        """Return the loop."""
         readings = Readings(self)
         return Coordinator(
             self.store,
@@ -288,12 +280,10 @@ class House:
 
     @made_once
     def submission(self) -> Submission:
-        """Return the way in."""
         return Submission(self.store, self.intake, self.coordinator, nightly_watch)
 
     @made_once
     def nightly(self) -> Nightly:
-        """Return what makes passes over the watches."""
         settings = self.settings
         # A pass asks the index anew, whatever the age of what is cached.
         newest = settings.model_copy(update={"catalog_max_age_seconds": 0.001})
@@ -307,7 +297,6 @@ class House:
 
     @made_once
     def sender(self) -> Sender:
-        """Return what delivers messages."""
         settings = self.settings
         postage = Postage(
             webhook_secret=settings.webhook_secret.get_secret_value(),

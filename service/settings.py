@@ -172,7 +172,6 @@ class Settings(BaseSettings):
 
     @property
     def store_url(self) -> SecretUrl:
-        """Return the database's URL."""
         return self.database_url or SecretUrl(f"sqlite:///{self.data_dir / 'tfbisect.sqlite3'}")
 
     @property
@@ -182,5 +181,4 @@ class Settings(BaseSettings):
 
     @cached_property
     def workers(self) -> int:
-        """Return how many runs go on at once."""
         return self.parallel or os.cpu_count() or 1

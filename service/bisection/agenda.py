@@ -27,8 +27,6 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class OpenBracket:
-    """A bracket that a run can narrow, and the line it is on."""
-
     line: Line
     bracket: Bracket
 

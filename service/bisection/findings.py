@@ -71,7 +71,6 @@ def _segments(line: Line, known: Known) -> Iterator[Segment]:
 
 
 def _segment(line: Line, group: list[int], known: Known) -> Segment:
-    """Return one segment from its measured releases."""
     first, last = group[0], group[-1]
     within = range(first, last + 1)
     measured = tuple(line.releases[index] for index in group if known.reading(line.releases[index]).label)
@@ -103,7 +102,6 @@ def _confidences(known: Known) -> dict[tuple[str, int], float]:
 
 
 def _change(line: Line, bracket: Bracket, known: Known, confidence: float | None) -> Change:
-    """Return the change that a bracket holds."""
     before, after = line.releases[bracket.before], line.releases[bracket.after]
     old, new = str(line.labels[bracket.before]), str(line.labels[bracket.after])
     inside = range(bracket.before + 1, bracket.after)

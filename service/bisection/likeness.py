@@ -101,7 +101,6 @@ def first_number(reported: Reported) -> float:
 
 
 def alike(one: Reported, other: Reported) -> bool:
-    """Say whether two sets of values are the same behaviour."""
     tolerance = max(one.tolerance, other.tolerance)
     return len(one.values) == len(other.values) and all(
         name == named and close(value, valued, tolerance)

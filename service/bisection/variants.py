@@ -13,8 +13,6 @@ Effect = Literal["cures", "same", "differs", "unknown"]
 
 @dataclass(frozen=True)
 class Comparison:
-    """How a variant behaves beside the snippet."""
-
     name: str
     effect: Effect
     """cures: the snippet misbehaves somewhere and the variant nowhere; unknown: one of the two has no outcome."""
@@ -42,7 +40,6 @@ def _effect(
     shared: frozenset[str] | set[str],
     wrong: tuple[str, ...],
 ) -> Effect:
-    """Decide what a variant does."""
     misbehaves = {release for release, outcome in mine.items() if outcome not in subject.expected}
     if not shared or (misbehaves and not misbehaves & shared):
         return "unknown"

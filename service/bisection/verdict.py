@@ -169,7 +169,6 @@ class VerdictFacts:
 
 
 def changes_of(verdict: Verdict) -> tuple[Change, ...]:
-    """Return a verdict's changes, empty where it has none."""
     return verdict.changes if isinstance(verdict, Changes) else ()
 
 
@@ -273,7 +272,6 @@ def rounded_down(confidence: float) -> float:
 
 
 def _unfixed_json(verdict: Verdict) -> list[Mapping[str, str]]:
-    """Return the branches that never got a fix."""
     if not isinstance(verdict, Changes):
         return []
     return [
@@ -293,7 +291,6 @@ def _coverage_json(coverage: Coverage, absent: tuple[str, ...]) -> dict[str, Any
 
 
 def _flaky_json(flaky: Flaky) -> dict[str, Any]:
-    """Return one flaky release."""
     return {
         "release": flaky.release,
         "runs": flaky.runs,

@@ -77,7 +77,6 @@ def paragraph(verdict: Verdict) -> str:
 
 
 def change_phrase(change: Change) -> str:
-    """Say a change in half a sentence."""
     where = "" if change.line == MAINLINE else f"on branch {change.line} "
     became = f"{label_in_short(change.old)} became {label_in_short(change.new)}"
     return f"{where}{change.kind} {place_of(change, 'long')}: {became}"
@@ -103,7 +102,6 @@ def label_in_short(outcome: str) -> str:
 
 
 def unfixed_phrase(branch: Unfixed) -> str:
-    """Say that a branch never got a fix."""
     return f"the {branch.line} patch releases up to {branch.last} never got the fix"
 
 
@@ -174,12 +172,10 @@ def _changes_sentences(verdict: Changes) -> list[str]:
 
 
 def _shows(outcome: str) -> str:
-    """Say an outcome as what a release does."""
     return f"shows {outcome}"
 
 
 def _doubt(change: Change) -> str:
-    """Say what is still uncertain of a change."""
     if change.unasked:
         return ""
     if not change.confirmed:
@@ -197,7 +193,6 @@ def _percent(share: float) -> str:
 
 
 def _flaky_sentence(flaky: Flaky) -> str:
-    """Say how a flaky release answers."""
     shares = ", ".join(
         f"{share.outcome} in {share.runs} of {flaky.runs} runs ({share.low:.0%} to {share.high:.0%}){_saying(share)}"
         for share in flaky.shares
@@ -212,7 +207,6 @@ def _saying(share: Share) -> str:
 
 
 def _gaps_sentence(verdict: Verdict) -> str:
-    """Name the releases that are untestable."""
     count = len(verdict.gaps)
     releases = [gap.release for gap in verdict.gaps]
     are = "is" if count == 1 else "are"

@@ -20,8 +20,6 @@ ParameterType = Literal["shape", "integer", "number", "text", "flag", "values", 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a probe."""
-
     type: ParameterType
     default: Any
     help: str
@@ -118,7 +116,6 @@ def _load_probe(folder: Path, harness: str) -> Probe:
 
 
 def _parameter(given: Mapping[str, Any]) -> Parameter:
-    """Return a parameter of probe.toml."""
     return Parameter(given["type"], given["default"], given["help"], tuple(given.get("choices", ())))
 
 

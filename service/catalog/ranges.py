@@ -64,7 +64,6 @@ class Span:
     last: Point | None
 
     def holds(self, version: Version) -> bool:
-        """Say whether a version lies in the span."""
         return (self.first is None or self.first.is_at_most(version)) and (
             self.last is None or self.last.is_at_least(version)
         )
@@ -202,7 +201,6 @@ def _are_swapped(first: Point, last: Point) -> bool:
 
 
 def _point(text: str) -> Point:
-    """Read one version or date."""
     if DATE.fullmatch(text):
         return Point(text, Version(text.replace("-", "")), is_date=True)
     try:

@@ -156,7 +156,6 @@ class Trouble:
     problem: str
 
     def as_json(self) -> dict[str, str]:
-        """Return it as the cache keeps it."""
         return {"since": self.since.isoformat(), "at": self.at.isoformat(), "problem": self.problem}
 
 
@@ -422,12 +421,10 @@ def _allows(requires_python: str, python: str) -> bool:
 
 
 def _fields(release: CatalogRelease) -> dict[str, Any]:
-    """Return a release's fields by name."""
     return asdict(release)
 
 
 def _to_json(release: CatalogRelease) -> dict[str, Any]:
-    """Return a release as the cache keeps it."""
     return {**_fields(release), "uploaded": release.uploaded.isoformat(), "pythons": list(release.pythons)}
 
 

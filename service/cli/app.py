@@ -180,7 +180,6 @@ def doctor(
 
 
 def _print_settings(rows: list[dict[str, Any]], *, as_json: bool) -> None:
-    """Print every setting."""
     if as_json:
         print(json.dumps(rows, indent=2))
         return

@@ -48,7 +48,6 @@ class BuildBar:
                 self._console.print(self._line(step), markup=False)
 
     def _show(self, step: BuildProgress) -> None:
-        """Move the bar."""
         self._progress.update(
             self._task,
             description=f"{step.target.release} {step.step}",
@@ -59,7 +58,6 @@ class BuildBar:
         )
 
     def _line(self, step: BuildProgress) -> str:
-        """Write a step as a line."""
         size = f" {step.total_bytes / 1e6:.0f} MB" if step.total_bytes else ""
         what = f"{step.target.release} {step.target.hardware} {step.step}{size}"
         return f"{time.monotonic() - self._started:7.1f} s  {self._count()}  {what}  ({self._left()})"

@@ -216,7 +216,6 @@ class Leaving:
 
 
 def ledger_of(opened: House) -> Ledger:
-    """Return the ledger of checks."""
     return Ledger(opened.settings.data_dir / "images" / "checks.jsonl")
 
 
@@ -236,7 +235,6 @@ def targets_of(
 
 
 def target_of_image(row: ImageRow) -> Target:
-    """Return what an image was built for."""
     hardware: Hardware = "cuda" if row.hardware == "cuda" else "cpu"
     return Target(row.package, row.release, hardware, "official" if row.official else "built")
 
@@ -267,7 +265,6 @@ def warn_of_shortage(forecast: BuildForecast, settings: Settings) -> None:
 
 
 def told(forecast: BuildForecast) -> str:
-    """Write an estimate."""
     if not forecast.missing:
         return "the image exists already" if forecast.total == 1 else f"all {forecast.total} images exist already"
     return (
@@ -291,7 +288,6 @@ def bytes_of(text: str) -> int:
 
 
 def age_in_words(age: timedelta) -> str:
-    """Write an age in its largest unit."""
     seconds = int(age.total_seconds())
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= length:

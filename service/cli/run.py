@@ -227,7 +227,6 @@ def tell_ending(finished: Finished, expected: frozenset[str], *, as_json: bool) 
 
 
 def _print_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> None:
-    """Print the timeline and the verdict."""
     for line in verdict_lines(verdict, expected):
         out.print(line)
 
@@ -274,7 +273,6 @@ def print_probes(
 
 
 def _print_probe(probe: Probe) -> None:
-    """Print everything about one probe."""
     out.print(f"{probe.name}: {probe.question}", style="bold", markup=False)
     packages = "any package" if probe.accepts_any_package else ", ".join(sorted(probe.frameworks))
     releases = "all releases" if probe.releases == ".." else f"releases {probe.releases}"
@@ -290,12 +288,10 @@ def _print_probe(probe: Probe) -> None:
 
 
 def _right(probe: Probe) -> str:
-    """Name the outcomes that are right."""
     return ", ".join(label for label in probe.outcomes if label in probe.expected)
 
 
 def _print_table(headings: Iterable[str], rows: Iterable[tuple[str, ...]]) -> None:
-    """Print rows below their headings."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
         table.add_column(heading, overflow="fold")

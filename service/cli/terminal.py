@@ -39,7 +39,6 @@ def answer_style(answer: Answer | str, expected: frozenset[str]) -> str:
 
 
 def release_order(release: str) -> Version:
-    """Sort key of a release."""
     return Version(release)
 
 
@@ -57,14 +56,12 @@ class PlainProgress:
         """Nothing to undo."""
 
     def started(self, case: Case) -> None:
-        """Say what is going to be bisected."""
         self._say(case_headline(case))
 
     def running(self, track: str, release: str) -> None:
         """Say nothing: an answer says it all."""
 
     def measured(self, measurement: Measurement, done: int, planned_at_least: int) -> None:
-        """Say one answer."""
         name = f"{measurement.release} [{measurement.track}]" if measurement.track else measurement.release
         self._say(f"[{done}/{planned_at_least}] {name:<12} {answer_text(measurement.answer)}  ({origin(measurement)})")
 
@@ -97,19 +94,16 @@ class LiveProgress:
         self._live.__exit__(None, None, None)
 
     def started(self, case: Case) -> None:
-        """Show what is going to be bisected."""
         with self._lock:
             self._title = case_headline(case)
             self._expected = case.probe.expected
             self._workers = max(1, case.policy.workers)
 
     def running(self, track: str, release: str) -> None:
-        """Show that a release is being measured."""
         with self._lock:
             self._running[track, release] = time.monotonic()
 
     def measured(self, measurement: Measurement, done: int, planned_at_least: int) -> None:
-        """Show an answer."""
         key = (measurement.track, measurement.release)
         with self._lock:
             self._running.pop(key, None)
@@ -155,7 +149,6 @@ class LiveProgress:
 
 
 def case_headline(case: Case) -> str:
-    """Say in one line what is bisected."""
     releases = case.tree.all()
     ends = f"{releases[0]} to {releases[-1]}" if releases else "no release"
     request = case.request
@@ -254,7 +247,6 @@ def shortened(outcome: str) -> str:
 
 
 def _change_text(change: Mapping[str, Any] | None) -> Text:
-    """Say what changes at a release."""
     if change is None:
         return Text()
     return Text(f"{change['kind']} {place_of(change_of(change), 'row')}", style=STYLES[change["kind"]])

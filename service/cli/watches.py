@@ -48,7 +48,6 @@ def add(
 
 
 def _new(store: Store, source: str, asked: Mapping[str, Any]) -> NewWatch:
-    """Return the watch that the command line describes."""
     path = Path(source)
     if path.suffix == ".toml":
         return read_watch(path)

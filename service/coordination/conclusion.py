@@ -31,8 +31,6 @@ TAKEN_OVER: Literal["taken-over"] = "taken-over"
 
 @dataclass(frozen=True)
 class Finished:
-    """How a bisection ended."""
-
     status: Ending
     verdict: Mapping[str, Any] | None
     error: Mapping[str, Any] | None = None
@@ -90,7 +88,6 @@ def _reasons(verdict: NothingTestable) -> str:
 def _verdict_json(
     case: Case, bisection_id: str, progress: Progress, verdict: Verdict, status: Ending
 ) -> dict[str, Any]:
-    """Say a verdict in the contract's JSON."""
     facts = VerdictFacts(
         id=bisection_id,
         status=status,

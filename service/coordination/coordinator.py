@@ -175,8 +175,6 @@ class Coordinator:
         raise AssertionError("a loop of at least one attempt returns or raises")
 
     def _case(self, row: Bisection, stop: threading.Event) -> Case:
-        """Make a stored request ready."""
-
         def ready() -> Case:
             snippet = self._store.snippet(row.snippet_digest)
             return self._intake.case(BisectionRequest.model_validate({**row.request, "snippet": snippet}))

@@ -226,7 +226,6 @@ class Intake:
         return self._probes[name]
 
     def _policy(self, request: BisectionRequest, probe: Probe) -> Policy:
-        """Return the planner's policy for a request."""
         chosen: dict[str, Any] = dict(self._rates)
         if request.repeats is not None:
             chosen["repeats"] = request.repeats

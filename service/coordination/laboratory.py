@@ -64,7 +64,6 @@ class Question:
 
     @property
     def target(self) -> Target:
-        """Return what an environment is made for."""
         return self.case.target(self.release)
 
     def identity(self, environment: Environment) -> ObservationIdentity:
@@ -278,7 +277,6 @@ class Laboratory:
 
 
 def measurement_of(linked: LinkedObservation, judge: Judge) -> Measurement:
-    """Read back an answer that a bisection already has."""
     report = linked.observation.report
     release, observation_id = linked.observation.identity.release, linked.observation.id
     answer = _meaning(report, judge, release)

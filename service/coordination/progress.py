@@ -70,13 +70,11 @@ class Progress:
 
     @property
     def verdict(self) -> Verdict:
-        """Return what is known so far."""
         if self._step is not None and not isinstance(self._step, NextRuns):
             return self._step
         return current_verdict(self.case.tree, self.answers, self.case.policy)
 
     def add(self, measurement: Measurement) -> None:
-        """Take an answer in."""
         self._step = None
         release = measurement.release
         self.answers.setdefault(release, []).append(measurement.answer)
@@ -99,7 +97,6 @@ class Progress:
 
     @property
     def done(self) -> int:
-        """Return how many answers came in."""
         return len(self.taken)
 
     @property

@@ -54,7 +54,6 @@ class Round:
     runs: tuple[tuple[PlannedRun, Answer], ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the round for printing."""
         return {
             "round": self.number,
             "runs": [
@@ -66,8 +65,6 @@ class Round:
 
 @dataclass(frozen=True)
 class ReplayResult:
-    """A replayed bisection."""
-
     verdict: Verdict
     rounds: tuple[Round, ...]
     before_filling: Verdict | None = None

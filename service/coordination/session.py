@@ -31,8 +31,6 @@ STOP_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Parts:
-    """What a session works with."""
-
     store: Store
     laboratory: Laboratory
     patience: Patience
@@ -190,7 +188,6 @@ class Session:
             self._listener.measured(measurement, place, planned)
 
     def _progress(self) -> dict[str, Any]:
-        """Return how far it is, as the store keeps it and the stream says it."""
         done, planned = self._counts()
         current = sorted({question.release for question in self._running.values()})
         said: dict[str, Any] = {"runs_done": done, "runs_planned_at_least": planned, "current": current}

@@ -20,8 +20,6 @@ from service.storage.watch_records import NewWatch
 
 @dataclass(frozen=True)
 class Submitted:
-    """A bisection that was handed in."""
-
     id: str
     status: str
     """queued, or how it ended where stored observations answered it at once."""

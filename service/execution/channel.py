@@ -351,7 +351,6 @@ class KeptOutput:
         self._cut = 0
 
     def add(self, chunk: bytes) -> None:
-        """Take the next bytes."""
         room = self._half - len(self._head)
         self._head += chunk[:room]
         self._tail += chunk[room:]

@@ -117,7 +117,6 @@ class Removals:
                 self._changed.wait(max(0.0, min([look_again, *moments]) - time.monotonic()))
 
     def _try(self, container: str, removal: _Removal) -> None:
-        """Try once."""
         gone = False
         try:
             self._remove(container)

@@ -187,7 +187,6 @@ class Checker:
             return replace(blank, problem=error.message, lost=isinstance(error, Unavailable))
 
     def _examined(self, environment: Environment, blank: Check, progress: Progress) -> Check:
-        """Look into the image of an environment."""
         image = self._images.ensure(environment, progress)
         stored = self._images.engine.find(image.reference)
         question = question_about(environment.target.package, self._probes)
@@ -271,7 +270,6 @@ def image_problem(report: RunReport, answer: Answer, target: Target) -> str:
 
 
 def table_of(checks: Iterable[Check]) -> str:
-    """Return checks as a table in Markdown, in version order."""
     rows = sorted(checks, key=lambda check: (check.package, check.hardware, Version(check.release)))
     lines = [
         "| release | hardware | Python | MB | built in s | import in s | probe |",
@@ -281,7 +279,6 @@ def table_of(checks: Iterable[Check]) -> str:
 
 
 def _line_of(check: Check) -> str:
-    """Return one line of the table."""
     name = check.release if check.package == "tensorflow" else f"{check.package} {check.release}"
     outcome = f"failed: {' '.join(check.problem.split())[:160]}" if check.problem else check.outcome
     if check.libraries and not check.problem:

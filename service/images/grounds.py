@@ -258,7 +258,6 @@ def _run_mmdebstrap(command: list[str]) -> None:
 
 
 def packed_datasets(folder: Path) -> Packed:
-    """Return the data sets of a folder."""
     return Packed(folder, tuple(sorted(path.name for path in _folders(folder))))
 
 

@@ -43,7 +43,6 @@ class LayerArchive:
         """Id of the image, once all chunks were taken."""
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the archive."""
         digests = list(self._below["RootFS"]["Layers"])
         names = [f"{number}-is-there" for number in range(len(digests))]
         if self._layer is not None:

@@ -11,8 +11,6 @@ from service.images.engine import ImageEngine, PullFailed, StoredImage
 
 
 class OfficialImages:
-    """Fetches official images."""
-
     def __init__(self, engine: ImageEngine, registry: str) -> None:
         """Make a source.
 

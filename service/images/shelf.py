@@ -26,8 +26,6 @@ BUILDS = "builds"
 
 @dataclass(frozen=True)
 class ImageRow:
-    """One image of a release."""
-
     image: str
     """Its reference, as `docker run` takes it."""
     id: str

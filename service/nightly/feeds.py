@@ -28,8 +28,6 @@ class Entry:
 
 @dataclass(frozen=True)
 class Feed:
-    """What a feed is about."""
-
     title: str
     address: str
     """Where it is read."""

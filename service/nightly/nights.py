@@ -197,8 +197,6 @@ def difference_words(found: VerdictDifference) -> str:
 
 @dataclass(frozen=True)
 class Row:
-    """What a pass did for one package of a watch."""
-
     watch: str
     package: str
     status: str

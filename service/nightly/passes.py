@@ -125,7 +125,6 @@ class PassStop(threading.Event):
         """Ended since its time was spent, not interrupted."""
 
     def is_set(self) -> bool:
-        """Say whether the pass is to end."""
         return super().is_set() or self._caller.is_set()
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -404,7 +403,6 @@ def question_of(case: Case) -> str:
 
 
 def _message(status: str, differs: VerdictDifference | None, looked: Looked, bisection: Bisection) -> str:
-    """Say a night in words."""
     verdict = bisection.verdict or {}
     if status == "changed" and differs:
         return difference_words(differs)

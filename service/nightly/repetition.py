@@ -39,8 +39,6 @@ class Again:
 
 
 class Repetition:
-    """Repeats bisections."""
-
     def __init__(
         self, store: Store, intake: Intake, coordinator: Coordinator, laboratory: Laboratory, environments: Environments
     ) -> None:

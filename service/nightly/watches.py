@@ -39,8 +39,6 @@ _FROM_ENVIRONMENT = "env:"
 
 
 class Notify(BaseModel):
-    """Whom to tell."""
-
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     channel: Literal["webhook", "slack", "mail"]

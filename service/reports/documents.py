@@ -118,7 +118,6 @@ def bisection_json(
 
 
 def summary_json(bisection: Bisection, base_url: str = "") -> dict[str, Any]:
-    """Return a bisection as a list shows it."""
     return {
         "id": bisection.id,
         "status": bisection.status,
@@ -149,7 +148,6 @@ def links_of(bisection_id: str, base_url: str = "") -> dict[str, str]:
 
 
 def progress_json(bisection: Bisection, observations: Sequence[LinkedObservation]) -> dict[str, Any]:
-    """Return how far a bisection is."""
     said = dict(bisection.progress or {})
     done = int(said.get("runs_done", len(observations)))
     if is_finished(bisection):
@@ -203,7 +201,6 @@ def full_observation_json(linked: LinkedObservation, judge: Judge | None) -> dic
 
 
 def probe_json(probe: Probe) -> dict[str, Any]:
-    """Return a probe as the API and `tfbisect probes --json` show it."""
     return {
         "name": probe.name,
         "title": probe.title,

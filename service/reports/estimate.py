@@ -18,8 +18,6 @@ BUILD_SECONDS = 15.0
 
 @dataclass(frozen=True)
 class Estimate:
-    """About what it takes."""
-
     releases: int
     runs: int
     """Where nothing changes."""
@@ -29,7 +27,6 @@ class Estimate:
     seconds: float
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as the API says it."""
         return asdict(self)
 
     def words(self) -> list[tuple[str, str]]:

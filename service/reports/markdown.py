@@ -60,7 +60,6 @@ def _error(error: Mapping[str, Any]) -> str:
 
 
 def release_table(timeline: Timeline) -> str:
-    """Return the releases and what each one did."""
     if not timeline.columns:
         return ""
     rows = ["| release | behaviour | | |", "| --- | --- | --- | --- |"]
@@ -94,7 +93,6 @@ def _change(change: Mapping[str, Any], reading: StoredBisection, base_url: str) 
 
 
 def _untestable(verdict: Mapping[str, Any]) -> str:
-    """Return the releases that could not answer."""
     gaps = verdict.get("untestable", ())
     rows = [
         f"- {named(releases).rstrip(',')}: {in_markdown(reason[:300])}" for reason, releases in by_reason(gaps).items()
@@ -116,7 +114,6 @@ def table(reading: StoredBisection) -> str:
 
 
 def _row(reading: StoredBisection, index: int) -> dict[str, Any]:
-    """Return one run."""
     linked = reading.observations[index]
     stored, report = linked.observation, linked.observation.report
     answer = answer_json(meaning(report, reading.judge))

@@ -25,8 +25,6 @@ LABEL_ROOM = 46
 
 @dataclass(frozen=True)
 class Mark:
-    """One measured number."""
-
     x: float
     y: float
     shape: str
@@ -50,8 +48,6 @@ class Tick:
 
 @dataclass(frozen=True)
 class Plot:
-    """What a template draws."""
-
     marks: tuple[Mark, ...]
     rows: tuple[Tick, ...]
     columns: tuple[Tick, ...]

@@ -31,8 +31,6 @@ RENDERED_AT_ONCE = 2
 
 @dataclass(frozen=True)
 class StoredBisection:
-    """A bisection with its observations."""
-
     bisection: Bisection
     observations: Sequence[LinkedObservation]
     judge: Judge | None
@@ -141,11 +139,9 @@ class Readings:
         return bisection
 
     def reading(self, bisection_id: str, viewer: Viewer) -> StoredBisection:
-        """Return a bisection with its observations."""
         return self._reading(self.bisection(bisection_id, viewer))
 
     def _reading(self, bisection: Bisection) -> StoredBisection:
-        """Return a bisection with its observations."""
         probe = self._dependencies.probes.get(bisection.probe)
         observations = self._store.linked_observations(bisection.id)
         return StoredBisection(bisection, observations, probe.judge if probe else None)
@@ -165,7 +161,6 @@ class Readings:
 
 
 def verdict_of(reading: StoredBisection, outlook: Outlook | None) -> Mapping[str, Any]:
-    """Return the verdict of a bisection: the last one, or the one so far."""
     if reading.bisection.verdict is not None:
         return reading.bisection.verdict
     return outlook.verdict if outlook is not None else {}

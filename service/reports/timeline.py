@@ -22,8 +22,6 @@ HIGHEST_FLAGS = 4
 
 @dataclass(frozen=True)
 class Cell:
-    """One release."""
-
     release: str
     state: State
     outcome: str = ""
@@ -34,7 +32,6 @@ class Cell:
 
     @property
     def shown(self) -> Shown:
-        """Return how its state looks."""
         return STATES[self.state]
 
     @property
@@ -57,14 +54,11 @@ class Marker:
 
     @property
     def says(self) -> str:
-        """Return the flag's words."""
         return change_in_short(self.change)
 
 
 @dataclass(frozen=True)
 class Step:
-    """A cell with the change that leads to it, if there is one."""
-
     cell: Cell
     marker: Marker | None = None
 
@@ -79,8 +73,6 @@ class Column:
 
 @dataclass(frozen=True)
 class Timeline:
-    """What a page draws."""
-
     columns: tuple[Column, ...]
     legend: tuple[tuple[str, str], ...]
     """Outcome and tone, in order of appearance."""
@@ -126,7 +118,6 @@ class Knowledge:
 
 
 def timeline_of(verdict: Mapping[str, Any], knowledge: Knowledge) -> Timeline:
-    """Return the timeline of a verdict in the contract's JSON."""
     placed = _placed(verdict)
     tree = knowledge.tree or tree_in(verdict)
     order = tree.all()

@@ -59,8 +59,6 @@ class KnownReleases:
 
 @dataclass(frozen=True)
 class ChangeView:
-    """A change with what explains it."""
-
     change: Mapping[str, Any]
     said: str
     """In a few words."""
@@ -74,8 +72,6 @@ class ChangeView:
 
 @dataclass(frozen=True)
 class BisectionView:
-    """A bisection as its page shows it."""
-
     bisection: Bisection
     verdict: Mapping[str, Any]
     timeline: Timeline
@@ -87,8 +83,6 @@ class BisectionView:
 
 
 class Views:
-    """Gathers views."""
-
     def __init__(self, dependencies: Dependencies) -> None:
         self._probes = dependencies.probes
         self._workers = dependencies.settings.workers
@@ -206,7 +200,6 @@ def changes_in_short(changes: Sequence[Mapping[str, Any]]) -> str:
 
 
 def title_of(bisection: Bisection) -> str:
-    """Return what a bisection is about, for a list."""
     releases = bisection.request.get("releases") or "all releases"
     return f"{bisection.package} {releases}"
 

@@ -164,7 +164,6 @@ class Bisections(Connected):
         return str(source)
 
     def open_counts(self) -> dict[str, int]:
-        """Return how many bisections are queued and running."""
         query = select(bisections.c.status, func.count().label("number")).where(
             bisections.c.status.in_(["queued", "running"])
         )
@@ -264,7 +263,6 @@ def _json(value: Mapping[str, Any] | None) -> Any:
 
 
 def _keep_findings(connection: Connection, bisection_id: str, verdict: Mapping[str, Any]) -> None:
-    """Write down what a verdict is found by."""
     found = [
         {
             "bisection_id": bisection_id,
@@ -280,7 +278,6 @@ def _keep_findings(connection: Connection, bisection_id: str, verdict: Mapping[s
 
 
 def add_terms(connection: Connection, bisection_id: str, terms: Iterable[str]) -> None:
-    """Make a bisection be found by these terms."""
     rows = [{"term": term, "bisection_id": bisection_id} for term in sorted(set(terms))]
     if rows:
         connection.execute(insert(search_terms), rows)

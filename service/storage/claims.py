@@ -43,8 +43,6 @@ def oldest(waiting: Sequence[Waiting]) -> str | None:
 
 
 class Claims(Connected):
-    """The claims of the store."""
-
     def waiting(self) -> list[Waiting]:
         """Return what anybody may take up, oldest first: queued, or its coordinator died."""
         now = self._now()

@@ -13,8 +13,6 @@ from service.storage.watch_records import Delivery, DeliveryAttempt
 
 
 class Deliveries(Connected):
-    """The messages of the store."""
-
     def claim_delivery(self, hold_seconds: float) -> Delivery | None:
         """Take the message that is due for the longest time; None where nothing is due.
 
@@ -56,7 +54,6 @@ class Deliveries(Connected):
             )
 
     def deliveries(self, *, limit: int = 100) -> list[Delivery]:
-        """Return the newest messages, newest first."""
         query = select(deliveries).order_by(deliveries.c.id.desc()).limit(limit)
         with self._reading() as connection:
             return [Delivery(**row._mapping) for row in connection.execute(query)]

@@ -20,8 +20,6 @@ INDEX_KIBIBYTES = 32 * 1024
 
 
 class Documents(Connected):
-    """The rendered answers of the store."""
-
     @property
     def is_local(self) -> bool:
         """Say whether a document is read from a file here: in microseconds, and without waiting for anybody."""
@@ -83,6 +81,5 @@ class Documents(Connected):
         return self._query(null())
 
     def _query(self, body: ColumnElement[Any]) -> str:
-        """Return the query for one document, as the database takes it."""
         query = select(documents.c.made_by, documents.c.public, documents.c.owner, documents.c.tag, body)
         return str(query.where(documents.c.bisection_id == bindparam("id")).compile(self._engine))

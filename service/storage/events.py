@@ -39,8 +39,6 @@ def append_events(
 
 
 class Events(Connected):
-    """The events of the store."""
-
     def append_event(self, bisection_id: str, kind: str, payload: Mapping[str, Any]) -> int:
         """Append an event and return its number.
 

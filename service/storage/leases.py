@@ -20,8 +20,6 @@ def has_run_out(expires_at: ColumnElement[Any], now: datetime) -> ColumnElement[
 
 
 class Leases(Connected):
-    """The leases of the store."""
-
     def acquire_lease(self, name: str, owner: str, lease_seconds: float) -> bool:
         """Take or keep a lease and say whether this owner holds it; one that ran out is free."""
         now = self._now()

@@ -33,8 +33,6 @@ _MOST_WORDS = 50  # each is looked up in every bisection that the rarest of them
 
 
 class Listing(Connected):
-    """Lists and searches of the store."""
-
     def bisections(
         self, search: Search | None = None, *, limit: int = 20, cursor: str | None = None, viewer: Viewer = EVERYBODY
     ) -> Page[Bisection]:
@@ -115,7 +113,6 @@ def _unwalked(column: ColumnElement[Any], dialect: Dialect) -> ColumnElement[Any
 
 
 def changes_query(package: str, release: str, viewer: Viewer, cursor: str | None) -> Select[Any]:
-    """Return the query for the changes that landed on a release."""
     names = [name for name in StoredChange.__dataclass_fields__ if name != "probe"]
     query = select(*(changes.c[name] for name in names), bisections.c.probe)
     query = query.join(bisections, bisections.c.id == changes.c.bisection_id)

@@ -35,8 +35,6 @@ def observation_key(identity: ObservationIdentity) -> str:
 
 
 class Observations(Connected):
-    """The observations of the store."""
-
     def observations(self, keys: Sequence[str]) -> dict[str, list[StoredObservation]]:
         """Return what is known, by key and ordered by repeat; a key with nothing known is left out."""
         found: dict[str, list[StoredObservation]] = {}
@@ -130,7 +128,6 @@ class Observations(Connected):
 
 
 def observation_of(row: Row[Any]) -> StoredObservation:
-    """Read an observation from a row."""
     return StoredObservation(
         id=row.id,
         key=row.key,

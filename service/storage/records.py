@@ -43,8 +43,6 @@ ADMIN = Viewer(sees_all=True)
 
 @dataclass(frozen=True)
 class Bisection:
-    """A stored bisection."""
-
     id: str
     created_at: datetime
     started_at: datetime | None
@@ -221,7 +219,6 @@ class Token:
 
 
 def report_as_json(report: RunReport) -> dict[str, Any]:
-    """Return a run report as a JSON value."""
     return {entry.name: getattr(report, entry.name) for entry in fields(RunReport)}
 
 

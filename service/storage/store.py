@@ -54,7 +54,6 @@ class Store(
             connection.execute(select(literal(1)))
 
     def close(self) -> None:
-        """Close every connection."""
         self._close_documents()
         self._engine.dispose()
 

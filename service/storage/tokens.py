@@ -22,8 +22,6 @@ _USE_IS_NOTED_EVERY = timedelta(minutes=1)
 
 
 class Tokens(Connected):
-    """The tokens of the store."""
-
     def create_token(self, name: str, scopes: Iterable[str], expires_at: datetime | None = None) -> tuple[Token, str]:
         """Make a token and return it with its secret, which cannot be had again.
 

@@ -34,8 +34,6 @@ class NewWatch:
 
 @dataclass(frozen=True)
 class Watch:
-    """A bisection that the nightly repeats."""
-
     id: str
     name: str
     created_at: datetime
@@ -93,8 +91,6 @@ class NightStatus:
 
 @dataclass(frozen=True)
 class WatchPass:
-    """One pass of the nightly over all watches."""
-
     id: str
     started_at: datetime
     finished_at: datetime | None
@@ -112,8 +108,6 @@ class NewDelivery:
 
 @dataclass(frozen=True)
 class Delivery:
-    """A message to one address, as it is kept."""
-
     id: str
     watch_run_id: str
     channel: str
@@ -127,8 +121,6 @@ class Delivery:
 
 @dataclass(frozen=True)
 class DeliveryAttempt:
-    """One try to deliver a message."""
-
     delivery_id: str
     number: int
     at: datetime

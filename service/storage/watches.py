@@ -20,8 +20,6 @@ from service.storage.watch_records import NewDelivery, NewWatch, NewWatchRun, Ni
 
 
 class Watches(Connected):
-    """The watches of the store."""
-
     def add_watch(self, new: NewWatch) -> Watch:
         """Keep a watch and return it.
 
@@ -106,7 +104,6 @@ class Watches(Connected):
             return WatchPass(**row._mapping)
 
     def finish_pass(self, pass_id: str, summary: Any) -> None:
-        """Close a pass."""
         closing = update(watch_passes).where(watch_passes.c.id == pass_id)
         with self._writing() as connection:
             connection.execute(closing.values(finished_at=self._now(), summary=summary))
@@ -198,7 +195,6 @@ class Watches(Connected):
             return [NightStatus(**row._mapping) for row in rows]
 
     def watch_runs(self, ids: Iterable[str]) -> list[WatchRun]:
-        """Return nights by their ids, newest first."""
         query = select(watch_runs).where(watch_runs.c.id.in_(list(ids))).order_by(watch_runs.c.id.desc())
         with self._reading() as connection:
             return [_run(row) for row in connection.execute(query)]

@@ -33,8 +33,6 @@ class TokenStore(Protocol):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks."""
-
     name: str
     """Token id, or the address: limits are counted under it."""
     scopes: frozenset[str]
@@ -84,7 +82,6 @@ class Access:
         return caller
 
     async def _known(self, request: Request) -> Caller:
-        """Return who asks."""
         address = request.client.host if request.client else "unknown"
         secret = secret_in(request)
         if secret:

@@ -39,7 +39,6 @@ log = structlog.get_logger()
 
 
 def create_app(dependencies: Dependencies, surroundings: Surroundings | None = None) -> FastAPI:
-    """Return the web service as an ASGI application."""
     site = Site(dependencies, surroundings or Surroundings())
     hosts = [host.strip() for host in site.settings.allowed_hosts.split(",") if host.strip()]
     app = FastAPI(
@@ -112,7 +111,6 @@ def _answer(request: Request, problem: Problem) -> Response:
 
 
 def _problem_page(request: Request, problem: Problem) -> Response:
-    """Show an error to a person."""
     response = site_of(request).pages.response(request, "problem.html", problem.status, problem=problem)
     response.headers.update(dict(problem.headers or {}))
     return response

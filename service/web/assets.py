@@ -21,8 +21,6 @@ FOR_EVER = "public, max-age=31536000, immutable"
 
 @dataclass(frozen=True)
 class Asset:
-    """A file as it is served."""
-
     name: str
     """Path below static/, such as `app.css`."""
     body: bytes
@@ -83,6 +81,5 @@ def _content_type(media_type: str) -> str:
 
 
 def _media_type(path: Path) -> str:
-    """Return the media type of a file."""
     guessed = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     return "text/javascript" if guessed == "application/javascript" else guessed

@@ -144,14 +144,12 @@ class Broadcaster:
                 topic.wake()
 
     async def _read(self, bisection_id: str, topic: Topic) -> None:
-        """Read the new events of one bisection."""
         events = await asyncio.to_thread(self._store.events_after, bisection_id, len(topic.encoded), BATCH)
         topic.encoded.extend(encoded(event) for event in events)
         topic.wake()
 
 
 def encoded(event: StoredEvent) -> bytes:
-    """Return an event as it goes over the wire."""
     return format_sse_event(data_str=json_text(event.payload), event=event.kind, id=str(event.seq))
 
 

@@ -118,7 +118,6 @@ class Guard:
 
 
 def too_large(limit_bytes: int) -> Problem:
-    """Return the refusal of a body over the limit."""
     return Problem(413, "Content Too Large", f"At most {limit_bytes:,} bytes are taken.", "content-too-large")
 
 

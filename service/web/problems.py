@@ -91,7 +91,6 @@ def problem_of_status(status: int, detail: str = "", headers: Mapping[str, str] 
 
 
 def too_many(what: str, retry_seconds: float) -> Refusal:
-    """Return the refusal of somebody who asks for too much."""
     seconds = max(1, round(retry_seconds))
     detail = f"{what} Try again in {seconds} s."
     return Refusal(Problem(429, "Too many", detail, "too-many", headers={"retry-after": str(seconds)}))

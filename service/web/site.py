@@ -23,8 +23,6 @@ from service.web.templating import Pages
 
 
 class Site:
-    """The web service's own parts."""
-
     def __init__(self, dependencies: Dependencies, surroundings: Surroundings) -> None:
         self.dependencies = dependencies
         self.surroundings = surroundings

@@ -25,8 +25,6 @@ SMALLEST_COMPRESSED = 2048
 
 
 class Pages:
-    """Renders pages."""
-
     def __init__(self, assets: Assets) -> None:
         self._environment = Environment(
             loader=FileSystemLoader(TEMPLATES),
@@ -48,7 +46,6 @@ class Pages:
         )
 
     def text(self, template: str, values: Mapping[str, Any]) -> str:
-        """Render a template."""
         return self._environment.get_template(template).render(values)
 
     def response(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:

@@ -284,7 +284,6 @@ def estimate(body: SubmissionBody, site: ThisSite, caller: Reader) -> JSONRespon
 
 
 def json_response(document: Document, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """Answer with a document."""
     return Response(document.plain().content, status, headers, media_type="application/json")
 
 

@@ -30,7 +30,6 @@ def describe(app: FastAPI) -> None:
 
 
 def _described(app: FastAPI) -> dict[str, Any]:
-    """Return the description."""
     schema = get_openapi(
         title=app.title, version=app.version, summary=app.summary, routes=app.routes, tags=TAGS, license_info=_LICENSE
     )

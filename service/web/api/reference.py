@@ -34,8 +34,6 @@ class CallParameter:
 
 @dataclass(frozen=True)
 class Call:
-    """One call, as a person reads of it."""
-
     method: str
     path: str
     summary: str
@@ -53,7 +51,6 @@ class Call:
         return re.sub(r"\W+", "-", f"{self.method} {self.path}".lower()).strip("-")
 
     def curl(self, base_url: str) -> str:
-        """Return a command that makes the call."""
         words = ["curl", "-sS"]
         if self.method != "GET":
             words += ["-X", self.method]
@@ -76,7 +73,6 @@ class Call:
 
 
 def calls(schema: Mapping[str, Any]) -> list[Call]:
-    """Return every call of an OpenAPI description, in its order."""
     return [
         _call(schema, path, method, operation)
         for path, item in schema["paths"].items()
@@ -85,7 +81,6 @@ def calls(schema: Mapping[str, Any]) -> list[Call]:
 
 
 def _call(schema: Mapping[str, Any], path: str, method: str, operation: Mapping[str, Any]) -> Call:
-    """Read one operation."""
     body = operation.get("requestBody", {}).get("content", {}).get(JSON, {}).get("schema")
     parameters = [_parameter(schema, each) for each in operation.get("parameters", ())]
     if body is not None:
@@ -104,13 +99,11 @@ def _call(schema: Mapping[str, Any], path: str, method: str, operation: Mapping[
 
 
 def _parameter(schema: Mapping[str, Any], each: Mapping[str, Any]) -> CallParameter:
-    """Read one parameter."""
     words = str(each.get("description", ""))
     return CallParameter(each["name"], each["in"], _type(schema, each["schema"]), words, bool(each.get("required")))
 
 
 def _fields(schema: Mapping[str, Any], body: Mapping[str, Any]) -> Iterator[CallParameter]:
-    """Read the fields of a body."""
     described = resolved(schema, body)
     required = described.get("required", ())
     for name, field in described.get("properties", {}).items():
@@ -166,7 +159,6 @@ _INTRODUCTION = (
 
 
 def _section(call: Call) -> str:
-    """Return one call as Markdown."""
     parts = [f'<a id="{call.anchor}"></a>\n## {call.summary}', f"`{call.method} {call.path}`", call.description]
     if call.parameters:
         rows = ["| parameter | in | type | |", "| --- | --- | --- | --- |"]
@@ -186,7 +178,6 @@ def _row(each: CallParameter) -> str:
 
 
 def description() -> dict[str, Any]:
-    """Return the description of the API, without a store or a catalog behind it."""
     app = FastAPI(title="tfbisect", version=__version__)
     app.include_router(api.router)
     app.include_router(api_catalog.router)

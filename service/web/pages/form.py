@@ -50,14 +50,12 @@ async def estimate_form(request: Request, site: ThisSite, caller: Reader) -> Res
 
 @router.get("/examples/{name}")
 def example(name: str, site: ThisSite) -> Response:
-    """Return an example snippet."""
     text = forms.example_text(site.surroundings.examples, name)
     return Response(text, media_type="text/plain; charset=utf-8")
 
 
 @router.get("/sign-in")
 def sign_in_page(request: Request, site: ThisSite) -> Response:
-    """Ask for a token."""
     return site.pages.response(request, "sign_in.html", problem=None)
 
 
@@ -79,7 +77,6 @@ async def sign_in(request: Request, site: ThisSite) -> Response:
 
 @router.post("/sign-out")
 async def sign_out() -> Response:
-    """Forget the token."""
     response = RedirectResponse("/sign-in", 303)
     response.delete_cookie(COOKIE, httponly=True, samesite="lax")
     return response

@@ -108,7 +108,6 @@ def submission_of(fields: Mapping[str, str], probes: Mapping[str, Probe]) -> Sub
 
 
 def problem_in(error: Exception) -> Problem:
-    """Return what is wrong with a form."""
     if isinstance(error, Refusal):
         return error.problem
     if isinstance(error, TfbisectError):
@@ -182,7 +181,6 @@ def picks(site: Site, package: str) -> list[dict[str, str]]:
 
 
 def estimate_fragment(site: Site, request: Request, fields: Mapping[str, str]) -> Response:
-    """Return the estimate, or what keeps it from being made."""
     try:
         submission = submission_of(fields, site.dependencies.probes)
         estimate = site.estimator.estimate(submission.request())

@@ -71,7 +71,6 @@ def comparison(
     left: Annotated[str, Query(max_length=300)] = "",
     right: Annotated[str, Query(max_length=300)] = "",
 ) -> Response:
-    """Show two bisections side by side."""
     names = [side.strip().rstrip("/").rpartition("/")[2] for side in (left, right)]
     values: dict[str, Any] = {"left": names[0], "right": names[1], "sides": None}
     if all(names):
@@ -91,7 +90,6 @@ def releases_page(
     site: ThisSite,
     package: Annotated[str, Query(max_length=128, pattern=r"^[A-Za-z0-9._-]+$")] = "tensorflow",
 ) -> Response:
-    """Show the releases of a package."""
     listed = site.dependencies.catalog.releases(package)
     standing = site.dependencies.catalog.standing(package)
     values: dict[str, Any] = {"package": package, "releases": listed, "standing": standing, "notes_url": notes_url}
@@ -132,7 +130,6 @@ def tones_by_probe(site: Site) -> Callable[[str, str], str]:
 
 @router.get("/probes", dependencies=[Depends(reader)])
 def probes_page(request: Request, site: ThisSite) -> Response:
-    """Show the probes."""
     return site.pages.response(
         request, "probes.html", probes=site.dependencies.probes.values(), tone=tones_by_probe(site)
     )
@@ -140,7 +137,6 @@ def probes_page(request: Request, site: ThisSite) -> Response:
 
 @router.get("/probes/{name}")
 def probe_page(name: str, request: Request, site: ThisSite, caller: Reader) -> Response:
-    """Show one probe and what was found with it."""
     probe = site.probe(name)
     page = site.store.bisections(Search(probe=name), limit=15, viewer=caller.viewer)
     rows = site.rows(page.rows)

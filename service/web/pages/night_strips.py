@@ -20,8 +20,6 @@ SAYS = {
 
 @dataclass(frozen=True)
 class Night:
-    """One night of one package."""
-
     run: WatchRun
     outcome: str
     """What the newest release that answered does, as far as this night knew; empty before the first answer."""
@@ -29,7 +27,6 @@ class Night:
 
     @property
     def says(self) -> str:
-        """Say the night in one line."""
         outcome = f" ({self.outcome})" if self.outcome and self.run.status not in {"blind", "failed"} else ""
         return f"{self.run.finished_at:%Y-%m-%d}: {SAYS[self.run.status]}{outcome}"
 

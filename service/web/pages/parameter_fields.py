@@ -26,12 +26,10 @@ class ParameterField:
 
     @property
     def label(self) -> str:
-        """Return what it is called."""
         return self.parameter_name.replace("_", " ").capitalize()
 
     @property
     def hint(self) -> str:
-        """Return what it does."""
         said = self.parameter.help
         return f"{said[:1].upper()}{said[1:]}. {HINTS.get(self.parameter.type, '')}".strip()
 
@@ -55,14 +53,12 @@ def fields_by_probe(probes: Mapping[str, Probe]) -> dict[str, list[ParameterFiel
 
 
 def _fields(probe: Probe) -> Iterator[ParameterField]:
-    """Give the fields of a probe, in its own order."""
     for name, parameter in probe.parameters.items():
         if name not in OWN_FIELDS:
             yield ParameterField(field_name(probe.name, name), name, parameter)
 
 
 def field_name(probe: str, parameter: str) -> str:
-    """Return the name of the form's field of a parameter."""
     return f"parameters.{probe}.{parameter}"
 
 
@@ -109,7 +105,6 @@ def as_typed(value: Any) -> str:
 
 
 def _number(text: str) -> int | float | str:
-    """Return a number, or the text where it is none."""
     for kind in (int, float):
         try:
             return kind(text)

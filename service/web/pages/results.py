@@ -34,7 +34,6 @@ Id = Annotated[str, Path(alias="id", max_length=64)]
 
 @router.get("/b/{id}.md")
 def report_page(bisection_id: Id, request: Request, site: ThisSite, caller: Reader) -> Response:
-    """Return the report that goes into an issue."""
     reading = site.readings.reading(bisection_id, caller.viewer)
     view = site.views.of(reading, site.readings.outlook(reading))
     source = site.store.snippet(reading.bisection.snippet_digest)
@@ -44,7 +43,6 @@ def report_page(bisection_id: Id, request: Request, site: ThisSite, caller: Read
 
 @router.get("/b/{id}.svg")
 def badge_picture(bisection_id: Id, site: ThisSite, caller: Reader) -> Response:
-    """Return the badge."""
     bisection = site.readings.bisection(bisection_id, caller.viewer)
     words, colour = badge_words(bisection.status, bisection.verdict or {})
     return _picture(badge(bisection.package, words, colour), bisection)
@@ -121,7 +119,6 @@ def live(bisection_id: Id, request: Request, site: ThisSite, caller: Reader) -> 
 
 
 def live_values(site: Site, caller: Caller, reading: StoredBisection, view: BisectionView) -> dict[str, Any]:
-    """Return what the live part shows."""
     is_over_with_changes = reading.is_finished and bool(view.changes)
     similar = (
         site.store.similar_bisections(reading.bisection.id, limit=6, viewer=caller.viewer)
@@ -147,7 +144,6 @@ def live_values(site: Site, caller: Caller, reading: StoredBisection, view: Bise
 
 
 def runs_of(reading: StoredBisection) -> list[dict[str, Any]]:
-    """Return every run for the table."""
     return [
         {
             "linked": linked,
@@ -161,8 +157,6 @@ def runs_of(reading: StoredBisection) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class VariantView:
-    """A variant beside its snippet."""
-
     name: str
     words: str
     """What it does to the verdict."""
@@ -254,7 +248,6 @@ def neighbours(timeline: Timeline, release: str) -> tuple[str, str]:
 
 @router.post("/b/{id}/cancel")
 def cancel_from_page(bisection_id: Id, site: ThisSite, caller: Submitter) -> Response:
-    """Cancel from the page."""
     bisection = site.readings.bisection(bisection_id, caller.viewer)
     api.check_owned(caller, bisection)
     if not is_finished(bisection):
@@ -264,6 +257,5 @@ def cancel_from_page(bisection_id: Id, site: ThisSite, caller: Submitter) -> Res
 
 @router.post("/b/{id}/delete")
 def delete_from_page(bisection_id: Id, site: ThisSite, caller: Submitter) -> Response:
-    """Delete from the page."""
     api.delete(bisection_id, site, caller)
     return RedirectResponse("/bisections", 303)

@@ -39,7 +39,6 @@ class Strip:
 
     @property
     def newest(self) -> Night | None:
-        """Return the last night."""
         return self.nights[-1] if self.nights else None
 
     @property
@@ -63,14 +62,12 @@ class Strip:
 
 @router.get("/watches")
 def watch_list(request: Request, site: ThisSite, caller: Reader) -> Response:
-    """List the watches."""
     rows = [(watch, _strips(site, watch)) for watch in site.store.watches(viewer=caller.viewer)]
     return site.pages.response(request, "watches.html", rows=rows, last_pass=site.store.last_pass(), words=SAYS)
 
 
 @router.get("/watches.atom")
 def feed_of_all(request: Request, site: ThisSite, caller: Reader) -> Response:
-    """Give the feed of all watches."""
     base = site.base_url(request)
     watches = site.store.watches(viewer=caller.viewer)
     begun = max((watch.created_at for watch in watches), default=datetime.fromtimestamp(0, UTC))
@@ -80,7 +77,6 @@ def feed_of_all(request: Request, site: ThisSite, caller: Reader) -> Response:
 
 @router.get("/w/{name}.atom")
 def feed_of_one(name: str, request: Request, site: ThisSite, caller: Reader) -> Response:
-    """Give the feed of one watch."""
     base = site.base_url(request)
     watch = site.store.watch(name[:100], viewer=caller.viewer)
     page = f"{base}/w/{watch.id}"
@@ -96,7 +92,6 @@ def watch_page(
     caller: Reader,
     cursor: Annotated[str | None, Query(pattern=f"^{ULID.pattern}$")] = None,
 ) -> Response:
-    """Show the history of a watch, newest night first."""
     watch = site.store.watch(name[:100], viewer=caller.viewer)
     page = site.store.history(watch.id, limit=_NIGHTS_ON_A_PAGE, cursor=cursor)
     return site.pages.response(
@@ -119,7 +114,6 @@ def _probe_name(watch: Watch) -> str:
 
 
 def _strips(site: Site, watch: Watch) -> list[Strip]:
-    """Return a strip for each package of a watch."""
     tones = tones_by_probe(site)
     strips = []
     for package in (str(each["package"]) for each in watch.packages):
