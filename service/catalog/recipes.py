@@ -23,9 +23,9 @@ from pydantic import (
 )
 
 from service.bisection.releases import minor_of
-from service.catalog.releases import CatalogRelease
+from service.catalog.releases import NO_DATE, CatalogRelease
 from service.catalog.targets import Hardware, ImageSource, Target
-from service.errors import BadInput, NoInterpreter, UnknownName
+from service.errors import BadInput, NoInterpreter, ReleaseUntestable, UnknownName
 from service.json_text import digest_of
 
 LATER = frozenset({"extras", "libraries", "unpack", "only_wheels", "image"})
@@ -228,6 +228,7 @@ def recipe_for(target: Target, release: CatalogRelease, rules: Rules, slim: Cata
     Raises:
         UnknownName: no rule names the package on that hardware.
         NoInterpreter: the wheels accept none of the interpreters that the rules name.
+        ReleaseUntestable: the index does not say when the release came.
     """
     settled = _settled(target, rules, release.uploaded)
     wheels = slim or release
@@ -241,7 +242,7 @@ def recipe_for(target: Target, release: CatalogRelease, rules: Rules, slim: Cata
         python=_first_accepted(target, wheels, settled["pythons"]),
         requirement=settled["requirement"].format(**words),
         module=settled["module"],
-        cutoff=_cutoff(settled, release, wheels),
+        cutoff=_cutoff(target, settled, release, wheels),
         platform=settled["platform"],
         constraints=tuple(constraint.format(**words) for constraint in settled["constraints"]),
         exempt={name: day.isoformat() for name, day in (settled.get("exempt") or {}).items()},
@@ -317,9 +318,16 @@ def _settled(target: Target, rules: Rules, uploaded: datetime | None = None) -> 
     return settled
 
 
-def _cutoff(settled: Mapping[str, Any], release: CatalogRelease, wheels: CatalogRelease) -> datetime:
+def _cutoff(target: Target, settled: Mapping[str, Any], release: CatalogRelease, wheels: CatalogRelease) -> datetime:
     """Return the date that dependencies are taken as of."""
-    cutoff = max(release.uploaded, wheels.uploaded) + timedelta(days=settled["margin_days"])
+    uploaded = max(release.uploaded, wheels.uploaded)
+    if uploaded == NO_DATE:
+        # Nor would uv take a wheel without a date where it is told to take none that is newer than a day.
+        raise ReleaseUntestable(
+            f"the package index gives no upload date for {target.package} {target.release}, so its dependencies cannot "
+            "be taken as of that time; set TFBISECT_INDEX_URL to an index that gives upload times."
+        )
+    cutoff = uploaded + timedelta(days=settled["margin_days"])
     earliest = settled.get("not_before")
     return max(cutoff, datetime.combine(earliest, time(), UTC)) if earliest else cutoff
 

@@ -48,7 +48,7 @@ def _data_folder(house: House) -> tuple[State, str]:
 
 
 def _database(house: House) -> tuple[State, str]:
-    house.store.ping()
+    house.store.check_writes()
     return "ok", f"{house.settings.store_url} (TFBISECT_DATABASE_URL)"
 
 

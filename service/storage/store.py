@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import literal, select
+from sqlalchemy import Engine, literal, select
 
 from service.clock import Clock, utc_now
+from service.errors import StoreError
 from service.storage.bisections import Bisections
 from service.storage.cached import CachedValues
 from service.storage.claims import Claims
@@ -22,11 +25,21 @@ from service.storage.schema import check_version, upgrade
 from service.storage.tokens import Tokens
 from service.storage.watches import Watches
 
+WRITTEN_EVERY_SECONDS = 10.0
+"""How long a database that took a write is believed to take the next one."""
+_TRIAL_KIND = "trial"
+
 
 class Store(
     Bisections, Claims, Observations, Documents, Events, Listing, Leases, CachedValues, Tokens, Watches, Deliveries
 ):
     """Everything that tfbisect keeps, on SQLite or PostgreSQL; safe for several threads and processes at once."""
+
+    def __init__(self, engine: Engine, clock: Clock = utc_now) -> None:
+        super().__init__(engine, clock)
+        self._trial = threading.Lock()
+        self._written_at = float("-inf")
+        self._refused: tuple[float, str] | None = None
 
     @classmethod
     def open(cls, url: str, *, clock: Clock = utc_now) -> Self:
@@ -52,6 +65,28 @@ class Store(
         """
         with self._reading() as connection:
             connection.execute(select(literal(1)))
+
+    def check_writes(self) -> None:
+        """Do nothing if the database takes writes; tried with one small row, and after a success not for 10 seconds.
+
+        A database that is read-only, locked or without room still answers whoever only reads.
+
+        Raises:
+            StoreError: it does not.
+        """
+        asked_at = time.monotonic()  # not the store's clock: it may be set back
+        with self._trial:
+            if asked_at - self._written_at < WRITTEN_EVERY_SECONDS:
+                return
+            # However many ask while a lock is waited for, they share the answer and do not wait one after the other.
+            if self._refused is not None and asked_at < self._refused[0]:
+                raise StoreError(self._refused[1])
+            try:
+                self.put_cached(_TRIAL_KIND, "", None)
+            except StoreError as error:
+                self._refused = (time.monotonic(), error.message)
+                raise
+            self._written_at = time.monotonic()
 
     def close(self) -> None:
         self._close_documents()

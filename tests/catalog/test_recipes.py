@@ -1,11 +1,13 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from service.catalog.recipes import Rules, load_rules, official_image, recipe_for, slim_package, source_of
+from service.catalog.releases import NO_DATE
 from service.catalog.targets import Target
-from service.errors import BadInput, NoInterpreter, UnknownName
+from service.errors import BadInput, NoInterpreter, ReleaseUntestable, UnknownName
 from service.resources import resource_dir
 from tests.catalog.worlds import release
 
@@ -89,6 +91,12 @@ def test_a_recipe_s_digest_changes_with_what_it_says_and_with_nothing_else(rules
 def test_a_release_for_interpreters_without_a_rule_says_which(rules: Rules) -> None:
     with pytest.raises(NoInterpreter, match=r"wheels for Python 2.7 only"):
         recipe_for(Target("tensorflow", "1.0.0"), release("1.0.0", "2.7"), rules)
+
+
+def test_a_release_without_a_date_is_untestable_in_plain_words(rules: Rules) -> None:
+    undated = replace(release("1.0.0"), uploaded=NO_DATE)
+    with pytest.raises(ReleaseUntestable, match=r"the package index gives no upload date for numpy 1.0.0, so"):
+        recipe_for(Target("numpy", "1.0.0"), undated, rules)
 
 
 def test_a_package_without_a_rule_of_its_own_is_run_on_the_cpu_only(rules: Rules) -> None:

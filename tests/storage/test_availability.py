@@ -103,6 +103,23 @@ def test_a_disk_that_is_full_and_freed_costs_nothing(tmp_path: Path) -> None:
     assert row.verdict["runs"]["lost"] == 0
 
 
+def test_a_database_that_takes_no_writes_is_told_from_one_that_answers(tmp_path: Path) -> None:
+    with Store.open(f"sqlite:///{tmp_path / 'tfbisect.sqlite3'}") as store:
+        may_write = [False]
+        event.listen(
+            store._engine,
+            "checkout",
+            lambda connection, *_: connection.execute(f"PRAGMA query_only={not may_write[0]}"),
+        )
+        store.ping()
+        with pytest.raises(StoreError, match="readonly"):
+            store.check_writes()
+        may_write[0] = True
+        store.check_writes()
+        may_write[0] = False
+        store.check_writes()  # after a success it is not tried again at once
+
+
 @pytest.mark.parametrize(("place", "size"), [(0, 100), (4096, 200_000)])
 def test_a_damaged_file_is_said_with_the_backup_that_helps(tmp_path: Path, place: int, size: int) -> None:
     file = tmp_path / "tfbisect.sqlite3"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from service.bisection.outcomes import RunReport
+from service.errors import StoreError
 from tests.web.conftest import Served
 from tests.web.world import TUTORIAL, MadeUpRuns, losses
 
@@ -231,6 +232,17 @@ def test_a_thread_that_is_not_alive_is_named_by_readyz(service: Served) -> None:
     assert answer.status_code == 503
     assert "coordinator: ended" in answer.json()["detail"]
     alive[0] = True
+    assert service.client.get("/readyz").status_code == 200
+
+
+def test_a_database_that_takes_no_writes_is_not_ready(service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise StoreError("the database does not answer: attempt to write a readonly database")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(service.world.store, "put_cached", refuse)
+        answer = service.client.get("/readyz")
+        assert (answer.status_code, "readonly" in answer.json()["detail"]) == (503, True)
     assert service.client.get("/readyz").status_code == 200
 
 

@@ -94,8 +94,12 @@ async def healthz() -> JSONResponse:
 
 @router.get("/readyz", tags=["service"], summary="Ready?", response_model=HealthBody, responses=says(503))
 def readyz(site: ThisSite) -> JSONResponse:
-    """Answer 200 when the database and the engine answer and every thread is alive, else 503 with what is missing."""
+    """Answer 200 when the database answers and takes writes, the engine answers and every thread is alive.
+
+    Else 503 with what is missing.
+    """
     site.store.ping()
+    site.store.check_writes()
     if problem := site.surroundings.engine_problem():
         raise NoRunner(problem)
     if down := site.surroundings.threads_down():
