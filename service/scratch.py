@@ -1,7 +1,7 @@
 """Folders for a moment, which are gone in the end even where their process was killed.
 
 Each process keeps its own in one folder under the system's temporary one, and holds a lock on that as long as it
-lives. The first folder that another process asks for clears away what is locked by nobody.
+lives. Whenever another process asks for a folder, what is locked by nobody is cleared away.
 """
 
 from __future__ import annotations
@@ -39,10 +39,11 @@ def make_scratch_folder() -> Path:
 
 
 def _root() -> Path:
+    # Each time, not only at first: a coordinator that lives on for weeks works beside others that are killed.
+    _clear_away_the_dead()
     with _making:
         root = _made.get(os.getpid())
         if root is None or not root.is_dir():
-            _clear_away_the_dead()
             root = _made[os.getpid()] = _new_root()
             atexit.register(_remove_own, root, os.getpid())
         return root

@@ -37,6 +37,21 @@ def test_what_a_killed_process_left_is_cleared_away_by_the_next(tmp_path: Path) 
     assert not list(tmp_path.iterdir())
 
 
+def test_what_a_killed_process_left_is_cleared_away_by_one_that_was_there_before(tmp_path: Path) -> None:
+    with started(tmp_path, "input(); print(make_scratch_folder(), flush=True); input()") as living:
+        made_by(living)
+        with started(tmp_path, "input()") as killed:
+            left = made_by(killed)
+            killed.send_signal(signal.SIGKILL)
+        assert left.is_dir()
+        assert living.stdin is not None
+        living.stdin.write("\n")
+        living.stdin.flush()
+        made_by(living)
+        assert not left.exists()
+        living.communicate("\n")
+
+
 def test_what_a_living_process_holds_stays(tmp_path: Path) -> None:
     with started(tmp_path, "input()") as living:
         kept = made_by(living)
