@@ -288,6 +288,7 @@ def bytes_of(text: str) -> int:
 
 
 def age_in_words(age: timedelta) -> str:
+    """Write an age in its largest unit."""
     seconds = int(age.total_seconds())
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= length:

@@ -162,6 +162,7 @@ class ContainerSession:
         return orders_to_end(self._api, self.container, until)
 
     def discard(self) -> None:
+        """Kill and remove the container, once."""
         if self._discarded:
             return
         self._discarded = True

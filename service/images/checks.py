@@ -270,6 +270,7 @@ def image_problem(report: RunReport, answer: Answer, target: Target) -> str:
 
 
 def table_of(checks: Iterable[Check]) -> str:
+    """Return checks as a table in Markdown, in version order."""
     rows = sorted(checks, key=lambda check: (check.package, check.hardware, Version(check.release)))
     lines = [
         "| release | hardware | Python | MB | built in s | import in s | probe |",

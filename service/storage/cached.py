@@ -25,6 +25,8 @@ _LOCK_SPACE = 0x74666263
 
 
 class CachedValues(Connected):
+    """The cache of the store; see service.catalog.cache.Cache."""
+
     _alone = tuple(threading.Lock() for _ in range(_LOCKS))
 
     def cached(self, kind: str, key: str) -> tuple[Any, datetime] | None:

@@ -54,6 +54,7 @@ class Deliveries(Connected):
             )
 
     def deliveries(self, *, limit: int = 100) -> list[Delivery]:
+        """Return the newest messages, newest first."""
         query = select(deliveries).order_by(deliveries.c.id.desc()).limit(limit)
         with self._reading() as connection:
             return [Delivery(**row._mapping) for row in connection.execute(query)]

@@ -195,6 +195,7 @@ class Watches(Connected):
             return [NightStatus(**row._mapping) for row in rows]
 
     def watch_runs(self, ids: Iterable[str]) -> list[WatchRun]:
+        """Return nights by their ids, newest first."""
         query = select(watch_runs).where(watch_runs.c.id.in_(list(ids))).order_by(watch_runs.c.id.desc())
         with self._reading() as connection:
             return [_run(row) for row in connection.execute(query)]

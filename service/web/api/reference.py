@@ -178,6 +178,7 @@ def _row(each: CallParameter) -> str:
 
 
 def description() -> dict[str, Any]:
+    """Return the description of the API, without a store or a catalog behind it."""
     app = FastAPI(title="tfbisect", version=__version__)
     app.include_router(api.router)
     app.include_router(api_catalog.router)

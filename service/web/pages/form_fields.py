@@ -181,6 +181,7 @@ def picks(site: Site, package: str) -> list[dict[str, str]]:
 
 
 def estimate_fragment(site: Site, request: Request, fields: Mapping[str, str]) -> Response:
+    """Return the estimate, or what keeps it from being made."""
     try:
         submission = submission_of(fields, site.dependencies.probes)
         estimate = site.estimator.estimate(submission.request())

@@ -137,6 +137,7 @@ def probes_page(request: Request, site: ThisSite) -> Response:
 
 @router.get("/probes/{name}")
 def probe_page(name: str, request: Request, site: ThisSite, caller: Reader) -> Response:
+    """Show one probe and what was found with it."""
     probe = site.probe(name)
     page = site.store.bisections(Search(probe=name), limit=15, viewer=caller.viewer)
     rows = site.rows(page.rows)

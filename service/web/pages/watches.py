@@ -92,6 +92,7 @@ def watch_page(
     caller: Reader,
     cursor: Annotated[str | None, Query(pattern=f"^{ULID.pattern}$")] = None,
 ) -> Response:
+    """Show the history of a watch, newest night first."""
     watch = site.store.watch(name[:100], viewer=caller.viewer)
     page = site.store.history(watch.id, limit=_NIGHTS_ON_A_PAGE, cursor=cursor)
     return site.pages.response(
