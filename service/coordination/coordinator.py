@@ -198,15 +198,21 @@ class Coordinator:
             submitter: whose share of the workers they take.
         """
         with self._holding.keep(claim) as held, self._workers.seat(submitter, nightly=True) as seat:
+            ended = threading.Event()
             for question in questions:
                 future = None
-                while future is None:
+                while future is None or not future.done():
                     if stop.is_set() or held.is_lost or held.is_cancelled:
-                        return
-                    seat.wants(1)
-                    future = seat.submit(partial(self._laboratory.measure, question, stop))
-                    seat.awake.wait(0 if future else LOOK_SECONDS)
+                        ended.set()  # stops the run that is under way
+                        if future is None:
+                            return
+                    if future is None:
+                        seat.wants(1)
+                        future = seat.submit(partial(self._laboratory.measure, question, ended))
+                    seat.awake.wait(LOOK_SECONDS)
                     seat.awake.clear()
+                if ended.is_set():
+                    return
                 used = used_by([future.result()])
                 held.note(self._patiently(partial(self._store.record, claim, used), stop, "write down an answer"))
 
