@@ -263,7 +263,7 @@ class Context(object):
             return compile(source, filename, "exec", 0, True)
         except SyntaxError as error:
             where = (error.lineno,) + sys.version_info[:2] + (error.msg,)
-            raise Untestable("line %s is no Python %d.%d, which this release runs on: %s" % where)
+            raise Untestable("line %s is not Python %d.%d, which this release runs on: %s" % where)
 
 
 def is_line(found):

@@ -29,7 +29,7 @@ NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d*(?:[eE][-+]?\d+)?|[eE][-+]?\d+)(
 
 
 def check(source: str) -> None:
-    """Refuse what is no Python."""
+    """Refuse what is not Python."""
     syntax_tree(source)
 
 

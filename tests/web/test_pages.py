@@ -220,7 +220,7 @@ def test_a_release_lists_all_changes_that_land_on_it(service: Served) -> None:
 def test_similar_bisections_are_offered(service: Served) -> None:
     one = service.bisected(TUTORIAL)["id"]
     other = service.bisected(TUTORIAL.replace("512", "128"))["id"]
-    assert f"/b/{one}" in service.client.get(f"/b/{other}").text.split("Others that change")[1]
+    assert f"/b/{one}" in service.client.get(f"/b/{other}").text.split("Bisections with the same changes")[1]
 
 
 def test_a_search_finds_by_word_outcome_and_release(service: Served) -> None:

@@ -90,7 +90,7 @@ RELEASES: JsonDict = {
 }
 PROBE: JsonDict = {
     "name": "dropout",
-    "title": "Dropout drops in training and only there",
+    "title": "Dropout is active in training only",
     "question": "Does the loss of a model that cannot learn vary in training and stay the same in evaluation?",
     "outcomes": {"drops": "training losses vary and evaluation losses do not", "never-drops": "neither varies"},
     "expected": ["drops"],
