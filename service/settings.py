@@ -36,106 +36,127 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,  # what cannot be read may be a password
     )
 
-    data_dir: Path = Field(default_factory=_default_data_dir, description="where the database and environments live")
+    data_dir: Path = Field(default_factory=_default_data_dir, description="folder of the database and the environments")
     database_url: SecretUrl = Field(SecretUrl(""), description="SQLAlchemy URL; empty: SQLite in the data folder")
-    runner: Literal["auto", "docker", "local"] = Field("auto", description="auto takes Docker where an engine answers")
-    parallel: int = Field(0, ge=0, le=256, description="runs at once; 0: one per core")
+    runner: Literal["auto", "docker", "local"] = Field(
+        "auto", description="docker, local, or auto: Docker if an engine is running"
+    )
+    parallel: int = Field(0, ge=0, le=256, description="how many runs at once; 0: one per core")
 
     index_url: SecretUrl = Field(
         SecretUrl(""),
         description="package index (simple API), https://user:password@host/simple; empty: uv's own default",
     )
-    ca_bundle: Path | None = Field(None, description="certificate bundle for builds and the index, in company networks")
-    catalog_max_age_seconds: PositiveFloat = Field(6 * 3600.0, description="age at which the catalog is asked anew")
+    ca_bundle: Path | None = Field(
+        None, description="certificate bundle for builds and the index, such as that of a company network"
+    )
+    catalog_max_age_seconds: PositiveFloat = Field(
+        6 * 3600.0, description="age at which the list of releases is fetched again"
+    )
 
     python_image: str = Field(
         "python:{python}-slim", description="base image of a release's image; {python} is the version it needs"
     )
     base_image: Literal["auto", "registry", "local"] = Field(
-        "auto", description="auto: pull the base, or make one on the spot where no registry answers"
+        "auto", description="auto: pull the base image, or build it locally if no registry responds"
     )
-    any_package: bool = Field(True, description="compare releases of packages that have no rules of their own, too")
+    any_package: bool = Field(True, description="also bisect packages that have no rules in images/recipes.toml")
     image_source: Literal["built", "official"] = Field(
-        "built", description="where images of releases come from: the package index, or the project's own images"
+        "built",
+        description="source of images: built from the package index, or the project's official images",
     )
     registry: str = Field(
         "",
         description="mirror that official images come from, such as mirror.example.org/hub; empty: Docker Hub",
     )
     debian_mirror: SecretUrl = Field(
-        SecretUrl(""), description="mirror for bases made on the spot; empty: the host's own"
+        SecretUrl(""), description="Debian mirror for base images that are built locally; empty: the host's own"
     )
 
-    cache_dir: Path | None = Field(None, description="where downloaded packages are kept; empty: in the data folder")
+    cache_dir: Path | None = Field(None, description="folder of downloaded packages; empty: in the data folder")
     image_budget_bytes: int = Field(
         0,
         ge=0,
-        description="disk for images of releases, the least recently used go first; 0: no bound but the reserve",
+        description="disk space for images, least recently used are removed first; 0: limited only by the reserve",
     )
     package_budget_bytes: PositiveInt = Field(
-        20 * GIB, description="downloaded packages beyond which a long build forgets those it has used"
+        20 * GIB, description="size of downloaded packages above which a long build deletes those it has used"
     )
-    parallel_builds: PositiveInt = Field(2, description="images that are built at once")
+    parallel_builds: PositiveInt = Field(2, description="how many images are built at once")
 
-    false_alarm_rate: float = Field(0.01, gt=0, lt=0.5, description="chance of a reported change that is none")
-    miss_rate: float = Field(0.02, gt=0, lt=0.5, description="chance of a change that is taken for noise")
+    false_alarm_rate: float = Field(
+        0.01, gt=0, lt=0.5, description="accepted probability of reporting a change that is not one"
+    )
+    miss_rate: float = Field(0.02, gt=0, lt=0.5, description="accepted probability of taking a change for noise")
     confirmations: int = Field(
-        4, ge=1, le=15, description="agreeing answers that each neighbour of a change needs, from two processes in turn"
+        4, ge=1, le=15, description="agreeing answers needed on each side of a change, from two processes in turn"
     )
 
     patience_seconds: PositiveFloat = Field(
-        300.0, description="how long an engine, an index or a database that is away is waited for"
+        300.0, description="how long to wait for an engine, an index or a database that does not respond"
     )
-    timeout_seconds: PositiveFloat = Field(180.0, description="wall clock of one run, framework import included")
-    memory_bytes: PositiveInt = Field(3 * GIB, description="memory of one run, swap included")
+    timeout_seconds: PositiveFloat = Field(180.0, description="time limit of one run, framework import included")
+    memory_bytes: PositiveInt = Field(3 * GIB, description="memory limit of one run, swap included")
     cpus: PositiveFloat = Field(1.0, description="CPUs of one run")
     pids: PositiveInt = Field(512, description="processes and threads of one run")
-    tmpfs_bytes: PositiveInt = Field(256 * MIB, description="size of /tmp, the only place a run can write to")
-    output_bytes: PositiveInt = Field(256 * 1024, description="how much of a run's printing is kept")
-    flood_bytes: PositiveInt = Field(64 * MIB, description="printing beyond which a run is stopped")
+    tmpfs_bytes: PositiveInt = Field(256 * MIB, description="size of /tmp, the only place where a run can write")
+    output_bytes: PositiveInt = Field(256 * 1024, description="how much of a run's output is kept")
+    flood_bytes: PositiveInt = Field(64 * MIB, description="size of output at which a run is stopped")
     warm_pool_bytes: int = Field(
-        0, ge=0, description="memory for releases that stand ready, framework imported, for whoever asks; 0: none"
+        0, ge=0, description="memory for releases kept ready for any request, framework imported; 0: none"
     )
     waiting_bytes: int = Field(
-        2 * GIB, ge=0, description="memory that runs ready for a further question may take; 0: none is kept"
+        2 * GIB, ge=0, description="memory for finished runs that are kept for further requests; 0: none are kept"
     )
-    warm_runs: int = Field(2, ge=0, le=64, description="runs kept ready ahead of need, framework imported; 0: none")
-    scheduler: str = Field("", description="address of a Dask scheduler whose workers run; empty: this process does")
-    gpus: int = Field(0, ge=0, le=64, description="runs on an accelerator at once; 0: this machine has none to offer")
-    gpu_devices: int = Field(1, ge=-1, description="accelerators that one run is given; -1: all")
+    warm_runs: int = Field(
+        2, ge=0, le=64, description="how many runs are started in advance, framework imported; 0: none"
+    )
+    scheduler: str = Field(
+        "", description="address of a Dask scheduler whose workers do the runs; empty: this process does them"
+    )
+    gpus: int = Field(
+        0, ge=0, le=64, description="how many runs use an accelerator at once; 0: this machine has no accelerator"
+    )
+    gpu_devices: int = Field(1, ge=-1, description="number of accelerators for one run; -1: all")
     gpu_runtime: str = Field("", description="the engine's runtime for accelerators, such as nvidia")
-    gpu_memory_bytes: PositiveInt = Field(8 * GIB, description="main memory of one run on an accelerator")
+    gpu_memory_bytes: PositiveInt = Field(8 * GIB, description="main memory limit of one run on an accelerator")
     container_runtime: str = Field("", description="the engine's runtime, such as runsc; empty: its default")
     system_calls: Literal["narrow", "engine"] = Field(
-        "narrow", description="what runs may ask of the kernel: narrow: tfbisect's own list; engine: the engine's"
+        "narrow", description="system calls that runs may make: narrow: tfbisect's own list; engine: the engine's list"
     )
     disk_reserve_bytes: PositiveInt = Field(4 * GIB, description="free disk below which no image is built")
 
-    public_url: str = Field("", description="address under which users reach the web service; empty: as they asked")
+    public_url: str = Field(
+        "", description="address at which users reach the web service; empty: taken from each request"
+    )
     allowed_hosts: str = Field(
-        "", description="names the web service answers to beside localhost and IP addresses, comma-separated; * for any"
+        "", description="host names of the web service besides localhost and IP addresses, comma-separated; *: any"
     )
     trusted_proxies: str = Field(
         "",
-        description="proxies whose X-Forwarded-For and -Proto are believed, as addresses or networks, comma-separated; "
+        description="proxies whose X-Forwarded-For and -Proto are trusted, as addresses or networks, comma-separated; "
         "empty: none",
     )
-    require_token: bool = Field(False, description="ask for a token (`tfbisect tokens create`)")
-    anonymous_read: bool = Field(False, description="with require_token: public bisections are read without one")
+    require_token: bool = Field(False, description="require a token for every request (`tfbisect tokens create`)")
+    anonymous_read: bool = Field(False, description="with require_token: public bisections can be read without a token")
     body_bytes: PositiveInt = Field(256 * 1024, description="largest request body of the web service")
     submissions_per_minute: PositiveInt = Field(60, description="submissions per token or address")
     submissions_per_hour: PositiveInt = Field(600, description="submissions per token or address")
     estimates_per_minute: PositiveInt = Field(120, description="estimates per token or address")
-    queued_at_most: PositiveInt = Field(500, description="bisections waiting at once; more are told to come back")
+    queued_at_most: PositiveInt = Field(
+        500, description="how many bisections may be queued; further submissions are refused with 429"
+    )
     streams_per_client: PositiveInt = Field(100, description="event streams open at once per token or address")
 
-    watches_dir: Path | None = Field(None, description="folder of watch files; empty: those that tfbisect comes with")
+    watches_dir: Path | None = Field(None, description="folder of watch files; empty: those that come with tfbisect")
     nightly_cron: str = Field(
-        "", description="when `tfbisect serve` makes its nightly pass, as `30 3 * * *`; empty: never"
+        "", description="when `tfbisect serve` makes its nightly pass, such as `30 3 * * *`; empty: never"
     )
     nightly_timezone: str = Field("UTC", description="time zone of nightly_cron, such as Europe/Berlin")
-    nightly_seconds: PositiveFloat = Field(6 * 3600.0, description="time that one nightly pass may take")
-    nightly_free_bytes: int = Field(0, ge=0, description="free disk below which a nightly pass starts nothing more")
+    nightly_seconds: PositiveFloat = Field(6 * 3600.0, description="time limit of one nightly pass")
+    nightly_free_bytes: int = Field(
+        0, ge=0, description="free disk below which a nightly pass starts no further bisection"
+    )
     webhook_secret: SecretStr = Field(
         SecretStr(""), description="key that webhooks are signed with; empty: none are sent"
     )
@@ -143,7 +164,9 @@ class Settings(BaseSettings):
         SecretUrl(""), description="mail server: smtp://user:password@host:587, or smtps://…; empty: no mail is sent"
     )
     mail_from: str = Field("tfbisect@localhost", description="sender of mail")
-    inner_addresses: bool = Field(False, description="let watches that came by the API notify inner addresses")
+    inner_addresses: bool = Field(
+        False, description="allow watches added by the API to notify addresses of the inner network"
+    )
 
     @classmethod
     def settings_customise_sources(
