@@ -51,6 +51,8 @@ class DockerImages:
         self._api = client.api
         self._layers_alone: bool | None = None
         """Whether the engine takes a layer without those below it; None: not tried yet."""
+        self._unremoved: set[str] = set()
+        """Containers that are done with and stayed, since the engine went away under them."""
 
     def find(self, reference: str) -> StoredImage | None:
         with _asking("look at an image"):
@@ -242,6 +244,7 @@ class DockerImages:
 
     def _created(self, reference: str, command: Sequence[str], mounts: Sequence[docker.types.Mount] = ()) -> str:
         """Make a container without network and rights, and return its id."""
+        self._remove_what_stayed()
         host = self._api.create_host_config(
             network_mode="none",
             cap_drop=["ALL"],
@@ -261,8 +264,18 @@ class DockerImages:
         except docker.errors.NotFound as error:
             raise EngineLost(f"{error.explanation}; was it pruned while it was at work? Try again.") from error
         finally:
-            with suppress(docker.errors.NotFound):
-                self._api.remove_container(container, force=True)
+            self._unremoved.add(container)
+            self._remove(container)
+
+    def _remove(self, container: str) -> None:
+        with suppress(docker.errors.NotFound):
+            self._api.remove_container(container, force=True)
+        self._unremoved.discard(container)
+
+    def _remove_what_stayed(self) -> None:
+        for container in tuple(self._unremoved):
+            with suppress(*CLIENT_ERRORS):  # one that another thread removes, too; the next verb tries again
+                self._remove(container)
 
     def remove(self, reference: str) -> bool:
         """Remove an image; False where a container or another image still needs it."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
+from typing import ClassVar
 
 import docker
 import pytest
@@ -42,9 +44,9 @@ class BreaksOff(BaseHTTPRequestHandler):
         """Print nothing."""
 
 
-@pytest.fixture
-def images() -> Iterator[DockerImages]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), BreaksOff) as server:
+@contextmanager
+def answered_by(handler: type[BaseHTTPRequestHandler]) -> Iterator[DockerImages]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
         client = docker.DockerClient(base_url=f"tcp://127.0.0.1:{server.server_port}", version="1.41")
@@ -54,6 +56,12 @@ def images() -> Iterator[DockerImages]:
             client.close()
             server.shutdown()
             thread.join()
+
+
+@pytest.fixture
+def images() -> Iterator[DockerImages]:
+    with answered_by(BreaksOff) as images:
+        yield images
 
 
 @pytest.mark.parametrize(
@@ -69,3 +77,46 @@ def test_an_answer_that_breaks_off_is_a_lost_engine(
 ) -> None:
     with pytest.raises(EngineLost, match=r"the engine could not (pull|build) an image"):
         call(images)
+
+
+class GoesAway(BreaksOff):
+    """Makes a container, and hangs up on whatever else is asked; once it is back it removes containers, too."""
+
+    is_back: ClassVar[Event]
+    removed: ClassVar[list[str]]
+
+    def do_POST(self) -> None:
+        self._read()
+        if self.path.endswith("/containers/create"):
+            self._answer(201, b'{"Id": "stayed"}')
+        else:
+            self.close_connection = True
+
+    def do_DELETE(self) -> None:
+        if self.is_back.is_set():
+            self.removed.append(self.path)
+            self._answer(204, b"")
+        else:
+            self.close_connection = True
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def test_a_container_that_the_engine_went_away_under_is_removed_once_it_is_back() -> None:
+    class Engine(GoesAway):
+        is_back = Event()
+        removed: ClassVar[list[str]] = []
+
+    with answered_by(Engine) as images:
+        with pytest.raises(EngineLost):
+            images.run("tfbisect/nothing:1", ["true"])
+        assert not Engine.removed
+        Engine.is_back.set()
+        with pytest.raises(EngineLost):
+            images.run("tfbisect/nothing:1", ["true"])
+    assert len(Engine.removed) == 2, "the first one's, before the second is made, and the second one's"
