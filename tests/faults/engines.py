@@ -25,6 +25,11 @@ from tests.faults.world import PACKAGE, Service, World, wait_until
 RUN_SECONDS = 3.0
 SYSTEM = "tfbisect/system"
 STARTING_SECONDS = 60.0
+TRIES = 8 * WORKERS
+"""How many runs may be begun in vain in 20 s and the start of an engine: each try counts, though it reaches nobody.
+
+The pauses between tries double from half a second to 15 s, and each of the workers makes its own.
+"""
 BUILDING = {
     "before the build of an image": "service.images.builder:Images._build",
     "between an image that is laid and one that is finished": "service.images.docker_images:DockerImages._finished",
@@ -193,13 +198,13 @@ def _running(engine: Engine) -> list[str]:
     return (engine.docker("ps", "--quiet", check=False) or "").split()
 
 
-def under_runs(engine: Engine, do: Callable[[Engine], object]) -> Findings:
+def under_runs(engine: Engine, do: Callable[[Engine], object], runs_lost: int = 4 * WORKERS) -> Findings:
     """Do something to an engine while containers run, and let the same service go on."""
     with container_world(engine) as made:
         service, bisection_id = _with_runs(made)
         do(engine)
         later = wait_until("the service takes a submission again", partial(service.submit, "afterwards"), 120)
-        return of_bisections(service, [bisection_id, later], runs_lost=4 * WORKERS)
+        return of_bisections(service, [bisection_id, later], runs_lost=runs_lost)
 
 
 def kill_containers(engine: Engine) -> None:
@@ -254,6 +259,8 @@ def faults(stack: ExitStack) -> list[Fault]:
         row("containers removed under runs", partial(under_runs, do=remove_containers)),
         row("images removed under runs", partial(under_runs, do=remove_images)),
         row("engine stopped for 3 s under runs", partial(under_runs, do=partial(restart, seconds=3))),
-        row("engine stopped for 20 s under runs", partial(under_runs, do=partial(restart, seconds=20))),
+        row(
+            "engine stopped for 20 s under runs", partial(under_runs, do=partial(restart, seconds=20), runs_lost=TRIES)
+        ),
         row("engine killed -9 for 3 s under runs", partial(under_runs, do=partial(restart, seconds=3, killed=True))),
     ]
