@@ -19,6 +19,7 @@ from service.errors import NotInstallable, ReleaseUntestable
 from service.execution.docker_runner import DockerRunner
 from service.execution.limits import limits_of
 from service.execution.local_runner import LocalRunner
+from service.execution.run_users import CONTAINER_USERS
 from service.execution.runner import RunRequest
 from service.images.builder import Image, images_for, reference_of
 from service.images.docker_images import DockerImages
@@ -130,14 +131,15 @@ def test_a_run_in_an_official_image_answers_under_the_same_hardening(hub: Hub) -
         "import os, socket, tensorflow\n"
         "def refused(call, *words):\n"
         "    try:\n        call(*words)\n    except OSError:\n        return True\n"
-        "seen = [tensorflow.__version__, os.getuid(), refused(open, '/opt/x', 'w'),\n"
+        "seen = [tensorflow.__version__, os.getuid() in range(FIRST, FIRST + COUNT), refused(open, '/opt/x', 'w'),\n"
         "        refused(socket.create_connection, ('127.0.0.1', PORT), 1)]\n"
     )
     snippet = snippet.replace("PORT", hub.registry.address.partition(":")[2])
+    snippet = snippet.replace("FIRST", str(CONTAINER_USERS.first)).replace("COUNT", str(CONTAINER_USERS.count))
     request = RunRequest("official", OFFICIAL, HARNESS, probe, "tensorflow", snippet, {}, 60.0)
     report = runner.run(request, threading.Event())
     runner.close()
-    assert report.result == {"kind": "measured", "measurements": {"seen": ["1.12.0", 65532, True, True]}}
+    assert report.result == {"kind": "measured", "measurements": {"seen": ["1.12.0", True, True, True]}}
     assert report.packages[f"{NAME}:1.12.0-py3"].startswith("sha256:")
     assert report.packages["tensorflow"] == "1.12.0"
     assert report.python.startswith("3.10")
