@@ -211,7 +211,7 @@ class Environments:
         name, release = official_image(target, self.rules), self.catalog.release(target.package, target.release)
         if name is None or release is None:
             raise ReleaseUntestable(
-                f"no official image of {target.package} {target.release} is known; take --image-source built, or add "
+                f"no official image of {target.package} {target.release} is known; use --image-source built, or add "
                 "an [[official]] rule to images/recipes.toml."
             )
         digest = self._official_digest(name)
@@ -239,7 +239,7 @@ class Environments:
             recipe, wheels = recipe_for(target, release, self.rules, double), double or release
             if not wheels.gone or self._kept_lock(recipe) is not None:
                 return recipe, wheels
-        raise ReleaseUntestable(f"{target.package} {target.release} was on the package index and is gone.")
+        raise ReleaseUntestable(f"{target.package} {target.release} was removed from the package index.")
 
     def _kept_lock(self, recipe: Recipe) -> str | None:
         """Return the lock of a recipe that was resolved before."""
@@ -271,7 +271,7 @@ class Environments:
 
 def _no_registry(name: str) -> str:
     """Say that nothing here pulls images."""
-    raise ReleaseUntestable(f"the official image {name} cannot be had without a container engine; start Docker.")
+    raise ReleaseUntestable(f"the official image {name} needs a container engine; start Docker.")
 
 
 def _without(lock: str, wheel: Wheel | None) -> str:
@@ -279,7 +279,7 @@ def _without(lock: str, wheel: Wheel | None) -> str:
     if wheel is None:
         return lock
     if wheel.pin() not in lock:
-        raise NotInstallable(f"the index now has another {wheel.path.name} than when it was resolved.")
+        raise NotInstallable(f"the index has replaced {wheel.path.name} since it was resolved.")
     return lock.replace(wheel.pin(), "")
 
 

@@ -67,8 +67,8 @@ class Probe:
         if self.accepts_any_package:
             return self.framework
         raise BadInput(
-            f"the probe {self.name} fits {', '.join(sorted(self.frameworks))}, not {package}; "
-            "the probe script fits any package",
+            f"the probe {self.name} supports {', '.join(sorted(self.frameworks))}, not {package}; "
+            "the probe script supports any package",
             field="package",
         )
 

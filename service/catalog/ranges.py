@@ -91,16 +91,18 @@ def parse_releases(text: str) -> Selection:
         RangeError: no version where one is due, or the ends are swapped.
     """
     if len(text) > LONGEST_TEXT:
-        raise RangeError(f"the releases are named in {len(text)} letters, more than {LONGEST_TEXT}.", field="releases")
+        raise RangeError(
+            f"the list of releases has {len(text)} characters, more than {LONGEST_TEXT}; use ranges.", field="releases"
+        )
     items = [item.strip() for item in text.split(",") if item.strip()]
     if not items:
         raise RangeError(
-            "no releases are named; write a range such as 1.9..1.14, or 1.9.. to the newest.", field="releases"
+            "no releases given; write a range such as 1.9..1.14, or 1.9.. for all newer ones.", field="releases"
         )
     spans = tuple(_span(item) for item in items if ".." in item)
     points = tuple(_point(item) for item in items if ".." not in item)
     if len(spans) > MOST_SPANS:
-        raise RangeError(f"{len(spans)} ranges are named, more than {MOST_SPANS}; join them.", field="releases")
+        raise RangeError(f"{len(spans)} ranges given, more than {MOST_SPANS}; join them.", field="releases")
     return Selection(text, spans, points)
 
 

@@ -303,7 +303,8 @@ def _settled(target: Target, rules: Rules, uploaded: datetime | None = None) -> 
     fitting = [rule for rule in rules.rules if rule.fits(target, uploaded)]
     if not any(rule.requirement for rule in fitting) or not any(rule.pythons for rule in fitting):
         raise UnknownName(
-            f"no recipe for {target.package} on {target.hardware}; take another hardware or package (of its own rules: "
+            f"no recipe for {target.package} on {target.hardware}; choose other hardware or another package "
+            "(with rules: "
             f"{', '.join(sorted(rules.packages))}), or add a rule to images/recipes.toml.",
             field="package",
         )

@@ -198,7 +198,7 @@ class Catalog:
         if put_at is not None and (not self._asks or began - put_at < self._max_age):
             return known
         if not self._asks:
-            raise IndexUnreachable(f"the releases of {package} are not known here yet; see: tfbisect releases")
+            raise IndexUnreachable(f"the releases of {package} are not known yet; fetch them with: tfbisect releases")
         with self._cache.alone(self._key(package)):
             known, put_at = self._kept(package)
             if put_at is not None and (put_at >= began or began - put_at < self._max_age):
@@ -311,7 +311,7 @@ def package_name(text: str) -> str:
         name = None
     if name is None or len(name) > LONGEST_NAME:
         raise UnknownName(
-            f"{text[:LONGEST_NAME]!r} is not a name of a package; write it as the index does, such as tf-nightly.",
+            f"{text[:LONGEST_NAME]!r} is not a package name; write it as the index does, such as tf-nightly.",
             field="package",
         )
     return name

@@ -49,7 +49,7 @@ def syntax_tree(source: str) -> ast.Module:
         SnippetError: empty, larger than 64 KiB, or no Python, with the line.
     """
     if not source.strip():
-        raise SnippetError("the snippet is empty; give a model definition or a training script", field="snippet")
+        raise SnippetError("the snippet is empty; paste a model definition or a training script", field="snippet")
     size = len(source.encode("utf-8", "surrogatepass"))
     if size > LARGEST_BYTES:
         raise SnippetError(f"the snippet has {size} bytes, more than {LARGEST_BYTES}; shorten it", field="snippet")
@@ -91,7 +91,7 @@ def require_dropout(tree: ast.Module) -> None:
     if found & OPAQUE or any(word in name.lower() for name in found for word in DROPPING):
         return
     raise SnippetError(
-        "no dropout layer found in the snippet; this probe needs one, others are listed by: tfbisect run --help",
+        "no dropout layer found in the snippet, and this probe needs one; list other probes with: tfbisect probes",
         field="snippet",
     )
 
@@ -109,8 +109,8 @@ def require_keras_package(source: str) -> None:
         if any(name.split(".")[0] == "keras" for name in imported):
             return
     raise SnippetError(
-        "the releases of keras are compared and the snippet does not import it; write `import keras` and use that in "
-        "place of tf.keras, or take --package tensorflow.",
+        "--package keras compares releases of keras, but the snippet does not import it; write `import keras` "
+        "and use it instead of tf.keras, or use --package tensorflow.",
         field="snippet",
     )
 

@@ -123,7 +123,7 @@ class Uv:
             done = watched(command, folder, variables, timeout_seconds, written)
         except subprocess.TimeoutExpired as error:
             raise IndexUnreachable(
-                f"uv took more than {timeout_seconds} s; the index {self.index.url} is too slow."
+                f"uv took more than {timeout_seconds} s; the index {self.index.url} is too slow; try again later."
             ) from error
         if done.returncode != 0:
             raise failure_of(done.stderr, self.index.url)

@@ -41,7 +41,7 @@ class Wheel:
         with zipfile.ZipFile(self.path) as archive:
             found = [name for name in archive.namelist() if self._is_own(name)]
             if not found:
-                raise NotInstallable(f"{self.path.name} holds no metadata of {self.package}.")
+                raise NotInstallable(f"{self.path.name} has no metadata of {self.package}.")
             metadata = BytesParser().parsebytes(archive.read(found[0]))
         return [str(value) for value in metadata.get_all("Requires-Dist") or ()]
 
@@ -104,7 +104,9 @@ class Wheels:
             try:
                 given = self._copy(url, file.write)
                 if given != digest:
-                    raise NotInstallable(f"{url} has the sha256 {given}, the index says {digest}; it was changed.")
+                    raise NotInstallable(
+                        f"{url} has the sha256 {given}, but the index lists {digest}; the file was changed."
+                    )
                 Path(file.name).replace(path)
             finally:
                 Path(file.name).unlink(missing_ok=True)
@@ -119,7 +121,7 @@ class Wheels:
                     hashed.update(chunk)
                     write(chunk)
         except requests.RequestException as error:
-            raise IndexUnreachable(f"{url} cannot be fetched: {error}; look at the network.") from error
+            raise IndexUnreachable(f"{url} cannot be fetched: {error}; check the network.") from error
         return hashed.hexdigest()
 
 

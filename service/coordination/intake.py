@@ -121,8 +121,8 @@ def check_source(source: str) -> None:
     size_bytes = len(source.encode("utf-8", "surrogatepass"))
     if size_bytes > SNIPPET_BYTES:
         raise SnippetError(
-            f"the snippet has {size_bytes:,} bytes and at most {SNIPPET_BYTES:,} fit; "
-            "leave out data and comments, the model and its training are enough.",
+            f"the snippet has {size_bytes:,} bytes and may have at most {SNIPPET_BYTES:,}; "
+            "remove data and comments, the model and its training are enough.",
             field="snippet",
         )
     try:
@@ -133,7 +133,7 @@ def check_source(source: str) -> None:
     except (UnicodeEncodeError, ValueError) as error:
         raise SnippetError(f"the snippet is not text ({error}); save it as UTF-8.", field="snippet") from None
     except (RecursionError, MemoryError):
-        raise SnippetError("the snippet nests too deeply to be read; flatten it.", field="snippet") from None
+        raise SnippetError("the snippet is nested too deeply; flatten it.", field="snippet") from None
 
 
 def _syntax_error(source: str, error: SyntaxError) -> SnippetError:
@@ -143,7 +143,7 @@ def _syntax_error(source: str, error: SyntaxError) -> SnippetError:
     shown = lines[number - 1].strip()[:160] if 0 < number <= len(lines) else ""
     hint = " Python 2 syntax is not taken; the probe runs the same file on all releases." if "print" in shown else ""
     return SnippetError(
-        f"line {number}: {error.msg}: `{shown}`. Mend the line and submit again.{hint}", field="snippet", line=number
+        f"line {number}: {error.msg}: `{shown}`. Fix the line and submit again.{hint}", field="snippet", line=number
     )
 
 

@@ -37,7 +37,7 @@ def apply(name: str, snippet: str, parameters: Mapping[str, Any]) -> tuple[str, 
             return snippet, {**parameters, "execution": name}
         case "seed":
             return snippet, {**parameters, "seed": parameters.get("seed") or 1}
-    raise UnknownName(f"no variant {name!r}; there are {', '.join(VARIANTS)}", field="variants")
+    raise UnknownName(f"there is no variant {name!r}; choose one of: {', '.join(VARIANTS)}", field="variants")
 
 
 def cure_in_words(name: str) -> str:
@@ -46,7 +46,7 @@ def cure_in_words(name: str) -> str:
         "input-shape": "give the first layer an input_shape: the fault is in deferred mode, where fit builds the model",
         "eager": "switch eager execution on: the fault is in graph execution",
         "graph": "switch eager execution off: the fault is in eager execution",
-        "seed": "seed the random numbers: the outcome hangs on chance",
+        "seed": "seed the random numbers: the outcome depends on chance",
     }[name]
 
 
@@ -62,10 +62,10 @@ def with_input_shape(source: str, shape: object) -> str:
     if layer is None:
         raise SnippetError("the variant input-shape needs a Sequential model whose first layer is written out")
     if any(keyword.arg in SHAPE_KEYWORDS for keyword in layer.keywords):
-        raise SnippetError("the first layer has its input shape already", line=layer.lineno)
+        raise SnippetError("the first layer already has an input shape", line=layer.lineno)
     sizes = tuple(int(size) for size in shape) if isinstance(shape, list | tuple) and shape else known_shape(tree)
     if sizes is None:
-        raise SnippetError("the input shape is not known; give it with --input-shape 28,28", field="input_shape")
+        raise SnippetError("the input shape is unknown; add it with --input-shape 28,28", field="input_shape")
     return inserted(source, layer, f"input_shape={sizes!r}")
 
 

@@ -48,5 +48,5 @@ def choose_runner(
         found = interpreters()
         if not found:
             raise NoRunner(f"{no_engine.message} No Python interpreter was found for the local runner.") from None
-        return Choice(local(), f"{no_engine.message} Taking the local runner with Python {', '.join(found)}.")
-    return Choice(docker(client), "a container engine answers")
+        return Choice(local(), f"{no_engine.message} Using the local runner with Python {', '.join(found)}.")
+    return Choice(docker(client), "a container engine is available")

@@ -42,9 +42,9 @@ def connect() -> docker.DockerClient:
         client = docker.from_env(timeout=CALL_SECONDS, max_pool_size=CONNECTIONS)
         system = client.version().get("Os", "linux")
     except ENGINE_ERRORS as error:
-        raise NoRunner(f"no container engine answers at {place} ({_first_line(error)}); {advice}.") from error
+        raise NoRunner(f"no container engine responds at {place} ({_first_line(error)}); {advice}.") from error
     if system != "linux":
-        raise NoRunner(f"the engine at {place} runs {system} containers and the images are for linux; {advice}.")
+        raise NoRunner(f"the engine at {place} runs {system} containers, but the images are for linux; {advice}.")
     return client
 
 

@@ -122,7 +122,7 @@ class ContainerSession:
         except WOULD_BLOCK:
             return True
         except OSError as error:
-            raise EngineLost(f"the engine hung up in the middle of a run: {error}") from error
+            raise EngineLost(f"the engine closed the connection during a run: {error}") from error
         return True
 
     def output(self) -> int:

@@ -75,4 +75,4 @@ def make_venv(interpreter: Path, folder: Path) -> None:
     command = [uv_command(), "venv", "--quiet", "--no-config", "--no-project", "--python", str(interpreter)]
     done = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=False, timeout=VENV_SECONDS)
     if done.returncode != 0:
-        raise NoInterpreter(f"{interpreter} makes no virtual environment: {done.stderr.strip()[:400]}")
+        raise NoInterpreter(f"{interpreter} cannot create a virtual environment: {done.stderr.strip()[:400]}")

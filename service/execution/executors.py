@@ -90,7 +90,7 @@ class DaskCluster:
             self.client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             raise NoRunner(
-                f"no Dask scheduler answers at {address} ({error}); start one with `dask scheduler`."
+                f"no Dask scheduler responds at {address} ({error}); start one with `dask scheduler`."
             ) from error
         self._distributed = distributed
         self._address = address

@@ -203,8 +203,8 @@ def _works(sandbox: Sandbox, python: Path) -> bool:
         return False
     except subprocess.TimeoutExpired as error:
         raise EngineLost(
-            f"this machine is too busy to tell what protects a run: {wrapped[0]} took more than {TRY_SECONDS} s; "
-            "try again."
+            f"cannot check the protections of a run, this machine is too busy: {wrapped[0]} took more than "
+            f"{TRY_SECONDS} s; try again."
         ) from error
     return done.returncode == 0
 

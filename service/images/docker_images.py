@@ -190,7 +190,7 @@ class DockerImages:
         answer = self._patiently("POST", "/images/load", params={"quiet": "1"}, data=archive.chunks())
         found = self.find(archive.image_id)
         if found is None:
-            raise refusal(BUILD, _said(answer) or "it took a layer and has it not")
+            raise refusal(BUILD, _said(answer) or "it accepted a layer but does not have it")
         return found
 
     def _committed(self, order: LayerOrder) -> StoredImage:
@@ -262,7 +262,7 @@ class DockerImages:
         try:
             yield container
         except docker.errors.NotFound as error:
-            raise EngineLost(f"{error.explanation}; was it pruned while it was at work? Try again.") from error
+            raise EngineLost(f"{error.explanation}; was it pruned during the build? Try again.") from error
         finally:
             self._unremoved.add(container)
             self._remove(container)
@@ -321,7 +321,7 @@ class DockerImages:
         """Return an image that was made a moment ago."""
         found = self.find(reference)
         if found is None:
-            raise EngineLost(f"the Docker engine made {reference} and does not have it; was it pruned meanwhile?")
+            raise EngineLost(f"the Docker engine built {reference} but does not have it; was it pruned? Try again.")
         return found
 
     def _remove_layers(self, layer: str) -> None:

@@ -84,7 +84,7 @@ class Grounds:
                 return ground
             if self._settings.source == "registry":
                 raise Unavailable(
-                    f"the image {self._image_name(python)} cannot be pulled; look at the network, set "
+                    f"the image {self._image_name(python)} cannot be pulled; check the network, set "
                     "TFBISECT_PYTHON_IMAGE to a registry that answers, or TFBISECT_BASE_IMAGE=auto."
                 )
             return self._from_host(python, datasets)
@@ -213,8 +213,8 @@ def make_system(archive: Path, packages: list[str], mirror: SecretUrl) -> None:
     """
     if not can_make_system():
         raise Unavailable(
-            "no registry gives a Python image, and without mmdebstrap none can be made here; "
-            "run `apt-get install mmdebstrap`, or name a registry in TFBISECT_PYTHON_IMAGE."
+            "no registry has a Python image, and building one here needs mmdebstrap; "
+            "run `apt-get install mmdebstrap`, or set TFBISECT_PYTHON_IMAGE to an image of another registry."
         )
     command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}"]
     command += ["--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*"]
@@ -250,11 +250,11 @@ def _run_mmdebstrap(command: list[str]) -> None:
     try:
         subprocess.run(command, capture_output=True, text=True, timeout=SYSTEM_TIMEOUT_SECONDS, check=True)
     except subprocess.CalledProcessError as error:
-        raise Unavailable(
-            f"mmdebstrap failed: {error.stderr.strip()[-400:]}; look at TFBISECT_DEBIAN_MIRROR."
-        ) from error
+        raise Unavailable(f"mmdebstrap failed: {error.stderr.strip()[-400:]}; check TFBISECT_DEBIAN_MIRROR.") from error
     except subprocess.TimeoutExpired as error:
-        raise Unavailable(f"mmdebstrap took more than {SYSTEM_TIMEOUT_SECONDS} s; look at the mirror.") from error
+        raise Unavailable(
+            f"mmdebstrap took more than {SYSTEM_TIMEOUT_SECONDS} s; check TFBISECT_DEBIAN_MIRROR."
+        ) from error
 
 
 def packed_datasets(folder: Path) -> Packed:

@@ -67,7 +67,7 @@ def atom_feed(about: Feed, base: str, entries: Iterable[Entry]) -> bytes:
 
 def _entry(feed: ET.Element, base: str, told: Entry) -> None:
     watch, night = told.watch, told.night
-    says = "behaves differently" if told.event == "changed" else f"has given no answer for {watch.blind_after} nights"
+    says = "behaves differently" if told.event == "changed" else f"has had no result for {watch.blind_after} nights"
     entry = ET.SubElement(feed, "entry")
     _text(entry, "title", f"{watch.name}: {night.package} {says}")
     _text(entry, "id", _uuid(night.id).urn)

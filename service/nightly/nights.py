@@ -191,7 +191,9 @@ def difference_words(found: VerdictDifference) -> str:
     told = [change_with_releases(change_of(change)) for change in found.appeared]
     told += [f"no longer seen: {change_with_releases(change_of(change))}" for change in found.vanished]
     if not told and found:
-        told = [f"the newest release answers {found.outcome_now or 'nothing'}, and {found.outcome_before} before"]
+        told = [
+            f"the newest release now gives {found.outcome_now or 'no outcome'}, before it gave {found.outcome_before}"
+        ]
     return "; ".join(told)
 
 
@@ -236,11 +238,11 @@ class Summary:
     def lines(self) -> list[str]:
         """Say what a pass did, for people."""
         if self.busy:
-            return [f"another pass goes on ({self.busy}); nothing was done here"]
+            return [f"another pass is running ({self.busy}); this one did nothing"]
         told = [f"{row.status:<9}  {row.watch} · {row.package}: {row.message}" for row in self.rows]
         told += [f"postponed  {name}: the budget of this pass was spent" for name in self.postponed]
         if self.interrupted:
-            told.append("interrupted; the next pass goes on from here")
+            told.append("interrupted; the next pass continues from here")
         if self.messages:
-            told.append("messages   " + ", ".join(f"{number} {name}" for name, number in self.messages.items()))
-        return told or ["no watch; add one with `tfbisect watch add`, or put a file into the watches folder"]
+            told.append("notified   " + ", ".join(f"{number} {name}" for name, number in self.messages.items()))
+        return told or ["no watches; add one with `tfbisect watch add`, or put a file into the watches folder"]

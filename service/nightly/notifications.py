@@ -67,7 +67,7 @@ def _text(event: str, watch: Watch, found: NewWatchRun) -> str:
     if event == "changed":
         return f"{watch.name}: {found.package} behaves differently. {found.message}"
     return (
-        f"{watch.name}: the newest releases of {found.package} have given no answer for {watch.blind_after} nights."
+        f"{watch.name}: the newest releases of {found.package} have had no result for {watch.blind_after} nights."
         f" {found.message}"
     )
 

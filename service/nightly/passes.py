@@ -415,4 +415,4 @@ def _message(status: str, differs: VerdictDifference | None, looked: Looked, bis
 def _no_answer(release: str, verdict: Mapping[str, Any]) -> str:
     """Say of which release nothing is known, and why where that is known."""
     reasons = {str(one["release"]): str(one["reason"]) for one in verdict.get("untestable", ())}
-    return f"{release} gave no answer" + (f" ({reasons[release]})" if reasons.get(release) else "")
+    return f"{release} gave no result" + (f" ({reasons[release]})" if reasons.get(release) else "")

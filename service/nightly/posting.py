@@ -82,7 +82,7 @@ def post(destination: Destination, body: bytes, headers: Mapping[str, str]) -> i
     content = {"Content-Type": "application/json", "User-Agent": "tfbisect", **headers}
     answer = _first_that_connects(destination, destination.addresses or (None,), body, content)
     if not answer.is_success:
-        raise Undeliverable(f"answered {answer.status_code} {answer.reason_phrase}", answer.status_code)
+        raise Undeliverable(f"responded {answer.status_code} {answer.reason_phrase}", answer.status_code)
     return answer.status_code
 
 

@@ -31,7 +31,7 @@ class CronSchedule(BaseTrigger):  # type: ignore[misc]  # apscheduler ships no t
         self.expression = expression
         self.timezone = timezone
         if len(expression.split()) != FIELDS:
-            raise ValueError(f"it has {len(expression.split())} fields and not {FIELDS}")
+            raise ValueError(f"it has {len(expression.split())} fields instead of {FIELDS}")
         if self.get_next_fire_time(None, datetime.now(UTC)) is None:
             raise ValueError("that day never comes")
 
@@ -53,7 +53,8 @@ def trigger_of(expression: str, timezone: str) -> CronSchedule:
         return CronSchedule(expression, ZoneInfo(timezone))
     except (CronSimError, ValueError, ZoneInfoNotFoundError) as error:
         raise BadInput(
-            f"TFBISECT_NIGHTLY_CRON={expression!r} in {timezone}: {error}; write it as `30 3 * * *` in `Europe/Berlin`"
+            f"TFBISECT_NIGHTLY_CRON={expression!r} in {timezone}: {error}; write it as `30 3 * * *`, "
+            "with a time zone such as `Europe/Berlin`"
         ) from error
 
 

@@ -53,7 +53,7 @@ class Notify(BaseModel):
         if self.channel == "mail" and not re.fullmatch(r"[^@\s]+@[^@\s]+", self.target):
             raise ValueError(f"{host_of(self.target)} is not a mail address")
         if self.channel != "mail" and not re.match(r"https?://[^/\s]", self.target):
-            raise ValueError(f"{host_of(self.target)} is not a web address; begin it with https://")
+            raise ValueError(f"{host_of(self.target)} is not a web address; start it with https://")
         return self
 
 
@@ -120,7 +120,7 @@ def nightly_watch(request: BisectionRequest, bisection_id: str, *, public: bool,
 
 def _refuse_secrets(spec: WatchSpec) -> None:
     if any(entry.target.startswith(_FROM_ENVIRONMENT) for entry in spec.notify):
-        raise BadInput("env:NAME works in watch files only; give the address itself", field="notify")
+        raise BadInput("env:NAME works in watch files only; use the address itself", field="notify")
 
 
 def read_watch(path: Path) -> NewWatch:
@@ -182,5 +182,5 @@ def address_of(target: str) -> str:
         return target
     name = target.removeprefix(_FROM_ENVIRONMENT)
     if not os.environ.get(name):
-        raise BadInput(f"the environment variable {name}, which a watch sends its messages to, is not set")
+        raise BadInput(f"the environment variable {name}, the address of a watch's notifications, is not set")
     return os.environ[name]

@@ -27,11 +27,11 @@ class Shown:
 
 
 STATES: Mapping[State, Shown] = {
-    "measured": Shown("measured", "●", "", "", 1.0, "a container ran this release"),
-    "inferred": Shown("inferred", "○", "dim", "", 0.45, "both neighbours agree, so this one was not run"),
-    "running": Shown("running", "◐", "cyan", "#2b68ae", 0.45, "a container runs this release now"),
-    "untestable": Shown("untestable", "✗", "yellow", "#5a616b", 0.45, "this release cannot answer; open it to see why"),
-    "not_run": Shown("not run", "·", "dim", "#a4a9b0", 0.45, "nothing was concluded of this release"),
+    "measured": Shown("measured", "●", "", "", 1.0, "this release ran"),
+    "inferred": Shown("inferred", "○", "dim", "", 0.45, "not run: the measured releases on both sides behave alike"),
+    "running": Shown("running", "◐", "cyan", "#2b68ae", 0.45, "this release is running now"),
+    "untestable": Shown("untestable", "✗", "yellow", "#5a616b", 0.45, "cannot be tested; open it to see why"),
+    "not_run": Shown("not run", "·", "dim", "#a4a9b0", 0.45, "this release was neither measured nor inferred"),
 }
 """In the order in which legends list them."""
 PLACES: tuple[State, ...] = ("measured", "inferred", "untestable")

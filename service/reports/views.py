@@ -176,7 +176,7 @@ def headline(bisection: Bisection, verdict: Mapping[str, Any], longest: int = LO
         said = changes_in_short(verdict["changes"])
     match bisection.status:
         case "queued":
-            return "Waiting for its turn"
+            return "Queued"
         case "running":
             return (
                 f"So far: {changes_in_short(verdict['changes'])}" if verdict.get("changes") else "Looking for changes"

@@ -91,7 +91,7 @@ class Bisections(Connected):
             return None
         if row.request_digest != digest_of([request, snippet]):
             raise BadInput(
-                f"Idempotency-Key {key} was used for another request; take a new key.", field="Idempotency-Key"
+                f"Idempotency-Key {key} was used for another request; use a new key.", field="Idempotency-Key"
             )
         return _read(connection, row.bisection_id)
 
@@ -254,7 +254,7 @@ def _read(connection: Connection, bisection_id: str, *, lock: bool = False) -> B
     query = select(*BISECTION_COLUMNS).where(bisections.c.id == bisection_id)
     row = connection.execute(query.with_for_update() if lock else query).first()
     if row is None:
-        raise NotFound(f"no bisection {bisection_id}; `tfbisect serve` and its list show what is there")
+        raise NotFound(f"there is no bisection {bisection_id}; `tfbisect serve` lists them at /bisections")
     return bisection_of(row)
 
 

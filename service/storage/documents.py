@@ -56,7 +56,7 @@ class Documents(Connected):
             finally:
                 connection.close()
         except self._engine.dialect.loaded_dbapi.Error as error:
-            raise StoreError(f"the database does not answer: {error}; {place(self._engine.url)}") from error
+            raise StoreError(f"the database does not respond: {error}; {place(self._engine.url)}") from error
         if row is None:
             return None
         made_by, public, owner, tag, body = row

@@ -46,7 +46,7 @@ def parse_url(url: str | URL) -> URL:
     if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
         raise StoreError(f"{parsed.drivername} is not supported; use sqlite:////path/file or postgresql://…")
     if parsed.get_backend_name() == "sqlite" and parsed.database in {None, "", ":memory:"}:
-        raise StoreError("a database in memory is lost with its process; name a file: sqlite:////path/file")
+        raise StoreError("a database in memory is lost when the process ends; use a file: sqlite:////path/file")
     return parsed
 
 
@@ -65,7 +65,7 @@ def make_engine(url: str | URL, *, cache_kibibytes: int = CACHE_KIBIBYTES) -> En
             else _postgres_engine(parsed)
         )
     except ArgumentError as error:
-        raise StoreError(f"the database cannot be opened so: {error}; {place(parsed)}") from error
+        raise StoreError(f"the database cannot be opened: {error}; {place(parsed)}") from error
     except (NoSuchModuleError, ImportError) as error:
         raise StoreError(f"no driver for {parsed.drivername}; use postgresql:// or sqlite:///") from error
 

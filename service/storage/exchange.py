@@ -79,18 +79,18 @@ def _line(text: str) -> Mapping[str, Any]:
     try:
         value = json_text.loads(text)
     except ValueError as error:
-        raise BadInput(f"a line is not JSON: {text[:80]!r}; is this a file of `tfbisect db export`?") from error
+        raise BadInput(f"a line is not JSON: {text[:80]!r}; is this the output of `tfbisect db export`?") from error
     if not isinstance(value, Mapping):
-        raise BadInput(f"a line is not an object: {text[:80]!r}; is this a file of `tfbisect db export`?")
+        raise BadInput(f"a line is not an object: {text[:80]!r}; is this the output of `tfbisect db export`?")
     return value
 
 
 def _check_header(header: Mapping[str, Any]) -> None:
     if header.get("format") != FORMAT:
-        raise BadInput(f"the format is {header.get('format')}, not {FORMAT}; give a file of `tfbisect db export`")
+        raise BadInput(f"the format is {header.get('format')}, not {FORMAT}; use the output of `tfbisect db export`")
     if header.get("version") != newest_version():
         raise BadInput(
-            f"exported from version {header.get('version')}, and this program is of {newest_version()};"
+            f"the export has version {header.get('version')}, this program has {newest_version()};"
             " upgrade that database with `tfbisect db upgrade` and export again"
         )
 
@@ -119,7 +119,7 @@ def _insert_all(connection: Connection, lines: Iterable[Mapping[str, Any]]) -> M
             return counts
         else:
             break
-    raise BadInput("the export was cut: its last line is missing; nothing was imported")
+    raise BadInput("the export is incomplete: its last line is missing; nothing was imported")
 
 
 def _table(line: Mapping[str, Any]) -> Table | None:
@@ -127,7 +127,7 @@ def _table(line: Mapping[str, Any]) -> Table | None:
     if name is None:
         return None
     if name not in metadata.tables:
-        raise BadInput(f"no table {name}; give a file of `tfbisect db export`")
+        raise BadInput(f"there is no table {name}; use the output of `tfbisect db export`")
     return metadata.tables[name]
 
 

@@ -132,9 +132,9 @@ def _visible(query: Select[Any], viewer: Viewer) -> Select[Any]:
 def _terms_of(search: Search) -> tuple[str, ...]:
     words = words_of(search.text)
     if search.text.strip() and not words:
-        raise BadInput(f"{search.text!r} holds no word to search for; give one of at least 3 letters", field="text")
+        raise BadInput(f"{search.text!r} has no word to search for; enter one of at least 3 letters", field="text")
     if len(words) > _MOST_WORDS:
-        raise BadInput(f"{len(words)} words are searched for, more than {_MOST_WORDS}; leave some out", field="text")
+        raise BadInput(f"{len(words)} words to search for, more than {_MOST_WORDS}; remove some", field="text")
     terms = [*map(word_term, words), *map(outcome_term, search.outcomes)]
     if search.changed_in is not None:
         of_package, of_any = change_terms(search.package or "", search.changed_in)

@@ -78,7 +78,7 @@ def check_version(engine: Engine) -> str | None:
     newest = newest_version()
     if found not in {None, newest}:
         _refuse_unknown(found, engine)
-        raise StoreError(f"the database is of version {found}, this program of {newest}; run: tfbisect db upgrade")
+        raise StoreError(f"the database has version {found}, this program needs {newest}; run: tfbisect db upgrade")
     return found
 
 
@@ -86,7 +86,7 @@ def _refuse_unknown(found: str | None, engine: Engine) -> None:
     known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     if found is not None and found not in known:
         raise StoreError(
-            f"the database is of version {found}, newer than this program ({newest_version()});"
+            f"the database has version {found}, newer than this program ({newest_version()});"
             f" install a newer tfbisect, then: tfbisect db upgrade; {place(engine.url)}"
         )
 

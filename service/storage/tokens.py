@@ -30,7 +30,7 @@ class Tokens(Connected):
         """
         wanted = sorted(set(scopes))
         if not wanted or not set(wanted) <= set(SCOPES):
-            raise BadInput(f"scopes {', '.join(wanted) or '(none)'}; name some of: {', '.join(SCOPES)}", field="scopes")
+            raise BadInput(f"scopes {', '.join(wanted) or '(none)'}; choose from: {', '.join(SCOPES)}", field="scopes")
         secret = f"tfb_{secrets.token_urlsafe(32)}"
         row = {
             "id": new_ulid(),
@@ -74,7 +74,7 @@ class Tokens(Connected):
         with self._writing() as connection:
             closed = connection.execute(closing).rowcount
         if not closed:
-            raise NotFound(f"no open token {id_or_name}; see: tfbisect tokens list")
+            raise NotFound(f"there is no open token {id_or_name}; list them with: tfbisect tokens list")
         return closed
 
 

@@ -33,7 +33,7 @@ class Watches(Connected):
                 connection.execute(insert(watches).values(**row))
         except IntegrityError as error:
             raise BadInput(
-                f"a watch is called {new.name!r} already; take another name, or: tfbisect watch remove {new.name}",
+                f"a watch {new.name!r} exists already; choose another name, or run: tfbisect watch remove {new.name}",
                 field="name",
             ) from error
         return self.watch(str(row["id"]))
@@ -72,7 +72,7 @@ class Watches(Connected):
         with self._reading() as connection:
             row = connection.execute(query).first()
         if row is None:
-            raise NotFound(f"no watch {id_or_name}; see: tfbisect watch list")
+            raise NotFound(f"there is no watch {id_or_name}; list them with: tfbisect watch list")
         return _watch(row)
 
     def watches(self, *, viewer: Viewer = ADMIN) -> list[Watch]:

@@ -87,7 +87,7 @@ class Access:
         if secret:
             token = await run_in_threadpool(self._tokens.token_of, secret)
             if token is None:
-                raise unauthorised("This token is not known here, was revoked or has expired.")
+                raise unauthorised("This token is unknown, revoked or expired.")
             return Caller(token.id, token.scopes, token.id)
         if not self._settings.require_token:
             return Caller(address, OPEN_SCOPES)

@@ -81,7 +81,7 @@ def problem_of_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
     if faults and any(error["type"] == "json_invalid" for error in errors):
         return Problem(422, "Not JSON", "The body is not JSON; send one JSON object.", "not-json", faults)
     named = ", ".join(dict.fromkeys(fault.field for fault in faults))
-    return Problem(422, "Bad input", f"Mend these fields and send again: {named}.", "bad-input", faults)
+    return Problem(422, "Bad input", f"Fix these fields and send the request again: {named}.", "bad-input", faults)
 
 
 def problem_of_status(status: int, detail: str = "", headers: Mapping[str, str] | None = None) -> Problem:

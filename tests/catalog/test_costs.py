@@ -136,7 +136,7 @@ def test_any_measurement_can_be_drawn(numbers: list[Any]) -> None:
 def test_a_search_for_hundreds_of_words_is_refused(store_of: Callable[[], Store]) -> None:
     with store_of() as store:
         store.bisections(Search(text=" ".join(f"word{number}" for number in range(50))))
-        with pytest.raises(BadInput, match="51 words are searched for, more than 50"):
+        with pytest.raises(BadInput, match="51 words to search for, more than 50"):
             store.bisections(Search(text=" ".join(f"word{number}" for number in range(51))))
 
 

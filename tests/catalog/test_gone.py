@@ -62,7 +62,7 @@ def test_a_bisection_is_kept_under_the_package_s_one_spelling() -> None:
 
 
 def test_a_name_that_can_be_none_is_refused() -> None:
-    with pytest.raises(UnknownName, match="is not a name of a package"):
+    with pytest.raises(UnknownName, match="is not a package name"):
         asked([], "..", package="no such package")
 
 

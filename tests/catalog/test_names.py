@@ -17,7 +17,7 @@ def catalog_of(url: str, cache: MemoryCache) -> Catalog:
 @pytest.mark.parametrize("name", ["", "a b", "../simple", "-demo", "demo-", "x" * 129, "démo", "a/b", "demo\n1"])
 def test_what_can_be_no_name_is_refused_before_the_index_is_asked(name: str) -> None:
     asked: list[str] = []
-    with an_index({}, asked=asked) as url, pytest.raises(UnknownName, match="is not a name of a package"):
+    with an_index({}, asked=asked) as url, pytest.raises(UnknownName, match="is not a package name"):
         catalog_of(url, MemoryCache()).releases(name)
     assert asked == []
 

@@ -56,8 +56,8 @@ def test_a_range_names_these_releases(text: str, versions: str) -> None:
     [
         ("2.3..1.14", "2.3 is newer than 1.14; swap the ends."),
         ("1.12.3..1.12.0", "1.12.3 is newer than 1.12.0; swap the ends."),
-        ("", "no releases are named"),
-        (" , ", "no releases are named"),
+        ("", "no releases given"),
+        (" , ", "no releases given"),
         ("1.9...1.14", "'.1.14' is not a release"),
         ("latest", "'latest' is not a release"),
         ("1.9..x", "'x' is not a release"),
@@ -66,8 +66,8 @@ def test_a_range_names_these_releases(text: str, versions: str) -> None:
         ("1.9.0,1.99.0", "no release 1.99.0; the nearest are 1.14.0 and 2.15.0."),
         ("1.11", "no release 1.11;"),
         ("1." + "9" * 5000, "is not a release"),
-        ("1.9..1.14," * 60, "60 ranges are named, more than 50"),
-        ("1.9.0," * 2000, "12000 letters, more than 10000"),
+        ("1.9..1.14," * 60, "60 ranges given, more than 50"),
+        ("1.9.0," * 2000, "12000 characters, more than 10000"),
     ],
 )
 def test_a_range_that_cannot_be_used_says_why(text: str, words: str) -> None:

@@ -102,7 +102,7 @@ def test_a_release_without_a_date_is_untestable_in_plain_words(rules: Rules) -> 
 def test_a_package_without_a_rule_of_its_own_is_run_on_the_cpu_only(rules: Rules) -> None:
     assert recipe_for(Target("numpy", "1.0.0"), release("1.0.0"), rules).requirement == "numpy==1.0.0"
     with pytest.raises(
-        UnknownName, match=r"no recipe for numpy on cuda; take another hardware or package \(.*keras.*torch\)"
+        UnknownName, match=r"no recipe for numpy on cuda; choose other hardware or another package \(.*keras.*torch\)"
     ):
         recipe_for(Target("numpy", "1.0.0", "cuda"), release("1.0.0"), rules)
 

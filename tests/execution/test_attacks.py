@@ -98,6 +98,8 @@ class Host:
     folder: Path
     listeners: list[socket.socket] = field(default_factory=list)
     port: int = 0
+    children: frozenset[int] = frozenset()
+    """Processes that other tests of this session keep going."""
 
     def words(self) -> dict[str, str]:
         """Return what stands for the words in capitals of an attack's source."""
@@ -125,7 +127,7 @@ class Host:
 
     def left(self) -> Iterator[str]:
         """Yield what is there that was not."""
-        if children := children_of(os.getpid()):
+        if children := set(children_of(os.getpid())) - self.children:
             yield f"{len(children)} processes are left"
         if homes := list((self.folder / "homes").glob("tfbisect-run-*")):
             yield f"{len(homes)} folders are left"
@@ -150,7 +152,7 @@ def host(data_dir: Path) -> Iterator[Host]:
     (folder / "canary" / "kept").write_text("kept")
     (folder / "homes").mkdir()
     (folder / "homes").chmod(0o755)
-    found = Host(folder)
+    found = Host(folder, children=frozenset(children_of(os.getpid())))
     both = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
     found.port = both.getsockname()[1]
     names = [f"\0tfbisect-canary-{os.getpid()}", "\0tfbisect-canary", str(folder / "socket")]

@@ -28,8 +28,8 @@ def choice(asked: str, *, engine: bool, pythons: list[str]) -> tuple[Runner, str
 @pytest.mark.parametrize(
     ("asked", "engine", "taken", "why"),
     [
-        ("auto", True, DOCKER, "a container engine answers"),
-        ("auto", False, LOCAL, "no container engine answers at unix:///x; start Docker. Taking the local runner"),
+        ("auto", True, DOCKER, "a container engine is available"),
+        ("auto", False, LOCAL, "no container engine answers at unix:///x; start Docker. Using the local runner"),
         ("local", True, LOCAL, "the local runner was asked for"),
         ("docker", True, DOCKER, "Docker was asked for"),
     ],

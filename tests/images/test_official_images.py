@@ -248,7 +248,7 @@ def test_a_package_without_official_images_says_so_where_they_are_asked_for(tmp_
     with an_index({"six": [wheel("six-1.16.0-py3-none-any.whl")]}) as index:
         settings, cache = Settings(index_url=index, data_dir=tmp_path), MemoryCache()
         environments = Environments(Catalog(cache, settings), cache, settings)
-        with pytest.raises(ReleaseUntestable, match="take --image-source built"):
+        with pytest.raises(ReleaseUntestable, match="use --image-source built"):
             environments.resolve(Target("six", "1.16.0", source="official"))
 
 

@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("", (), "the snippet is empty"),
         ("   \n", (), "the snippet is empty"),
-        ("x = 1\n" * 20_000, (), "at most 65,536 fit"),
+        ("x = 1\n" * 20_000, (), "at most 65,536"),
         ("import tensorflow\nmodel = (\n", (), "line 2"),
         ("print 'x'\n", (), "line 1"),
         ("import tensorflow as tf\nx = tf.keras.layers.Dropout(0.5)\n", (), "model"),

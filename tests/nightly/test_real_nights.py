@@ -184,7 +184,7 @@ def test_the_release_in_which_dropout_stopped_dropping_is_told_on_the_first_morn
     index.yanked.add("1.11.0")
     yanked, ran = night(settings, clock)
     assert (yanked.exit_code, ran) == (10, [])
-    assert "newest release answers drops, and never-drops before" in only_row(yanked).message
+    assert "newest release now gives drops, before it gave never-drops" in only_row(yanked).message
 
 
 def test_a_pass_that_is_killed_is_finished_the_next_night_and_its_containers_are_gone(

@@ -138,7 +138,7 @@ def test_a_watch_is_found_by_its_name_and_one_that_is_not_there_is_not(browser: 
 
 
 def test_addresses_that_are_told_are_never_shown(browser: httpx.Client, site: Site) -> None:
-    assert "told by webhook" in browser.get("/w/team").text
+    assert "go out by webhook" in browser.get("/w/team").text
     assert all(site.address not in browser.get(path).text for path in ("/w/team", "/watches", "/w/team.atom"))
 
 
@@ -153,7 +153,7 @@ def test_a_watch_and_its_nights_are_escaped(browser: httpx.Client, house: Nightl
 def test_a_feed_holds_what_was_told_newest_first(browser: httpx.Client, house: NightlyHouse) -> None:
     feed = feed_of(browser, "/w/team.atom")
     assert texts(feed, "a:entry/a:title") == [
-        "team: tensorflow has given no answer for 3 nights",
+        "team: tensorflow has had no result for 3 nights",
         "team: tensorflow behaves differently",
     ]
     assert texts(feed, "a:entry/a:updated") == ["2026-06-06T03:30:00Z", "2026-06-02T03:30:00Z"]

@@ -38,7 +38,7 @@ def test_what_may_hold_dropout_passes(source: str) -> None:
         ("model = 'Dropout'\n" + "#" * 65536, "65554 bytes", None),
         ("net = Dropout(0.5)", "no model found", None),
         ("model = Dense(3)\nmodel.fit(x)", "no dropout layer", None),
-        ("model = '\0Dropout'", "no Python", None),
+        ("model = '\0Dropout'", "not Python", None),
     ],
 )
 def test_a_hopeless_snippet_is_refused_with_what_to_do(source: str, words: str, line: int | None) -> None:

@@ -36,7 +36,7 @@ def test_an_idempotency_key_makes_one_bisection(store: Store) -> None:
 
 def test_an_idempotency_key_of_another_request_is_refused(store: Store) -> None:
     store.create_bisection(REQUEST, SNIPPET, idempotency_key="k")
-    with pytest.raises(BadInput, match="take a new key"):
+    with pytest.raises(BadInput, match="use a new key"):
         store.create_bisection(REQUEST, SNIPPET + "#", idempotency_key="k")
 
 

@@ -64,10 +64,10 @@ Spoil = Callable[[list[str]], list[str]]
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (lambda lines: lines[:-1], "cut"),
+        (lambda lines: lines[:-1], "incomplete"),
         (lambda lines: [line for line in lines if '"events"' not in line[:20]], "of events where 1 were exported"),
-        (lambda lines: [], "no JSON"),
-        (lambda lines: ["[]"], "no object"),
+        (lambda lines: [], "not JSON"),
+        (lambda lines: ["[]"], "not an object"),
         (lambda lines: ['{"format": "other"}'], "not tfbisect/export/1"),
         (lambda lines: ['{"format": "tfbisect/export/1", "version": "0000"}'], "export again"),
         (lambda lines: [lines[0], '{"table": "users", "row": {}}'], "no table users"),

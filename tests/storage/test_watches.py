@@ -40,7 +40,7 @@ def test_a_watch_of_a_file_says_what_the_file_says_now(store: Store) -> None:
 
 def test_a_file_does_not_take_the_name_of_a_watch_that_somebody_else_made(store: Store) -> None:
     store.add_watch(replace(TEAM, origin="cli"))
-    with pytest.raises(BadInput, match="take another name"):
+    with pytest.raises(BadInput, match="choose another name"):
         store.put_watch(TEAM)
 
 

@@ -107,7 +107,7 @@ def live_some_weeks(store: Store, found_before: str, found_now: str) -> None:
             status = NIGHTS.get((package, night), "unchanged")
             run = NewWatchRun(watch.id, one_pass.id, package, status, {})
             if status == "blind":
-                run = replace(run, message="2.23.0.dev20261025 gave no answer (no wheel for Linux on x86-64)")
+                run = replace(run, message="2.23.0.dev20261025 gave no result (no wheel for Linux on x86-64)")
             else:
                 at = later if night >= CHANGED_AT or package == "tf-nightly" else earlier
                 run = replace(run, bisection_id=at.id, verdict=at.verdict)

@@ -22,7 +22,7 @@ def test_the_form_is_submitted_without_scripts(service: Served) -> None:
     assert answer.status_code == 303
     page = service.client.get(answer.headers["location"])
     assert page.status_code == 200
-    assert "Waiting for its turn" in page.text
+    assert "Queued" in page.text
     service.world.work_off()
     page = service.client.get(answer.headers["location"])
     assert "introduced in 1.11.0" in page.text

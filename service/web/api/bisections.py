@@ -97,10 +97,10 @@ def hand_in(site: Site, caller: Caller, body: SubmissionBody, idempotency_key: s
         BadInput: nothing was started.
     """
     if body.visibility == "private" and caller.owner is None:
-        raise BadInput("a private bisection belongs to a token; send one, or leave it public.", field="visibility")
+        raise BadInput("a private bisection needs a token; send one, or make the bisection public.", field="visibility")
     site.access.count_submission(caller)
     if site.store.open_counts().get("queued", 0) >= site.settings.queued_at_most:
-        raise too_many(f"{site.settings.queued_at_most} bisections are queued already.", 60)
+        raise too_many(f"{site.settings.queued_at_most} bisections are queued already, the most allowed.", 60)
     submitted = site.dependencies.submission.submit(
         body.request(), public=body.visibility == "public", owner=caller.owner, idempotency_key=idempotency_key
     )
@@ -162,7 +162,7 @@ def read_release(bisection_id: Id, release: ReleaseName, site: ThisSite, caller:
     reading = site.readings.reading(bisection_id, caller.viewer)
     runs = [run for run in reading.observations if run.observation.identity.release == release]
     if not runs:
-        raise NotFound(f"no run of {release} in this bisection; it was inferred, or not run.")
+        raise NotFound(f"{release} did not run in this bisection; it was inferred, or not run.")
     return json_response(Document.of([full_observation_json(run, reading.judge) for run in runs]))
 
 
@@ -220,7 +220,11 @@ def cancel(bisection_id: Id, site: ThisSite, caller: Submitter) -> Response:
     bisection = site.readings.bisection(bisection_id, caller.viewer)
     check_owned(caller, bisection)
     if bisection.status in ("done", "failed"):
-        raise Refusal(Problem(409, "Over already", f"It is {bisection.status}; nothing is left to stop.", "over"))
+        raise Refusal(
+            Problem(
+                409, "Already finished", f"The bisection is {bisection.status}; there is nothing to cancel.", "over"
+            )
+        )
     site.store.request_cancel(bisection_id)
     return json_response(site.readings.document(bisection_id, caller.viewer), 202)
 
@@ -247,7 +251,14 @@ def check_owned(caller: Caller, bisection: Bisection) -> None:
         Refusal: 403.
     """
     if not caller.may_end(bisection.owner):
-        raise Refusal(Problem(403, "Forbidden", "It belongs to another token; an admin's may end it too.", "forbidden"))
+        raise Refusal(
+            Problem(
+                403,
+                "Forbidden",
+                "The bisection belongs to another token. Use that token, or one with the scope admin.",
+                "forbidden",
+            )
+        )
 
 
 @router.get(

@@ -103,7 +103,7 @@ def readyz(site: ThisSite) -> JSONResponse:
     if problem := site.surroundings.engine_problem():
         raise NoRunner(problem)
     if down := site.surroundings.threads_down():
-        raise Unavailable(f"threads of this process that are not alive: {'; '.join(down)}. The log says more.")
+        raise Unavailable(f"threads of this process have stopped: {'; '.join(down)}. See the log.")
     return JSONResponse({"status": "ok"})
 
 

@@ -65,9 +65,7 @@ async def sign_in(request: Request, site: ThisSite) -> Response:
     secret = str((await request.form(max_fields=4)).get("token", "")).strip()[:200]
     token = await run_in_threadpool(site.store.token_of, secret) if secret else None
     if token is None:
-        return site.pages.response(
-            request, "sign_in.html", 401, problem="This token is not known here, was revoked or has expired."
-        )
+        return site.pages.response(request, "sign_in.html", 401, problem="This token is unknown, revoked or expired.")
     response = RedirectResponse("/", 303)
     response.set_cookie(
         COOKIE, secret, httponly=True, samesite="lax", secure=request.url.scheme == "https", max_age=30 * 86400

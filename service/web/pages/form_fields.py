@@ -209,5 +209,5 @@ def example_text(folder: Path | None, name: str) -> str:
         NotFound: there is none of this name.
     """
     if name not in {example.file for example in examples_in(folder)} or folder is None:
-        raise NotFound(f"no example is called {name[:64]!r}.")
+        raise NotFound(f"there is no example {name[:64]!r}.")
     return (folder / name).read_text(encoding="utf-8")

@@ -87,7 +87,7 @@ def download_snippet(bisection_id: Id, site: ThisSite, caller: Reader, variant: 
     bisection = site.readings.bisection(bisection_id, caller.viewer)
     own = bisection.request.get("variant_snippets", {})
     if variant and variant not in own:
-        raise Refusal(Problem(404, "Not found", f"There is no source of a variant {variant[:64]!r} here.", "not-found"))
+        raise Refusal(Problem(404, "Not found", f"This bisection has no variant {variant[:64]!r}.", "not-found"))
     source = own[variant] if variant else site.store.snippet(bisection.snippet_digest)
     return Response(source, media_type="text/plain; charset=utf-8")
 
@@ -208,7 +208,7 @@ def release_record(
     step = next((step for step in timeline.steps if step.cell.release == release), None)
     runs = by_release(reading.observations, variant).get(release, [])
     if step is None and not runs:
-        raise Refusal(Problem(404, "Not found", f"This bisection is not about {release[:64]}.", "not-found"))
+        raise Refusal(Problem(404, "Not found", f"This bisection does not include {release[:64]}.", "not-found"))
     bisection = reading.bisection
     in_drawer = "hx-request" in request.headers
     return site.pages.response(
