@@ -40,7 +40,7 @@ def make_scratch_folder() -> Path:
 
 def _root() -> Path:
     # Each time, not only at first: a coordinator that lives on for weeks works beside others that are killed.
-    _clear_away_the_dead()
+    clear_away_the_dead()
     with _making:
         root = _made.get(os.getpid())
         if root is None or not root.is_dir():
@@ -64,7 +64,8 @@ def _new_root() -> Path:
     return unnamed.rename(unnamed.with_name(PREFIX + secrets.token_hex(8)))
 
 
-def _clear_away_the_dead() -> None:
+def clear_away_the_dead() -> None:
+    """Remove the folders of processes that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with suppress(OSError):
             if folder.stat(follow_symlinks=False).st_uid == os.geteuid() and not is_held(folder):

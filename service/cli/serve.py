@@ -14,6 +14,7 @@ from service.coordination.patience import patiently
 from service.nightly.schedule import start_scheduler, trigger_of, was_missed
 from service.reports.dependencies import Surroundings, no_problem, none_known
 from service.resources import resource_dir
+from service.scratch import clear_away_the_dead
 from service.settings import Role
 from service.web.app import create_app
 from service.web.server import server_config
@@ -31,6 +32,7 @@ def serve_until_stopped(house: House, host: str, port: int, role: Role = "all") 
         port: to listen on.
         role: all; web: nothing here touches an engine; coordinator: nothing here listens.
     """
+    clear_away_the_dead()  # at once: this service may have nothing to run for days
     threads = house.threads
     with scheduled(house, role):
         try:
