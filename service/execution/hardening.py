@@ -104,9 +104,9 @@ def _host_config(limits: Limits, runtime: str, seccomp: str, *, init: bool) -> d
         "NetworkMode": "none",
         "ReadonlyRootfs": True,
         "Tmpfs": {
-            "/tmp": _tmpfs(limits.tmpfs_bytes, limits.tmpfs_files),  # noqa: S108
+            "/tmp": _tmpfs(limits.tmpfs_bytes, limits.tmpfs_files),  # noqa: S108 - in the container, not here
             # Named here since the engine's own bounds its bytes only: an empty file takes none.
-            "/dev/shm": _tmpfs(limits.shared_memory_bytes, limits.shared_memory_files),  # noqa: S108
+            "/dev/shm": _tmpfs(limits.shared_memory_bytes, limits.shared_memory_files),  # noqa: S108 - likewise
         },
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges:true", *([f"seccomp={seccomp}"] if seccomp else [])],

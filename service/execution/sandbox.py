@@ -114,7 +114,7 @@ class Sandbox:
             for parent in reversed(folder.parents[:-1]):
                 command += ["--perms", "0755", "--dir", str(parent)]
             command += ["--ro-bind", str(folder), str(folder)]
-        return [*command, *filtered, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp", "--"]  # noqa: S108
+        return [*command, *filtered, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp", "--"]  # noqa: S108 - the run's own
 
     def _user(self, user: int) -> list[str]:
         if not self.own_user:
