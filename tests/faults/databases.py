@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import create_engine, text
 
 from service.storage.engine import parse_url
-from tests.faults.findings import Findings, of_bisections
+from tests.faults.findings import Findings, of_bisections, of_tracebacks
 from tests.faults.kills import WORKERS, small_world
 from tests.faults.table import Fault, LeftOut
 from tests.faults.world import Service, World, request, wait_until
@@ -38,8 +38,8 @@ def _interrupted(made: World, fault: Callable[[Service], None], *, must_notice: 
         return Findings(lost=[f"the service ended with {service.process.returncode}"])
     later = wait_until("the service takes a submission again", partial(service.submit, "afterwards"), 120)
     found = of_bisections(service, [bisection_id, later], runs_lost=2 * WORKERS)
-    if must_notice and "Traceback" in service.words():
-        found.said.append("the log shows a raw traceback")
+    if must_notice:
+        found.add(of_tracebacks(service))
     if service.status("/readyz") != 200:
         found.lost.append("/readyz is not 200 once the fault is over")
     return found

@@ -13,6 +13,8 @@ from tests.faults.world import CHANGES, TRUTH, Service, World
 
 SETTLING_SECONDS = 20.0
 """How long what a dead service left may still be there once another one works."""
+TRACEBACK_SHOWN = 3000
+"""So many characters of it reach its last line, which says what was wrong."""
 
 
 @dataclass
@@ -109,6 +111,12 @@ def _of_runs(world: World, runs_lost: int) -> Findings:
     (kept,) = world.rows("SELECT count(*) AS number FROM observations")
     over = len(begun) - int(kept.number) - runs_lost
     return Findings(doubled=[f"{over} runs too many: {len(begun)} for {kept.number} answers"] if over > 0 else [])
+
+
+def of_tracebacks(service: Service) -> Findings:
+    """Return the first traceback of a service's log: what is foreseen is said in words."""
+    _, found, after = service.words().partition("Traceback")
+    return Findings(said=[f"the log shows a raw traceback: {after[:TRACEBACK_SHOWN]}"] if found else [])
 
 
 def of_leftovers(world: World) -> Findings:

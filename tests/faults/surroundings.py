@@ -9,7 +9,7 @@ from functools import cache, partial
 
 from tests.catalog.odd_index import MODES, SLOW, OddIndex, odd_index
 from tests.faults.databases import postgres_world
-from tests.faults.findings import Findings, of_bisections
+from tests.faults.findings import Findings, of_bisections, of_tracebacks
 from tests.faults.kills import LEASE_PASSED_SECONDS, WORKERS, small_world
 from tests.faults.table import Fault
 from tests.faults.world import PACKAGE, Service, World, wait_until
@@ -45,8 +45,7 @@ def answers_oddly(index: OddIndex, service: Service, mode: str) -> Findings:
         index.mode = "honest"
     after = service.submit(f"after {mode}")
     found.add(of_bisections(service, [after]))
-    if "Traceback" in service.words():
-        found.said.append("the log shows a raw traceback")
+    found.add(of_tracebacks(service))
     return found
 
 

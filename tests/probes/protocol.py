@@ -74,7 +74,7 @@ def ask(
 
 FORKING = """
 import json, os, sys
-folder, framework = sys.argv[1:]
+folder, framework, boot = sys.argv[1:]
 module = __import__(framework)
 getattr(getattr(module, "keras", None), "layers", None)
 for name in sorted(os.listdir(folder)):
@@ -82,7 +82,7 @@ for name in sorted(os.listdir(folder)):
     if not child:
         os.dup2(os.open(os.path.join(folder, name), os.O_RDONLY), 0)
         os.dup2(os.open(os.path.join(folder, name + ".answer"), os.O_WRONLY | os.O_CREAT), 1)
-        exec(sys.argv[3])
+        exec(boot)
     os.waitpid(child, 0)
 """
 
@@ -106,7 +106,7 @@ def ask_each(
         command = [python, "-c", FORKING, folder, framework, BOOT]
         known = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
         fixed = {"HOME": "/tmp", "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"}
-        subprocess.run(command, env={**known, **fixed}, capture_output=True, check=False)
+        subprocess.run(command, env={**known, **fixed}, capture_output=True, check=True)
         answers = [Path(folder) / f"{number:03}.answer" for number in range(len(questions))]
         return {name: result_in(answer) for name, answer in zip(questions, answers, strict=True)}
 
