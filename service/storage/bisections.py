@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, and_, delete, func, insert, null, or_, select, true, update
@@ -135,12 +134,6 @@ class Bisections(Connected):
                 created_at=self._now(),
             )
         )
-
-    def forget_idempotency_keys(self, older_than: timedelta) -> int:
-        """Forget keys that nobody repeats any more and return how many."""
-        with self._writing() as connection:
-            limit = self._now() - older_than
-            return connection.execute(delete(idempotency_keys).where(idempotency_keys.c.created_at < limit)).rowcount
 
     def bisection(self, bisection_id: str) -> Bisection:
         """Return a bisection.

@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from service.errors import NotFound
 from service.storage.connected import Connected
 from service.storage.records import Event
 from service.storage.tables import bisections, events
@@ -17,37 +16,25 @@ from service.storage.tables import bisections, events
 def append_events(
     connection: Connection, bisection_id: str, happened: Iterable[tuple[str, Mapping[str, Any]]], moment: datetime
 ) -> int:
-    """Append events, each a kind and a payload, in the caller's transaction and return the last one's number.
+    """Append events, each a kind and a payload, and return the last one's number.
 
-    Raises:
-        NotFound: there is no bisection of this id.
+    The caller's transaction holds the bisection's row: it is there.
     """
     told = [{"kind": kind, "payload": dict(payload)} for kind, payload in happened]
     # The counter's row lock is what keeps two writers from one number.
     counter = bisections.c.last_event
     counted = update(bisections).where(bisections.c.id == bisection_id).values(last_event=counter + len(told))
-    last = connection.scalar(counted.returning(counter))
-    if last is None:
-        raise NotFound(f"no bisection {bisection_id}; it may have been deleted")
-    first = int(last) - len(told) + 1
+    last: int = connection.execute(counted.returning(counter)).scalar_one()
+    first = last - len(told) + 1
     rows = [
         {"bisection_id": bisection_id, "seq": seq, "created_at": moment, **each} for seq, each in enumerate(told, first)
     ]
     if rows:
         connection.execute(insert(events), rows)
-    return int(last)
+    return last
 
 
 class Events(Connected):
-    def append_event(self, bisection_id: str, kind: str, payload: Mapping[str, Any]) -> int:
-        """Append an event and return its number.
-
-        Raises:
-            NotFound: there is no bisection of this id.
-        """
-        with self._writing() as connection:
-            return append_events(connection, bisection_id, [(kind, payload)], self._now())
-
     def events_after(self, bisection_id: str, seq: int = 0, limit: int = 1000) -> list[Event]:
         """Return the events after a number, oldest first."""
         query = select(events).where(events.c.bisection_id == bisection_id, events.c.seq > seq)

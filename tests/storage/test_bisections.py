@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 import pytest
 
@@ -38,13 +37,6 @@ def test_an_idempotency_key_of_another_request_is_refused(store: Store) -> None:
     store.create_bisection(REQUEST, SNIPPET, idempotency_key="k")
     with pytest.raises(BadInput, match="use a new key"):
         store.create_bisection(REQUEST, SNIPPET + "#", idempotency_key="k")
-
-
-def test_an_idempotency_key_is_forgotten_after_a_while(store: Store, clock: Clock) -> None:
-    store.create_bisection(REQUEST, SNIPPET, idempotency_key="k")
-    clock.pass_seconds(3601)
-    assert store.forget_idempotency_keys(timedelta(hours=1)) == 1
-    assert store.create_bisection(REQUEST, SNIPPET, idempotency_key="k").is_new
 
 
 def queue(store: Store, number: int = 1) -> list[str]:

@@ -5,13 +5,16 @@ from datetime import timedelta
 import pytest
 
 from service.errors import BadInput, NotFound
+from service.storage.records import Claim
 from service.storage.store import Store
 from tests.storage.worlds import REQUEST, SNIPPET, Clock
 
 
 def test_events_resume_after_the_last_one_seen(store: Store, clock: Clock) -> None:
     one = store.create_bisection(REQUEST, SNIPPET).bisection.id
-    assert [store.append_event(one, "progress", {"runs_done": number}) for number in range(3)] == [1, 2, 3]
+    store.claim_one(one, "a", 60)
+    for number in range(3):
+        store.record(Claim(one, "a"), happened=[("progress", {"runs_done": number})])
     after = store.events_after(one, 1)
     assert [(event.seq, event.payload, event.created_at) for event in after] == [
         (2, {"runs_done": 1}, clock.now),
@@ -22,13 +25,9 @@ def test_events_resume_after_the_last_one_seen(store: Store, clock: Clock) -> No
 
 def test_one_question_tells_where_many_streams_stand(store: Store) -> None:
     quiet, busy = (store.create_bisection(REQUEST, SNIPPET).bisection.id for _ in range(2))
-    store.append_event(busy, "progress", {})
-    assert store.event_positions([quiet, busy, "unknown"]) == {quiet: (0, "queued"), busy: (1, "queued")}
-
-
-def test_an_event_of_nothing_is_refused(store: Store) -> None:
-    with pytest.raises(NotFound):
-        store.append_event("01ARZ3NDEKTSV4RRFFQ69G5FAV", "progress", {})
+    store.claim_one(busy, "a", 60)
+    store.record(Claim(busy, "a"), happened=[("progress", {})])
+    assert store.event_positions([quiet, busy, "unknown"]) == {quiet: (0, "queued"), busy: (1, "running")}
 
 
 def test_a_lease_has_one_holder_until_it_runs_out(store: Store, clock: Clock) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from service.errors import BadInput, StoreError
 from service.storage.exchange import export_lines, import_lines
+from service.storage.records import Claim
 from service.storage.schema import downgrade
 from service.storage.store import Store
 from service.storage.tables import metadata
@@ -23,7 +24,8 @@ def fill(url: str) -> None:
     with Store.open(url) as store:
         one = store.create_bisection(REQUEST, SNIPPET + "# 日本\n", idempotency_key="k", public=False).bisection.id
         store.link(one, store.append_observation(IDENTITY, 0, ODD).id, "base")
-        store.append_event(one, "progress", {"runs_done": 1})
+        store.claim_one(one, "a", 60)
+        store.record(Claim(one, "a"), happened=[("progress", {"runs_done": 1})])
         store.put_cached("project", "tensorflow", {"files": [None, 1.5]})
         store.put_cached("project", "nothing", None)
         store.create_token("ci", ["read"])

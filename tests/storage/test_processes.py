@@ -21,24 +21,25 @@ while claimed := store.claim(sys.argv[2], 600):
 """
 APPEND_AND_COUNT = """
 import sys
+from service.storage.records import Claim
 from service.storage.store import Store
 from tests.storage.worlds import IDENTITY, REPORT
 store = Store.open(sys.argv[1])
 for number in range(100):
-    store.append_event(sys.argv[2], "progress", {"writer": sys.argv[3]})
+    store.record(Claim(sys.argv[2], "holder"), happened=[("progress", {"writer": sys.argv[3]})])
     store.append_observation(IDENTITY, number, REPORT)
 """
 WORK_FOR_EVER = """
 import itertools, sys
+from service.storage.records import Claim
 from service.storage.store import Store
 from tests.storage.worlds import REPORT, identity
 store = Store.open(sys.argv[1])
-claimed = store.claim("doomed", 60)
-for number in itertools.count():
+claim = Claim(store.claim("doomed", 60), "doomed")
+for number in itertools.count(1):
     kept = store.append_observation(identity(str(number)), 0, REPORT)
-    store.link(claimed, kept.id)
-    seq = store.append_event(claimed, "observation", {"number": number})
-    print(number, seq, flush=True)
+    store.record(claim, [(kept.id, "", False)], [("observation", {"number": number})])
+    print(number, flush=True)
 """
 
 
@@ -55,6 +56,7 @@ def test_processes_never_claim_one_bisection_twice(store: Store, url: str) -> No
 
 def test_processes_number_events_without_gaps_and_keep_one_observation_each(store: Store, url: str) -> None:
     one = store.create_bisection(REQUEST, SNIPPET).bisection.id
+    store.claim_one(one, "holder", 600)
     writers = [start(APPEND_AND_COUNT, url, one, str(number)) for number in range(3)]
     assert [writer.wait() for writer in writers] == [0, 0, 0]
     for writer in writers:
@@ -75,13 +77,13 @@ def test_a_killed_coordinator_loses_nothing_that_it_had_stored(url: str, after: 
     worker.send_signal(signal.SIGKILL)
     said += worker.communicate()[0].splitlines(keepends=True)
     assert worker.returncode == -signal.SIGKILL
-    complete = [line.split() for line in said if line.endswith("\n")]
+    complete = [line.strip() for line in said if line.endswith("\n")]
     with Store.open(url) as store:
         kept = {used.observation.identity.release for used in store.linked_observations(one)}
-        seqs = [event.seq for event in store.events_after(one)]
-        assert {number for number, _ in complete} <= kept
-        assert seqs == list(range(1, len(seqs) + 1))
-        assert int(complete[-1][1]) <= seqs[-1]
+        events = [(event.seq, event.payload["number"]) for event in store.events_after(one)]
+        assert set(complete) <= kept
+        assert events == [(number, number) for number in range(1, len(events) + 1)]
+        assert int(complete[-1]) <= len(events)
 
 
 def test_a_killed_coordinators_bisection_is_taken_up_again(url: str, clock: Clock) -> None:

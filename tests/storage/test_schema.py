@@ -12,6 +12,7 @@ from sqlalchemy import inspect, select, text
 from service.errors import StoreError
 from service.storage import schema
 from service.storage.engine import make_engine, transaction
+from service.storage.records import Claim
 from service.storage.schema import check_version, downgrade, newest_version, upgrade
 from service.storage.store import Store
 from service.storage.tables import metadata, observations, watch_runs
@@ -33,7 +34,8 @@ def fill(url: str) -> str:
     with Store.open(url) as store:
         one = store.create_bisection(REQUEST, SNIPPET, idempotency_key="k").bisection.id
         store.link(one, store.append_observation(IDENTITY, 0, REPORT).id)
-        store.append_event(one, "progress", {"runs_done": 1})
+        store.claim_one(one, "a", 60)
+        store.record(Claim(one, "a"), happened=[("progress", {"runs_done": 1})])
         store.put_cached("project", "tensorflow", {"files": []})
         store.create_token("ci", ["read"])
         store.finish(one, "done", verdict(("introduced", "mainline", "1.11.0")))
