@@ -145,7 +145,7 @@ def plain(value, depth=0):
         return plain_text(value.decode("utf-8", "replace"))
     if isinstance(value, (dict, list, tuple, set, frozenset)):
         if depth >= DEEPEST:
-            return "(%s of %d items, nested deeper than %d)" % (type(value).__name__, len(value), DEEPEST)
+            return "(%s of length %d, nested deeper than %d)" % (type(value).__name__, len(value), DEEPEST)
         if isinstance(value, dict):
             return {name_of(key): plain(item, depth + 1) for key, item in value.items()}
         return [plain(item, depth + 1) for item in value]

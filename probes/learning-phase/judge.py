@@ -7,6 +7,7 @@ from typing import Any
 
 from service.bisection.outcomes import Answer, Outcome, Untestable
 from service.bisection.untrusted import brief, finite
+from service.bisection.words import counted
 
 TRUTH = {"fit": 1, "evaluate": 0, "predict": 0}
 # An argument that was left open.
@@ -31,7 +32,7 @@ def judge(measurements: Mapping[str, Any]) -> Answer:
         only_asked = all(ask == "learning_phase" for _, _, ask, _ in wrong)
         return Outcome("learning-phase-unset" if only_asked else "inference-in-training", said)
     kinds_seen = sorted({kind for kind, *_ in told})[:KINDS_NAMED]
-    return Outcome("right-phase", f"{len(told)} answers, in {', '.join(kinds_seen)} models")
+    return Outcome("right-phase", f"{counted(len(told), 'answer')}, in {', '.join(kinds_seen)} models")
 
 
 def answers(kinds: Mapping[str, Any]) -> Iterator[tuple[str, str, str, float]]:

@@ -248,13 +248,16 @@ def _left_alone(coverage: Coverage) -> str:
 def _looked_at(coverage: Coverage) -> str:
     """Count what was measured, inferred and left."""
     if coverage.measured == coverage.considered:
-        only = "The only release" if coverage.considered == 1 else f"Each of the {coverage.considered} releases"
-        return f"{only} from {coverage.first} to {coverage.last} was measured."
+        if coverage.considered == 1:
+            return f"The only release, {coverage.first}, was measured."
+        return f"Each of the {coverage.considered} releases from {coverage.first} to {coverage.last} was measured."
     counts = [
         (coverage.measured, "measured"),
         (coverage.inferred, "inferred from neighbours that agree"),
         (coverage.untestable, "untestable"),
         (coverage.unexamined, "not run"),
     ]
+    if coverage.considered == 1:
+        return f"The only release, {coverage.first}, is {next(what for count, what in counts if count)}."
     said = ", ".join(f"{count} {what}" for count, what in counts if count)
     return f"Of {coverage.considered} releases from {coverage.first} to {coverage.last}: {said}."

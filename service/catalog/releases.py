@@ -21,6 +21,7 @@ from packaging.utils import InvalidName, InvalidWheelFilename, canonicalize_name
 from packaging.version import Version
 from pypi_simple import PYPI_SIMPLE_ENDPOINT, DistributionPackage
 
+from service.bisection.words import counted
 from service.catalog.cache import Cache
 from service.catalog.index_pages import NoSuchPage, OddPage, listed_files
 from service.clock import Clock, utc_now
@@ -363,7 +364,8 @@ def why_doubted(fresh: Sequence[CatalogRelease], known: Iterable[CatalogRelease]
     finals_lost = sum(not release.is_prerelease for release in lost)
     newest = max(Version(release.version) for release in present)
     if finals_lost * 2 > len(finals) or not any(Version(version) >= newest for version in listed):
-        return f"lists {len(listed)} releases and none of {len(lost)} of the {len(present)} that it listed before"
+        now = counted(len(listed), "release")
+        return f"lists {now} and none of {len(lost)} of the {len(present)} that it listed before"
     return ""
 
 

@@ -8,6 +8,7 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
+from service.bisection.words import counted
 from service.catalog.targets import Target
 from service.images.orders import BuildForecast
 from service.images.progress import BuildProgress, Step
@@ -65,7 +66,7 @@ class BuildBar:
     def _count(self) -> str:
         """Say how many images are finished, of how many."""
         ended = sum(step in {"done", "failed"} for step in self._steps.values())
-        return f"{ended}/{len(self._sizes)} images"
+        return f"{ended}/{counted(len(self._sizes), 'image')}"
 
     def _left(self) -> str:
         """Say how long it will still take."""

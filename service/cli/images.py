@@ -268,8 +268,9 @@ def told(forecast: BuildForecast) -> str:
     if not forecast.missing:
         return "the image exists already" if forecast.total == 1 else f"all {forecast.total} images exist already"
     return (
-        f"{forecast.missing} of {forecast.total} images to build: about {in_gb(forecast.download_bytes)} to download, "
-        f"{in_gb(forecast.disk_bytes)} on disk, {duration(forecast.seconds)}"
+        f"{forecast.missing} of {counted(forecast.total, 'image')} to build: about "
+        f"{in_gb(forecast.download_bytes)} to download, {in_gb(forecast.disk_bytes)} on disk, "
+        f"{duration(forecast.seconds)}"
     )
 
 

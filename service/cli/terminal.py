@@ -190,7 +190,7 @@ def detail_lines(verdict: Mapping[str, Any]) -> Iterable[Text]:
         lines = str(entry["detail"]).splitlines()
         yield from (Text(f"    {line}", style="dim") for line in lines[:DETAIL_LINES])
         if len(lines) > DETAIL_LINES:
-            yield Text(f"    … and {len(lines) - DETAIL_LINES} more lines", style="dim")
+            yield Text(f"    … and {counted(len(lines) - DETAIL_LINES, 'more line')}", style="dim")
 
 
 def unknown_lines(verdict: Mapping[str, Any]) -> Iterable[Text]:

@@ -388,7 +388,7 @@ def report_of_ending(
         return _conclude_exit(facts, ended)
     step = "while it measured" if transcript.ready else "while it imported the framework"
     reasons: Mapping[Stop, tuple[Ending, str]] = {
-        "timed-out": ("timed-out", f"no answer within {timeout_seconds:g} seconds; stopped {step}"),
+        "timed-out": ("timed-out", f"no answer within {timeout_seconds:g} s; stopped {step}"),
         "output-flood": ("output-flood", f"printed without end; stopped {step}"),
         "out-of-memory": ("out-of-memory", f"took more memory than it may; stopped {step}"),
     }

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from uuid import NAMESPACE_URL, UUID, uuid5
 from xml.etree import ElementTree as ET
 
+from service.bisection.words import counted
 from service.printable import printable
 from service.storage.ulid import number_of
 from service.storage.watch_records import Watch, WatchRun
@@ -67,7 +68,8 @@ def atom_feed(about: Feed, base: str, entries: Iterable[Entry]) -> bytes:
 
 def _entry(feed: ET.Element, base: str, told: Entry) -> None:
     watch, night = told.watch, told.night
-    says = "behaves differently" if told.event == "changed" else f"has had no result for {watch.blind_after} nights"
+    blind = f"has had no result for {counted(watch.blind_after, 'night')}"
+    says = "behaves differently" if told.event == "changed" else blind
     entry = ET.SubElement(feed, "entry")
     _text(entry, "title", f"{watch.name}: {night.package} {says}")
     _text(entry, "id", _uuid(night.id).urn)

@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import httpx
 import structlog
 
+from service.bisection.words import counted
 from service.errors import BadInput
 from service.nightly.posting import TIMEOUT_SECONDS, Destination, Undeliverable, post, public_destination
 from service.nightly.watches import address_of
@@ -67,8 +68,8 @@ def _text(event: str, watch: Watch, found: NewWatchRun) -> str:
     if event == "changed":
         return f"{watch.name}: {found.package} behaves differently. {found.message}"
     return (
-        f"{watch.name}: the newest releases of {found.package} have had no result for {watch.blind_after} nights."
-        f" {found.message}"
+        f"{watch.name}: the newest releases of {found.package} have had no result for "
+        f"{counted(watch.blind_after, 'night')}. {found.message}"
     )
 
 

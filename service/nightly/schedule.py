@@ -11,6 +11,7 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 from cronsim import CronSim, CronSimError
 
+from service.bisection.words import counted
 from service.errors import BadInput
 from service.storage.watch_records import WatchPass
 
@@ -31,7 +32,7 @@ class CronSchedule(BaseTrigger):  # type: ignore[misc]  # apscheduler ships no t
         self.expression = expression
         self.timezone = timezone
         if len(expression.split()) != FIELDS:
-            raise ValueError(f"it has {len(expression.split())} fields instead of {FIELDS}")
+            raise ValueError(f"it has {counted(len(expression.split()), 'field')} instead of {FIELDS}")
         if self.get_next_fire_time(None, datetime.now(UTC)) is None:
             raise ValueError("that day never comes")
 

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, insert, literal, select
 
 from service import json_text
+from service.bisection.words import counted
 from service.errors import BadInput, StoreError
 from service.storage.engine import make_engine, transaction
 from service.storage.schema import check_version, newest_version, upgrade
@@ -135,7 +136,8 @@ def _check_counts(found: Mapping[str, int], expected: Mapping[str, int]) -> None
     for name in sorted(set(found) | set(expected)):
         if found.get(name, 0) != expected.get(name, 0):
             raise BadInput(
-                f"{found.get(name, 0)} rows of {name} where {expected.get(name, 0)} were exported; nothing was imported"
+                f"{counted(found.get(name, 0), 'row')} of {name}, but {expected.get(name, 0)} exported; "
+                "nothing was imported"
             )
 
 

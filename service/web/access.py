@@ -15,6 +15,7 @@ from limits.strategies import MovingWindowRateLimiter
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
+from service.bisection.words import counted
 from service.settings import Settings
 from service.storage.records import Token, Viewer
 from service.web.problems import Problem, Refusal, too_many
@@ -125,7 +126,7 @@ class Access:
             Refusal: 429, too many are open.
         """
         if self._streams[caller.name] >= self._settings.streams_per_client:
-            raise too_many(f"At most {self._settings.streams_per_client} event streams at once.", 5)
+            raise too_many(f"At most {counted(self._settings.streams_per_client, 'event stream')} at once.", 5)
 
     @contextmanager
     def counted_stream(self, caller: Caller) -> Iterator[None]:

@@ -126,6 +126,8 @@ def test_a_failure_in_every_release_is_laid_at_the_door_of_the_snippet() -> None
         ("lll", {}, "this says nothing about the releases"),
         ("wwww", {}, "No change from 1.0.0 to 1.3.0: works in all 4 releases measured."),
         ("w", {}, "works in 1.0.0, the only release that was measured."),
+        ("w", {}, "The only release, 1.0.0, was measured."),
+        ("u", {}, "The only release, 1.0.0, is untestable."),
         ("w" * 9, {"resolution": 4}, "Every behaviour that lasts 4 or more mainline releases is found"),
         ([*rows("wbw"), *branch(1, "b")], {}, "the 1.1 patch releases up to 1.1.1 never got the fix"),
         ([*rows("wwww"), *branch(1, "b")], {}, "patch releases beside no change"),

@@ -29,7 +29,7 @@ def transcript_of(*, result: bool = False, fault: bool = False) -> Transcript:
     ("stop", "ended", "ending", "words"),
     [
         ("cancelled", None, "lost", "cancelled"),
-        ("timed-out", None, "timed-out", "no answer within 5 seconds; stopped while it imported the framework"),
+        ("timed-out", None, "timed-out", "no answer within 5 s; stopped while it imported the framework"),
         ("output-flood", None, "output-flood", "printed without end"),
         ("out-of-memory", None, "out-of-memory", "more memory than it may"),
         ("ended", None, "timed-out", "closed its channels"),

@@ -177,7 +177,7 @@ def test_what_is_nested_too_deep_is_cut_off(python: str) -> None:
     while isinstance(told, list):
         (told,), levels = told, levels + 1
     assert levels > 15
-    assert told == "(list of 1 items, nested deeper than 24)"
+    assert told == "(list of length 1, nested deeper than 24)"
 
 
 def test_a_value_that_holds_itself_is_cut_off() -> None:

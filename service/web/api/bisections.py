@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
 
+from service.bisection.words import counted
 from service.errors import BadInput, NotFound
 from service.reports.comparing import compare_verdicts
 from service.reports.documents import API, Document, full_observation_json, summary_json
@@ -100,7 +101,7 @@ def hand_in(site: Site, caller: Caller, body: SubmissionBody, idempotency_key: s
         raise BadInput("a private bisection needs a token; send one, or make the bisection public.", field="visibility")
     site.access.count_submission(caller)
     if site.store.open_counts().get("queued", 0) >= site.settings.queued_at_most:
-        raise too_many(f"{site.settings.queued_at_most} bisections are queued already, the most allowed.", 60)
+        raise too_many(f"The queue is full: {counted(site.settings.queued_at_most, 'bisection')} at most.", 60)
     submitted = site.dependencies.submission.submit(
         body.request(), public=body.visibility == "public", owner=caller.owner, idempotency_key=idempotency_key
     )

@@ -50,10 +50,14 @@ async function askEstimate() {
   }
 }
 
+function counted(count, one) {
+  return count === 1 ? `1 ${one}` : `${count} ${one}s`;
+}
+
 function sizeOf(text) {
   const bytes = new TextEncoder().encode(text).length;
   const element = document.querySelector("[data-size]");
-  element.textContent = text ? `${text.split("\n").length} lines, ${(bytes / 1024).toFixed(1)} of 64 KiB` : "Python source, at most 64 KiB";
+  element.textContent = text ? `${counted(text.split("\n").length, "line")}, ${(bytes / 1024).toFixed(1)} of 64 KiB` : "Python source, at most 64 KiB";
 }
 
 function changed() {
@@ -139,7 +143,7 @@ if (strip) {
     const [from, to] = [Math.min(first, i), Math.max(first, i)];
     first = -1;
     releases.value = `${names[from]}..${names[to]}`;
-    say(`${to - from + 1} minors, ${names[from]} to ${names[to]}. Press again to choose anew.`);
+    say(`${counted(to - from + 1, "minor")}, ${names[from]} to ${names[to]}. Press again to choose others.`);
     read();
     changed();
   }));
