@@ -21,7 +21,7 @@ class Facts:
     """The fields of one aspect in one run, in the order in which they are shown."""
 
     values: tuple[tuple[str, Value], ...]
-    """Named in words that a person can read: "epoch 3 loss", "line 12". Text is compared exactly, numbers as numbers."""
+    """Named in words that a person can read: "epoch 3 loss". Text is compared exactly, numbers as numbers."""
     tolerance: float = TOLERANCE
     """Relative; numbers within it are alike."""
 
