@@ -1,0 +1,209 @@
+"""One aspect's facts from several runs of each release, compared as samples: which releases show the same.
+
+Runs of one release have a seed each. A field that is the same in all of them is compared as it is; text that wavers
+within a release is masked; numbers that waver are apart only where their ranges are, by a margin.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+from service.bisection.facts import Facts
+from service.bisection.likeness import ZERO, close, is_number
+from service.bisection.outcomes import Value
+
+MARGIN = 4.0
+"""Standard deviations between the ranges of two releases. With two runs of each, ranges alone are apart in every third
+pair of samples that are alike; with this margin, and the widest range of any release as another, in hardly one."""
+WAVERS_BY_ITSELF = 2
+"""A text that wavers in so many releases is masked in all: where it does not it was the same by chance."""
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Compares by ratio, such as seconds of a processor: a difference below it, or that small, is none."""
+
+    times: float
+    least: float
+
+
+RATIOS: Mapping[str, Ratio] = {"time": Ratio(1.5, 0.2), "memory": Ratio(1.3, 32.0)}
+"""By aspect; what its fields are measured in is what the least is measured in."""
+
+
+@dataclass(frozen=True)
+class FieldSample:
+    """One field in the runs of one release."""
+
+    values: tuple[Value, ...]
+    """Of the runs that have the field, in the order of the runs."""
+    missing: int
+    """Runs without it."""
+    tolerance: float
+
+    @cached_property
+    def numbers(self) -> tuple[float, ...]:
+        """Return the values where every run gave a number; else nothing."""
+        if self.missing or not all(map(is_number, self.values)):
+            return ()
+        return tuple(float(value) for value in self.values if value is not None)
+
+    @cached_property
+    def steady(self) -> bool:
+        """Say whether all runs agree."""
+        first = self.values[0]
+        return not self.missing and all(close(first, value, self.tolerance) for value in self.values)
+
+    @property
+    def masked(self) -> bool:
+        """Say whether runs differ in what is no number."""
+        return not self.steady and not self.numbers
+
+    @property
+    def squares(self) -> float:
+        """Return the sum of the squared deviations from the mean."""
+        mean = sum(self.numbers) / len(self.numbers)
+        return sum((number - mean) ** 2 for number in self.numbers)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """The facts of all runs of all releases that show an aspect, oldest release first."""
+
+    runs: Mapping[str, Sequence[Facts]]
+    ratio: Ratio | None = None
+
+    @cached_property
+    def fields(self) -> Mapping[str, Mapping[str, FieldSample]]:
+        """Return each release's fields by name."""
+        return {release: _fields(runs) for release, runs in self.runs.items() if runs}
+
+    @cached_property
+    def margins(self) -> Mapping[str, float]:
+        """Return how far apart two ranges must be, for each field whose numbers waver in any release."""
+        found: dict[str, list[FieldSample]] = {}
+        for fields in self.fields.values():
+            for name, field in fields.items():
+                if field.numbers:
+                    found.setdefault(name, []).append(field)
+        return {
+            name: _margin(samples) for name, samples in found.items() if not all(sample.steady for sample in samples)
+        }
+
+    @cached_property
+    def masked(self) -> frozenset[str]:
+        """Return the fields that are compared nowhere."""
+        counted = Counter(name for fields in self.fields.values() for name, field in fields.items() if field.masked)
+        return frozenset(name for name, count in counted.items() if count >= WAVERS_BY_ITSELF)
+
+    @cached_property
+    def wavering(self) -> tuple[str, ...]:
+        """Return the fields that differ between two runs of a release, in the order in which they are shown."""
+        wavers = (name for fields in self.fields.values() for name, field in fields.items() if not field.steady)
+        return tuple(dict.fromkeys(wavers))
+
+    @cached_property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """Return the releases that show the same, directly or through others; the oldest first."""
+        group_of = {release: [release] for release in self.fields}
+        for release, other in _pairs(list(self.fields)):
+            mine, others = group_of[release], group_of[other]
+            if mine is not others and not self.apart(release, other):
+                mine += others
+                group_of.update(dict.fromkeys(others, mine))
+        order = {release: place for place, release in enumerate(self.fields)}
+        distinct = {id(group): sorted(group, key=order.__getitem__) for group in group_of.values()}
+        return tuple(tuple(group) for group in distinct.values())
+
+    def apart(self, one: str, other: str) -> bool:
+        """Say whether two releases differ in anything that is compared."""
+        return next(self._differing(one, other), None) is not None
+
+    def differing(self, one: str, other: str) -> tuple[str, ...]:
+        """Return the fields in which two releases differ, in the order in which they are shown."""
+        return tuple(self._differing(one, other))
+
+    def _differing(self, one: str, other: str) -> Iterator[str]:
+        mine, others = self.fields[one], self.fields[other]
+        for name in dict.fromkeys((*others, *mine)):
+            if name not in self.masked and self._differ(name, mine.get(name), others.get(name)):
+                yield name
+
+    def _differ(self, name: str, mine: FieldSample | None, others: FieldSample | None) -> bool:
+        """Say whether two samples of a field differ; one that is missing differs from any that is there for sure."""
+        if mine is None or others is None:
+            there = mine or others
+            return there is not None and not there.masked
+        if mine.masked or others.masked:
+            return False
+        if mine.numbers and others.numbers:
+            if self.ratio is not None:
+                return _by_ratio(mine.numbers, others.numbers, self.ratio)
+            if name in self.margins:
+                return _gap(mine.numbers, others.numbers) > max(self.margins[name], _rounding(mine, others))
+        return not close(mine.values[0], others.values[0], max(mine.tolerance, others.tolerance))
+
+    @cached_property
+    def streams(self) -> tuple[tuple[str, str], ...]:
+        """Return the neighbours that show the same over all seeds, but not under each: random numbers changed there."""
+        together = {release: group for group in self.groups for release in group}
+        return tuple(
+            (one, other)
+            for one, other in pairwise(self.fields)
+            if together[one] is together[other] and self._same_seeds_differ(one, other)
+        )
+
+    def _same_seeds_differ(self, one: str, other: str) -> bool:
+        """Say whether runs under equal seeds differ in numbers that hang on the seed."""
+        mine, others = self.fields[one], self.fields[other]
+        return any(
+            not close(value, valued, mine[name].tolerance)
+            for name in self.margins
+            if name in mine and name in others and mine[name].numbers and others[name].numbers
+            for value, valued in zip(mine[name].values, others[name].values, strict=False)
+        )
+
+
+def _fields(runs: Sequence[Facts]) -> dict[str, FieldSample]:
+    """Return the fields of one release's runs."""
+    found: dict[str, list[Value]] = {}
+    for facts in runs:
+        for name, value in facts.values:
+            found.setdefault(name, []).append(value)
+    tolerance = max(facts.tolerance for facts in runs)
+    return {name: FieldSample(tuple(values), len(runs) - len(values), tolerance) for name, values in found.items()}
+
+
+def _margin(samples: Sequence[FieldSample]) -> float:
+    """Return how far apart two ranges must be, by how the numbers waver within the releases."""
+    degrees = sum(len(sample.numbers) - 1 for sample in samples)
+    deviation = math.sqrt(sum(sample.squares for sample in samples) / max(1, degrees))
+    return max(MARGIN * deviation, *(max(sample.numbers) - min(sample.numbers) for sample in samples), 0.0)
+
+
+def _gap(mine: Sequence[float], others: Sequence[float]) -> float:
+    """Return how far two ranges are apart; below zero where they overlap."""
+    return max(min(mine) - max(others), min(others) - max(mine))
+
+
+def _rounding(mine: FieldSample, others: FieldSample) -> float:
+    """Return a difference that is within the tolerance."""
+    largest = max(abs(number) for number in (*mine.numbers, *others.numbers))
+    return max(ZERO, max(mine.tolerance, others.tolerance) * largest)
+
+
+def _by_ratio(mine: Sequence[float], others: Sequence[float], ratio: Ratio) -> bool:
+    """Say whether the least of one sample is that many times the most of the other."""
+    less, more = sorted((mine, others), key=max)
+    return min(more) >= max(less) * ratio.times and min(more) - max(less) >= ratio.least
+
+
+def _pairs(releases: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield every pair, neighbours first: most histories are grouped by them alone."""
+    for distance in range(1, len(releases)):
+        yield from zip(releases, releases[distance:], strict=False)
