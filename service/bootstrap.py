@@ -272,7 +272,7 @@ class House:
             self.intake,
             self.laboratory,
             Workers(self.executor, self.settings.workers),
-            Holding(self.store, self.threads),
+            Holding(self.store, self.threads, self.clock),
             patience=self.patience,
             # Rendered once, by who ended it, so that nobody who reads it waits for that.
             after=lambda bisection_id: readings.document(bisection_id, ADMIN),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, TypeVar
 
@@ -67,6 +67,10 @@ class Coordinator:
         self._holding = holding
         self._patience = patience or Patience()
         self._after = after
+        self._owner = new_owner("serve")
+        """Of the next claim."""
+        self._asked = False
+        """This owner has asked for a claim and was not answered, so it may hold one."""
 
     def serve(self, stop: threading.Event) -> None:
         """Work off what is queued until told to stop; a bisection whose coordinator died is taken up too."""
@@ -92,12 +96,15 @@ class Coordinator:
 
         def choose(waiting: Sequence[Waiting]) -> str | None:
             known.update({one.bisection_id: one for one in waiting})
-            return next_waiting(waiting, held, self._workers.count, idle)
+            free = [one for one in waiting if self._holding.may_take(one)]
+            return next_waiting(free, held, self._workers.count, idle)
 
-        owner = new_owner("serve")
-        chosen = self._store.claim(owner, LEASE_SECONDS, choose)
+        is_retried, self._asked, owner = self._asked, True, self._owner
+        chosen = self._store.claim(owner, LEASE_SECONDS, choose, is_retried=is_retried)
+        self._asked = is_retried and chosen is None
         if chosen is None:
             return None
+        self._owner = new_owner("serve")
         return Claim(chosen, owner), self._workers.join(known[chosen].submitter, nightly=known[chosen].nightly)
 
     def _work_off(self, claim: Claim, seat: Seat, stop: threading.Event) -> None:
@@ -140,9 +147,12 @@ class Coordinator:
             Unavailable: something around us is away for longer than anybody's patience; nothing was stored of it.
         """
         stop = stop or threading.Event()
-        row = self._patiently(lambda: self._store.bisection(claim.bisection_id), stop, "read a bisection")
-        sitting = nullcontext(seat) if seat else self._workers.seat(row.owner or "", nightly=nightly)
-        with self._holding.keep(claim) as held, sitting as place:
+        with ExitStack() as stack:
+            # Kept from the first moment, however long the database takes to answer.
+            held = stack.enter_context(self._holding.keep(claim))
+            row = self._patiently(lambda: self._store.bisection(claim.bisection_id), stop, "read a bisection")
+            place = seat or stack.enter_context(self._workers.seat(row.owner or "", nightly=nightly))
+            held.last_event = row.last_event
             try:
                 if row.attempts > ATTEMPTS_AT_MOST:
                     raise NoAnswer(given_up(row))

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 
 import structlog
 
+from service.clock import Clock, utc_now
 from service.coordination.patience import Patience
 from service.errors import StoreError
-from service.storage.records import Claim, Standing
+from service.storage.records import Claim, Standing, Waiting
 from service.storage.store import Store
 from service.threads import Threads
 
@@ -19,6 +20,10 @@ LEASE_SECONDS = 60.0
 RENEW_SECONDS = 10.0
 LOOK_SECONDS = 0.5
 """How soon a cancellation is seen."""
+STEP_SECONDS = 5.0
+"""A clock that moved this much against the time that passed was set, or its machine slept."""
+SETTLING_SECONDS = 10.0
+"""How long after that the living get to renew their leases, which the clock of now says have run out."""
 
 log = structlog.get_logger()
 
@@ -32,9 +37,12 @@ class Held:
         """Another coordinator has it, since this one was away for longer than its lease."""
         self.is_cancelled = False
         """Somebody asked for an end."""
+        self.last_event: int | None = None
+        """The last event that is known to be written."""
 
     def note(self, standing: Standing) -> None:
         """Take in how the claim stands; what was lost does not come back."""
+        self.last_event = self.last_event if standing.last_event is None else standing.last_event
         self.is_lost = self.is_lost or not standing.is_held
         self.is_cancelled = self.is_cancelled or standing.is_cancelled
 
@@ -45,12 +53,15 @@ class Holding:
     One thread and one question to the store, for any number of claims.
     """
 
-    def __init__(self, store: Store, threads: Threads) -> None:
+    def __init__(self, store: Store, threads: Threads, clock: Clock = utc_now) -> None:
         self._store = store
         self._threads = threads
+        self._clock = clock
         self._lock = threading.Lock()
         self._held: list[Held] = []
-        self._renewed = 0.0
+        self._renewed = float("-inf")
+        self._ahead = self._clock_ahead()
+        self._stepped = float("-inf")
 
     @contextmanager
     def keep(self, claim: Claim) -> Iterator[Held]:
@@ -75,8 +86,8 @@ class Holding:
             held = list(self._held)
         if not held:
             return
-        now = time.monotonic()
-        if now - self._renewed >= RENEW_SECONDS:
+        if self._is_due():
+            now = time.monotonic()
             self._store.renew([each.claim for each in held], LEASE_SECONDS)
             self._renewed = now
         standing = self._store.standing([each.claim for each in held])
@@ -89,8 +100,34 @@ class Holding:
         Raises:
             StoreError: the database is away.
         """
-        if time.monotonic() - self._renewed >= RENEW_SECONDS:
+        if self._is_due():
             self.look()
+
+    def may_take(self, waiting: Waiting) -> bool:
+        """Say whether a bisection that waits is really nobody's.
+
+        Leases are told by the clock. Where that was stepped, all of them have run out at once: those of this process,
+        which it never takes from itself, and those of others, who get a moment to renew them.
+        """
+        if not waiting.abandoned:
+            return True
+        if time.monotonic() - self._stepped < SETTLING_SECONDS:
+            return False
+        with self._lock:
+            return not any(each.claim.bisection_id == waiting.bisection_id and not each.is_lost for each in self._held)
+
+    def _is_due(self) -> bool:
+        """Say whether leases are to be renewed: the time for it has come, or the clock was stepped."""
+        ahead = self._clock_ahead()
+        if abs(ahead - self._ahead) > STEP_SECONDS:
+            log.warning("clock.stepped", seconds=round(ahead - self._ahead))
+            self._stepped, self._renewed = time.monotonic(), float("-inf")
+        self._ahead = ahead
+        return time.monotonic() - self._renewed >= RENEW_SECONDS
+
+    def _clock_ahead(self) -> float:
+        """Return by how much the clock is ahead of the time that passes whatever it is set to."""
+        return self._clock().timestamp() - time.monotonic()
 
     def _work(self, stop: threading.Event) -> None:
         """Look again and again, until told to stop."""

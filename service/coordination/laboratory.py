@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -236,17 +237,10 @@ class Laboratory:
             report = RunReport("lost", error.message)
         if report.ending in UNKEPT:
             return _unstored(question, report)
-        stored = self._patiently(
-            lambda: self._store.append_observation(identity, self._repeat(question, identity), report), cancelled
-        )
-        return _measurement(question, stored, reused=False)
-
-    def _repeat(self, question: Question, identity: ObservationIdentity) -> int:
-        """Return which observation of its kind this becomes; a fresh one comes after all that are stored."""
-        if not question.case.request.fresh:
-            return question.repeat
-        key = observation_key(identity)
-        return max((stored.repeat + 1 for stored in self._store.observations([key]).get(key, [])), default=0)
+        # A fresh one comes after all that are stored; its id keeps it from being appended twice.
+        repeat, own = None if question.case.request.fresh else question.repeat, new_ulid()
+        append = partial(self._store.append_observation, identity, repeat, report, observation_id=own)
+        return _measurement(question, self._patiently(append, cancelled), reused=False)
 
     def _recall(
         self, question: Question, identity: ObservationIdentity, cancelled: threading.Event

@@ -177,7 +177,9 @@ class Session:
         self._said = self._progress()
         happened = [*(("observation", observation_event(each)) for each in taken), ("progress", self._said)]
         standing = self._patiently(
-            lambda: self._parts.store.record(self._held.claim, used_by(taken), happened, self._said),
+            lambda: self._parts.store.record(
+                self._held.claim, used_by(taken), happened, self._said, after=self._held.last_event
+            ),
             "write down a step of a bisection",
         )
         self._held.note(standing)

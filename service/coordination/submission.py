@@ -68,8 +68,9 @@ class Submission:
         recalled = self._coordinator.recalled(case)
         claimed_by = new_owner("command") if recalled is not None else None
         created = self._create(case, public=public, owner=owner, idempotency_key=idempotency_key, claimed_by=claimed_by)
-        if request.watch and created.is_new:
-            self._store.add_watch(self._watching(request, created.bisection.id, public=public, owner=owner))
+        if request.watch:
+            # Not only where it is new: the one before may have got as far as the bisection.
+            self._store.add_watch_once(self._watching(request, created.bisection.id, public=public, owner=owner))
         if recalled is None or claimed_by is None or not created.is_new:
             return Submitted(created.bisection.id, created.bisection.status, is_new=created.is_new)
         finished = self._coordinator.answer(Claim(created.bisection.id, claimed_by), case, recalled)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, and_, func, or_, select, update
+from sqlalchemy import Connection, and_, case, func, not_, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from service.errors import NotFound
@@ -43,8 +43,11 @@ def oldest(waiting: Sequence[Waiting]) -> str | None:
 
 
 class Claims(Connected):
-    def waiting(self) -> list[Waiting]:
-        """Return what anybody may take up, oldest first: queued, or its coordinator died."""
+    def waiting(self, owner: str | None = None) -> list[Waiting]:
+        """Return what anybody may take up, oldest first: queued, or its coordinator died.
+
+        With an owner, return what that one holds instead.
+        """
         now = self._now()
         query = select(
             bisections.c.id,
@@ -53,20 +56,14 @@ class Claims(Connected):
             bisections.c.status,
             bisections.c.lease_owner,
             bisections.c.lease_expires_at,
-        ).where(bisections.c.status.in_(["queued", "running"]), _free(now))
+        ).where(bisections.c.status.in_(["queued", "running"]), _free(now) if owner is None else _taken(owner))
         with self._reading() as connection:
             rows = connection.execute(query.order_by(bisections.c.id).limit(WAITING_LOOKED_AT)).all()
-        return [
-            Waiting(
-                bisection_id=row.id,
-                submitter=row.owner or "",
-                nightly=str(row.lease_owner or "").startswith("nightly@"),
-                waited_seconds=(now - (row.lease_expires_at or row.created_at)).total_seconds(),
-            )
-            for row in rows
-        ]
+        return [_waiting(row, now, abandoned=owner is None and row.status == "running") for row in rows]
 
-    def claim(self, owner: str, lease_seconds: float, choose: Choose = oldest) -> str | None:
+    def claim(
+        self, owner: str, lease_seconds: float, choose: Choose = oldest, *, is_retried: bool = False
+    ) -> str | None:
         """Take up a bisection that is queued, or whose coordinator died; None when there is nothing to do.
 
         The claim holds until the lease runs out; `renew` keeps it. Two callers never hold one bisection.
@@ -75,8 +72,9 @@ class Claims(Connected):
             owner: of this claim alone; see `new_owner`.
             lease_seconds: how long it holds unless renewed.
             choose: which of those that wait; None takes none.
+            is_retried: this owner asked before and was not answered; what that took, if it did, is given now.
         """
-        waiting = self.waiting()
+        waiting = (self.waiting(owner) if is_retried else []) or self.waiting()
         while (chosen := choose(waiting)) is not None:
             if self.claim_one(chosen, owner, lease_seconds):
                 return chosen
@@ -86,13 +84,18 @@ class Claims(Connected):
 
     def claim_one(self, bisection_id: str, owner: str, lease_seconds: float) -> bool:
         """Take up this bisection, if it is queued or its coordinator died, and say whether this owner holds it."""
-        gone = has_run_out(bisections.c.lease_expires_at, self._now())
+        now = self._now()
+        is_mine = and_(bisections.c.status == "running", bisections.c.lease_owner == owner)
+        gone = has_run_out(bisections.c.lease_expires_at, now)
         free = or_(bisections.c.status == "queued", bisections.c.lease_owner == owner, gone)
-        mine = and_(bisections.c.id == bisection_id, bisections.c.status.not_in(FINISHED), free)
+        found = and_(bisections.c.id == bisection_id, bisections.c.status.not_in(FINISHED), free)
+        # Whoever took it and was not told asks again, which is no further attempt.
+        counted = select(case((and_(is_mine, not_(gone)), 0), else_=1)).where(found).with_for_update()
         with self._writing() as connection:
-            if connection.scalar(select(bisections.c.id).where(mine).with_for_update()) is None:
+            attempts = connection.scalar(counted)
+            if attempts is None:
                 return False
-            take(connection, bisection_id, owner, self._now(), lease_seconds)
+            take(connection, bisection_id, owner, self._now(), lease_seconds, attempts=attempts)
             return True
 
     def renew(self, claims: Iterable[Claim], lease_seconds: float) -> None:
@@ -123,10 +126,20 @@ class Claims(Connected):
         used: Iterable[Used] = (),
         happened: Iterable[tuple[str, Mapping[str, Any]]] = (),
         progress: Mapping[str, Any] | None = None,
+        *,
+        after: int | None = None,
     ) -> Standing:
         """Write one step of a bisection: what it rests on, what is told, how far it is; all or nothing.
 
         A bisection that gets ahead is no longer one that takes its coordinators down: its attempts count from 0 again.
+
+        Args:
+            claim: what is held.
+            used: what it rests on.
+            happened: events, each a kind and a payload.
+            progress: how far it is.
+            after: the last event before this step, as the holder knows it. Where these events follow it already, the
+                step was written before, though its holder was not told, and nothing is told twice. None: not known.
 
         Returns:
             How the claim stands; where it does not hold any more, or the bisection was deleted, nothing is written.
@@ -145,14 +158,16 @@ class Claims(Connected):
         try:
             with self._writing() as connection:
                 writing = update(bisections).where(_held(claim)).values(**values)
-                cancelled = connection.scalar(writing.returning(bisections.c.cancel_requested))
-                if cancelled is None:
+                columns = (bisections.c.cancel_requested, bisections.c.last_event)
+                row = connection.execute(writing.returning(*columns)).first()
+                if row is None:
                     return Standing(is_held=False, is_cancelled=False)
                 if rows:
                     connection.execute(self._insert_unless_there(links), rows)
-                if told:
-                    append_events(connection, claim.bisection_id, told, self._now())
-                return Standing(is_held=True, is_cancelled=cancelled)
+                last = row.last_event
+                if told and (after is None or last < after + len(told)):
+                    last = append_events(connection, claim.bisection_id, told, self._now())
+                return Standing(is_held=True, is_cancelled=row.cancel_requested, last_event=last)
         except IntegrityError as error:
             named = ", ".join(row["observation_id"] for row in rows[:3])
             raise NotFound(f"no observation {named}; deleted?") from error
@@ -187,12 +202,29 @@ class Claims(Connected):
             return list(connection.scalars(select(bisections.c.id).where(waiting).order_by(bisections.c.id)))
 
 
-def take(connection: Connection, bisection_id: str, owner: str, now: datetime, lease_seconds: float) -> None:
-    """Write a claim into the caller's transaction."""
-    taken = {"status": "running", "attempts": bisections.c.attempts + 1} | _lease(owner, now, lease_seconds)
+def take(
+    connection: Connection, bisection_id: str, owner: str, now: datetime, lease_seconds: float, *, attempts: int = 1
+) -> None:
+    """Write a claim, and how many attempts it counts as, into the caller's transaction."""
+    taken = {"status": "running", "attempts": bisections.c.attempts + attempts} | _lease(owner, now, lease_seconds)
     started = func.coalesce(bisections.c.started_at, now)
     mine = update(bisections).where(bisections.c.id == bisection_id)
     connection.execute(mine.values(**taken, started_at=started))
+
+
+def _waiting(row: Any, now: datetime, *, abandoned: bool) -> Waiting:
+    since = row.lease_expires_at if row.lease_expires_at and row.lease_expires_at < now else row.created_at
+    return Waiting(
+        bisection_id=row.id,
+        submitter=row.owner or "",
+        nightly=str(row.lease_owner or "").startswith("nightly@"),
+        waited_seconds=(now - since).total_seconds(),
+        abandoned=abandoned,
+    )
+
+
+def _taken(owner: str) -> Any:
+    return and_(bisections.c.status == "running", bisections.c.lease_owner == owner)
 
 
 def _free(now: datetime) -> Any:

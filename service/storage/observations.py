@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.engine import Row
 from sqlalchemy.exc import IntegrityError
 
@@ -66,17 +66,30 @@ class Observations(Connected):
                 found.update(row.release for row in connection.execute(query))
         return frozenset(found)
 
-    def append_observation(self, identity: ObservationIdentity, repeat: int, report: RunReport) -> StoredObservation:
+    def append_observation(
+        self,
+        identity: ObservationIdentity,
+        repeat: int | None,
+        report: RunReport,
+        *,
+        observation_id: str | None = None,
+    ) -> StoredObservation:
         """Keep an observation and return it; where this repeat was seen before, return what was seen first.
+
+        Args:
+            identity: what it depends on.
+            repeat: which one of its kind it is; None: it comes after all that are stored.
+            report: what was seen.
+            observation_id: a ULID, by default a new one; without a repeat it is what keeps a run from being kept twice.
 
         Raises:
             ValueError: the run was lost or timed out. That is no answer; keep it as an event.
         """
         if report.ending in _NO_ANSWERS:
             raise ValueError(f"a run that ended as {report.ending} is not an observation; append an event")
-        key = observation_key(identity)
+        key, own = observation_key(identity), observation_id or new_ulid()
         row = {
-            "id": new_ulid(),
+            "id": own,
             "key": key,
             "repeat": repeat,
             "package": identity.package,
@@ -87,6 +100,11 @@ class Observations(Connected):
             "report": report_as_json(report),
         }
         with self._writing() as connection:
+            if repeat is None:
+                kept_before = connection.execute(select(observations).where(observations.c.id == own)).first()
+                if kept_before is not None:
+                    return observation_of(kept_before)
+                row["repeat"] = _next_repeat(connection, key)
             kept = self._upsert(observations, row, keep=True).returning(observations)
             return observation_of(connection.execute(kept).one())
 
@@ -136,6 +154,14 @@ def observation_of(row: Row[Any]) -> StoredObservation:
         created_at=row.created_at,
         report=report_from_json(row.report),
     )
+
+
+def _next_repeat(connection: Connection, key: str) -> int:
+    """Return how many observations of a key there are; nobody else gets the same answer before the transaction ends."""
+    if connection.dialect.name == "postgresql":  # SQLite has one writer at a time, and that is us
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
+    last = connection.scalar(select(func.max(observations.c.repeat)).where(observations.c.key == key))
+    return 0 if last is None else int(last) + 1
 
 
 def _read(connection: Connection, key: str, repeat: int) -> StoredObservation | None:

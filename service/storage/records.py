@@ -83,6 +83,8 @@ class Standing:
     is_held: bool
     is_cancelled: bool
     """Somebody asked for an end, or deleted it."""
+    last_event: int | None = None
+    """The number of its last event, where a step was written."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,8 @@ class Waiting:
     nightly: bool
     """A pass of the nightly began it, and died."""
     waited_seconds: float
+    abandoned: bool = False
+    """Its coordinator does not renew its claim any more; otherwise it is queued."""
 
 
 @dataclass(frozen=True)

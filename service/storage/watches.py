@@ -38,6 +38,14 @@ class Watches(Connected):
             ) from error
         return self.watch(str(row["id"]))
 
+    def add_watch_once(self, new: NewWatch) -> None:
+        """Keep a watch, unless there is one of this name or was one that somebody removed."""
+        row = {"id": new_ulid(), "created_at": self._now(), **self._watch_columns(new)}
+        with self._writing() as connection:
+            if connection.scalar(select(watches.c.id).where(watches.c.name == new.name)) is None:
+                self._keep_snippet(connection, new)
+                connection.execute(self._insert_unless_there(watches, row))
+
     def put_watch(self, new: NewWatch) -> Watch:
         """Keep a watch that a file describes: a new one, or what the file says now about the one that it made.
 

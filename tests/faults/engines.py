@@ -80,8 +80,9 @@ class Engine:
         return done.stdout.strip() if done.returncode == 0 else None
 
     def containers(self) -> list[str]:
-        """Return all containers, with their names."""
-        return (self.docker("ps", "--all", "--format", "{{.ID}} {{.Names}}", check=False) or "").splitlines()
+        """Return all containers, with their names, states, images and labels."""
+        said = "{{.ID}} {{.Names}} {{.Status}} {{.Image}} {{.Labels}}"
+        return (self.docker("ps", "--all", "--format", said, check=False) or "").splitlines()
 
     def images(self, *filters: str) -> list[str]:
         """Return images by id."""

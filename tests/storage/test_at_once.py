@@ -10,8 +10,9 @@ from typing import TypeVar
 
 from service.bisection.outcomes import RunReport
 from service.errors import NotFound
-from service.storage.records import StoredDocument
+from service.storage.records import StoredDocument, StoredObservation
 from service.storage.store import Store
+from service.storage.ulid import new_ulid
 from tests.storage.worlds import IDENTITY, REPORT, REQUEST, SNIPPET
 
 THREADS = 20
@@ -54,6 +55,18 @@ def test_one_snippet_is_submitted_by_many(store: Store) -> None:
 def test_one_observation_is_appended_by_many_and_all_get_the_one_that_stays(store: Store) -> None:
     kept = at_once(lambda number: store.append_observation(IDENTITY, 0, RunReport("exited", exit_code=number)))
     assert len({(one.id, one.report.exit_code) for one in kept}) == 1
+
+
+def test_observations_that_come_after_all_others_are_all_kept_and_none_twice(store: Store) -> None:
+    def append(number: int) -> StoredObservation:
+        report, own = RunReport("exited", exit_code=number), new_ulid()
+        kept = [store.append_observation(IDENTITY, None, report, observation_id=own) for _ in range(2)]
+        assert kept[0] == kept[1]
+        return kept[0]
+
+    made = at_once(append)
+    assert sorted(one.repeat for one in made) == list(range(THREADS))
+    assert sorted(one.report.exit_code or 0 for one in made) == list(range(THREADS))
 
 
 def test_a_snippet_is_submitted_while_its_last_bisection_is_deleted(store: Store) -> None:
