@@ -22,6 +22,7 @@ GROUND = {
     "locks",
     "scratch",
     "threads",
+    "syntax",
 }
 BELOW_COORDINATION = {"execution", "storage", "catalog", "bisection"} | GROUND
 ALLOWED: dict[str, set[str]] = {
@@ -44,7 +45,8 @@ ALLOWED: dict[str, set[str]] = {
     "json_text": set(),
     "clock": set(),
     "locks": set(),
-    "threads": set(),
+    "threads": {"errors"},
+    "syntax": set(),
     "scratch": set(),
     "__main__": {"cli"},
     "__init__": set(),

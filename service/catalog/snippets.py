@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from service.errors import BadInput, SnippetError
+from service.syntax import syntax_tree_of
 
 LARGEST_BYTES = 64 * 1024
 # `backward` is where a script of torch trains.
@@ -54,7 +55,7 @@ def syntax_tree(source: str) -> ast.Module:
     if size > LARGEST_BYTES:
         raise SnippetError(f"the snippet has {size} bytes, more than {LARGEST_BYTES}; shorten it", field="snippet")
     try:
-        return ast.parse(source)
+        return syntax_tree_of(source)
     except SyntaxError as error:
         line = (error.text or "").strip()
         hint = "; leave out the notebook's own commands" if line.startswith(("%", "!")) else ""

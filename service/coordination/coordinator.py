@@ -112,7 +112,10 @@ class Coordinator:
         try:
             self.run(claim, stop=stop, seat=seat)
         except Exception as error:
-            log.exception("bisection.failed", bisection=claim.bisection_id)
+            if isinstance(error, TfbisectError):
+                log.error("bisection.failed", bisection=claim.bisection_id, reason=error.message)  # noqa: TRY400
+            else:
+                log.exception("bisection.failed", bisection=claim.bisection_id)
             try:
                 patiently(partial(self.put_back, claim, error), self._patience, stop, "give a bisection back")
             except TfbisectError as second:
@@ -252,7 +255,16 @@ class Coordinator:
             events=[*told, ("end", ending)],
         )
         if is_over:
-            self._after(claim.bisection_id)
+            self._prepare(claim.bisection_id)
+
+    def _prepare(self, bisection_id: str) -> None:
+        """Have ready what readers will ask for; it has ended whatever comes of that."""
+        try:
+            self._after(bisection_id)
+        except TfbisectError as error:
+            log.warning("bisection.not_prepared", bisection=bisection_id, reason=error.message)
+        except Exception:
+            log.exception("bisection.not_prepared", bisection=bisection_id)
 
     def put_back(self, claim: Claim, error: Exception) -> None:
         """Have a bisection that failed tried again after a pause; after the last attempt close it with the reason."""

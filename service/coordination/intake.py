@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
@@ -22,6 +21,7 @@ from service.catalog.targets import Target
 from service.coordination.variants import apply
 from service.errors import BadInput, SnippetError, UnknownName
 from service.json_text import text_digest
+from service.syntax import syntax_tree_of
 
 SNIPPET_BYTES = 64 * 1024
 SUBJECT = ""
@@ -127,7 +127,7 @@ def check_source(source: str) -> None:
         )
     try:
         source.encode("utf-8")
-        ast.parse(source)
+        syntax_tree_of(source)
     except SyntaxError as error:
         raise _syntax_error(source, error) from None
     except (UnicodeEncodeError, ValueError) as error:

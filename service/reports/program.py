@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+from service.syntax import syntax_tree_of
+
 OWN = "service"
 """The package whose modules are followed; what others do is fixed by the lock of requirements."""
 
@@ -50,7 +52,7 @@ def _reached_from(file: Path) -> set[Path]:
 @cache
 def imported_by(file: Path) -> tuple[Path, ...]:
     """Return the files of the modules of ours that a file imports, wherever in it that stands."""
-    names = {name for node in ast.walk(ast.parse(file.read_bytes())) for name in _names_in(node)}
+    names = {name for node in ast.walk(syntax_tree_of(file.read_bytes())) for name in _names_in(node)}
     return tuple(path for name in sorted(names) if (path := _place_of(name)) is not None)
 
 
