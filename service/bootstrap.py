@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from sqlalchemy import QueuePool
 
 from service.bisection.lines import coarse_to_fine
 from service.bisection.outcomes import RunReport
@@ -355,9 +356,19 @@ def without_secrets(_logger: object, _method: str, event: MutableMapping[str, An
     return {name: without_credentials(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
+def without_stack(record: logging.LogRecord) -> bool:
+    """Let a library's record say what went wrong without the stack that led there."""
+    if record.exc_info:
+        record.msg, record.args = f"{record.getMessage()}: {record.exc_info[1]}", ()
+        record.exc_info = None
+    return True
+
+
 def set_up_logging(*, quiet: bool = False, json: bool = False) -> None:
     """Send log lines to standard error, so that standard output carries only results."""
     level = logging.ERROR if quiet else logging.WARNING
+    # A connection that is given back when its database went away; who waits for the database says that already.
+    logging.getLogger(f"{QueuePool.__module__}.{QueuePool.__name__}").addFilter(without_stack)
     renderer = (
         structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import structlog
 
+from service.errors import TfbisectError
+
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 JOIN_SECONDS = 30.0
@@ -74,6 +76,9 @@ class Threads:
             try:
                 work(self.stop)
                 reason = "returned early"
+            except TfbisectError as error:
+                reason = error.message
+                log.error("thread.failed", thread=name, reason=reason)  # noqa: TRY400 - foreseen: its words say it all
             except Exception as error:
                 reason = f"{type(error).__name__}: {error}"
                 log.exception("thread.failed", thread=name)

@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from service import threads as lasting
+from service.errors import StoreError
 from service.threads import Threads
 
 DEADLINE_SECONDS = 30
@@ -36,6 +37,24 @@ def test_a_thread_that_fails_is_named_and_starts_again(monkeypatch: pytest.Monke
     assert threads.down() == []
     assert [log["event"] for log in logs] == ["thread.failed"]
     threads.close()
+
+
+def test_a_thread_that_waits_in_vain_for_a_database_says_so_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lasting, "FIRST_PAUSE_SECONDS", 0.001)
+    again, threads = threading.Event(), Threads()
+    failures = iter([StoreError("the database does not answer")])
+
+    def work(stop: threading.Event) -> None:
+        if (failure := next(failures, None)) is not None:
+            raise failure
+        again.set()
+        stop.wait()
+
+    with capture_logs() as logs:
+        threads.keep("coordinator", work)
+        assert again.wait(DEADLINE_SECONDS)
+        threads.close()
+    assert [(log["reason"], "exc_info" in log) for log in logs] == [("the database does not answer", False)]
 
 
 def test_a_thread_that_returns_early_starts_again(monkeypatch: pytest.MonkeyPatch) -> None:

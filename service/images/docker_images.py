@@ -104,6 +104,7 @@ class DockerImages:
         steps = _Steps()
         try:
             with _asking(BUILD):
+                self._remove_the_dead()
                 lines = self._api.build(
                     fileobj=order.context, custom_context=True, tag=order.reference, buildargs=dict(order.arguments),
                     labels=dict(order.labels), network_mode="none", rm=True, forcerm=True, decode=True,
@@ -291,12 +292,22 @@ class DockerImages:
         return True
 
     def remove_scratch(self, before: datetime) -> None:
-        """Remove the containers of verbs that began before a moment, or whose process is gone."""
+        """Remove the containers of verbs that began before a moment, or whose process is gone, and dead ones."""
         with _asking("remove containers"):
+            self._remove_the_dead()
             for row in self._api.containers(all=True, filters={"label": f"{PART}={SCRATCH}"}):
                 if row["Created"] < before.timestamp() or is_orphan(row.get("Labels") or {}, time.time()):
                     with suppress(docker.errors.NotFound):
                         self._api.remove_container(row["Id"], force=True)
+
+    def _remove_the_dead(self) -> None:
+        """Remove containers that the engine itself began to remove and then ended: it does not go on when it is back.
+
+        Those of its own builder are among them, which have no owner that would look for them.
+        """
+        for row in self._api.containers(all=True, filters={"label": PART, "status": "dead"}):
+            with suppress(*CLIENT_ERRORS):  # one that cannot be removed now does not keep anybody from a build
+                self._api.remove_container(row["Id"], force=True)
 
     def images_in_use(self) -> frozenset[str]:
         """Return the ids of the images that containers are made of, running or not."""

@@ -207,8 +207,8 @@ class Nightly:
             try:
                 if not self._store.acquire_lease(LEASE_NAME, owner, LEASE_SECONDS):
                     stop.set()
-            except StoreError:
-                log.exception("nightly.lease_not_renewed")
+            except StoreError as error:
+                log.warning("nightly.lease_not_renewed", reason=error.message)
 
     def _pass(self, files: Sequence[NewWatch], problems: Sequence[BadInput], stop: PassStop) -> Summary:
         rows = [Row("watch file", "", "failed", problem.message) for problem in problems]

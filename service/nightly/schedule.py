@@ -6,19 +6,22 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 from cronsim import CronSim, CronSimError
 
 from service.bisection.words import counted
-from service.errors import BadInput
+from service.errors import BadInput, TfbisectError
 from service.storage.watch_records import WatchPass
 
 FIELDS = 5
 """Minute, hour, day of the month, month, weekday."""
 _GRACE = timedelta(minutes=1)
 _DELIVERY_SECONDS = 60
+
+log = structlog.get_logger()
 
 
 class CronSchedule(BaseTrigger):  # type: ignore[misc]  # apscheduler ships no types
@@ -89,9 +92,22 @@ def start_scheduler(
     scheduler = BackgroundScheduler(timezone=trigger.timezone)
     # One at a time, however late: a pass that takes longer than a day is not joined by another.
     options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
-    scheduler.add_job(make_pass, trigger, id="nightly", **options)
-    scheduler.add_job(deliver, IntervalTrigger(seconds=_DELIVERY_SECONDS), id="deliveries", **options)
+    nightly, deliveries = _in_words("make a nightly pass", make_pass), _in_words("deliver messages", deliver)
+    scheduler.add_job(nightly, trigger, id="nightly", **options)
+    scheduler.add_job(deliveries, IntervalTrigger(seconds=_DELIVERY_SECONDS), id="deliveries", **options)
     if at_once:
-        scheduler.add_job(make_pass, id="nightly made up", misfire_grace_time=None)
+        scheduler.add_job(nightly, id="nightly made up", misfire_grace_time=None)
     scheduler.start()
     return scheduler
+
+
+def _in_words(doing: str, work: Callable[[], object]) -> Callable[[], None]:
+    """Return work that says in one line why it was not done, where that is foreseen; its next time comes anyway."""
+
+    def done() -> None:
+        try:
+            work()
+        except TfbisectError as error:
+            log.warning("nightly.not_done", doing=doing, reason=error.message)
+
+    return done

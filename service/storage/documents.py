@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Pool, bindparam, null, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from service.errors import StoreError
 from service.locks import made_once
@@ -55,7 +56,7 @@ class Documents(Connected):
                 cursor.close()
             finally:
                 connection.close()
-        except self._engine.dialect.loaded_dbapi.Error as error:
+        except (self._engine.dialect.loaded_dbapi.Error, NoConnectionFree) as error:
             raise StoreError(f"the database does not respond: {error}; {place(self._engine.url)}") from error
         if row is None:
             return None

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import structlog
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
+from service.errors import StoreError
 from service.reports.documents import json_text
 
 TICK_SECONDS = 0.2
@@ -124,8 +125,10 @@ class Broadcaster:
         while self._topics:
             try:
                 await self._tick()
-            except Exception:
+            except StoreError as error:
                 # A store that is away for a moment must not end the streams; they go on where they were.
+                log.warning("events.tick", reason=error.message)
+            except Exception:
                 log.exception("events.tick")
             await asyncio.sleep(self._tick_seconds)
 

@@ -6,21 +6,24 @@ The commits are real, and so is the store; only the answer to some of them is ta
 from __future__ import annotations
 
 import itertools
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 
 import pytest
 from structlog.testing import capture_logs
 
+from service.bootstrap import set_up_logging
 from service.coordination import holding
 from service.errors import StoreError
 from service.storage.records import Claim
 from service.storage.store import Store
 from tests.coordination.test_coordinator import asked, run, taken
-from tests.coordination.test_failures import QuickWorld, ended, serving
+from tests.coordination.test_failures import IMPATIENT, QuickWorld, ended, serving
 from tests.web.world import World
 
 
@@ -169,3 +172,32 @@ def test_a_claim_is_no_further_attempt_of_the_one_that_holds_it(tmp_path: Path) 
     later = world.store.record(claim, (), told, after=again.last_event)
     assert [standing.last_event for standing in (first, again, later)] == [1, 1, 2]
     world.close()
+
+
+# Words
+
+
+class ImpatientWorld(QuickWorld):
+    patience = IMPATIENT
+
+
+def test_a_database_that_stays_away_is_told_in_words_and_without_a_stack(tmp_path: Path) -> None:
+    world = ImpatientWorld(tmp_path)
+    world.submission.submit(asked())
+    coordinator, claim = world.coordinator, taken(world)
+    with capture_logs() as logs, answers_lost(world.store, lambda _number: True):
+        coordinator._work_off(claim, coordinator._workers.join("", nightly=False), Event())
+    assert "bisection.failed" in [log["event"] for log in logs]
+    assert [log for log in logs if "exc_info" in log] == []
+    world.close()
+
+
+def test_a_pool_that_cannot_reset_a_connection_says_so_without_a_stack(caplog: pytest.LogCaptureFixture) -> None:
+    set_up_logging()
+    log = logging.getLogger("sqlalchemy.pool.impl.QueuePool")
+    try:
+        raise StoreError("the connection is closed")
+    except StoreError:
+        log.exception("Exception during reset or similar")
+    said = [(record.getMessage(), record.exc_info) for record in caplog.records]
+    assert said == [("Exception during reset or similar: the connection is closed", None)]

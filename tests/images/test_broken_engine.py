@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from typing import ClassVar
+from urllib.parse import unquote_plus
 
 import docker
 import pytest
 
 from service.errors import EngineLost
 from service.images.docker_images import DockerImages
-from service.images.engine import BuildOrder
+from service.images.engine import PART, BuildOrder
 
 
 class BreaksOff(BaseHTTPRequestHandler):
@@ -30,6 +31,16 @@ class BreaksOff(BaseHTTPRequestHandler):
         line = b'{"stream": "Step 1"}\n'
         self.wfile.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
         self.close_connection = True
+
+    def do_GET(self) -> None:
+        self._answer(200, b"[]")  # no containers
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def _read(self) -> None:
         """Read what was sent, which a build sends in chunks."""
@@ -79,6 +90,32 @@ def test_an_answer_that_breaks_off_is_a_lost_engine(
         call(images)
 
 
+class RememberedTheDead(BreaksOff):
+    """Has a container that it began to remove before it went away, and breaks off in every build."""
+
+    asked: ClassVar[list[str]]
+
+    def do_GET(self) -> None:
+        self.asked.append(unquote_plus(self.path))
+        self._answer(200, b'[{"Id": "dead"}]')
+
+    def do_DELETE(self) -> None:
+        self.asked.append(self.path.partition("?")[0])
+        self._answer(409, b'{"message": "removal of container dead is already in progress"}')
+
+
+def test_what_the_engine_left_dead_is_removed_before_the_next_build_and_keeps_nobody_from_it() -> None:
+    class Engine(RememberedTheDead):
+        asked: ClassVar[list[str]] = []
+
+    with answered_by(Engine) as images, pytest.raises(EngineLost, match="build an image"):
+        images.build(BuildOrder(iter((b"context",)), "tfbisect/nothing:1"))
+    listing, removal = Engine.asked
+    assert '"status": ["dead"]' in listing
+    assert PART in listing, "nobody else's"
+    assert removal == "/v1.41/containers/dead"
+
+
 class GoesAway(BreaksOff):
     """Makes a container, and hangs up on whatever else is asked; once it is back it removes containers, too."""
 
@@ -98,13 +135,6 @@ class GoesAway(BreaksOff):
             self._answer(204, b"")
         else:
             self.close_connection = True
-
-    def _answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
 
 
 def test_a_container_that_the_engine_went_away_under_is_removed_once_it_is_back() -> None:

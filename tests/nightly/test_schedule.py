@@ -11,9 +11,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from apscheduler.triggers.cron import CronTrigger
+from structlog.testing import capture_logs
 
 from service.cli.serve import scheduled
-from service.errors import BadInput
+from service.errors import BadInput, StoreError
 from service.nightly.schedule import start_scheduler, trigger_of, was_missed
 from service.storage.watch_records import WatchPass
 from tests.nightly.relived_index import Clock
@@ -180,14 +181,23 @@ def test_a_pass_that_takes_longer_than_its_interval_is_not_joined_by_another() -
     assert most == [1]
 
 
-def test_a_pass_that_fails_does_not_keep_the_next_from_its_time() -> None:
+@pytest.mark.parametrize("error", [RuntimeError("this night went wrong"), StoreError("the database is away")])
+def test_a_pass_that_fails_does_not_keep_the_next_from_its_time(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
     made = [0]
 
     def make_pass() -> None:
         made[0] += 1
-        raise RuntimeError("this night went wrong")
+        raise error
 
-    scheduler = start_scheduler(CronTrigger(second="*"), make_pass, lambda: None, at_once=False)
-    while made[0] < 2:
-        time.sleep(0.05)
-    scheduler.shutdown()
+    with capture_logs() as logs:
+        scheduler = start_scheduler(CronTrigger(second="*"), make_pass, lambda: None, at_once=False)
+        while made[0] < 2:
+            time.sleep(0.05)
+        scheduler.shutdown()
+    in_words = [log["reason"] for log in logs if log["event"] == "nightly.not_done"]
+    if isinstance(error, StoreError):
+        assert (in_words[:1], caplog.records) == (["the database is away"], []), "foreseen: without a traceback"
+    else:
+        assert [record.exc_info for record in caplog.records][:1] != [None]

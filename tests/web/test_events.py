@@ -11,7 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
+from service.errors import StoreError
 from service.web.events import Broadcaster
 from tests.web.conftest import Served
 from tests.web.world import TUTORIAL, MadeUpRuns
@@ -148,17 +150,21 @@ def test_three_hundred_streams_lose_nothing_and_cost_one_question_a_tick() -> No
     asyncio.run(scene())
 
 
-def test_a_store_that_is_away_for_a_moment_ends_no_stream() -> None:
+@pytest.mark.parametrize(("error", "in_words"), [(StoreError("away"), True), (OSError("a mistake"), False)])
+def test_a_store_that_is_away_for_a_moment_ends_no_stream(error: Exception, *, in_words: bool) -> None:
     class Absent(CountingStore):
         def event_positions(self, bisection_ids: Sequence[str]) -> Mapping[str, tuple[int, str]]:
             if self.positions_asked < 3:
                 self.positions_asked += 1
-                raise OSError("away")
+                raise error
             return super().event_positions(bisection_ids)
 
     store = Absent(over={"a"})
     store.append("a")
-    assert asyncio.run(numbers(Broadcaster(store, tick_seconds=0.001), "a")) == [1]
+    with capture_logs() as logs:
+        assert asyncio.run(numbers(Broadcaster(store, tick_seconds=0.001), "a")) == [1]
+    assert [log["event"] for log in logs] == ["events.tick"] * 3
+    assert all(("exc_info" not in log) == in_words for log in logs)
 
 
 def test_closing_ends_every_stream() -> None:
