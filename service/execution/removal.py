@@ -21,7 +21,9 @@ LONGEST_PAUSE_SECONDS = 60.0
 ORPHANS_SECONDS = 60.0
 """How often what nobody owns any more is looked for."""
 CLOSING_SECONDS = 60.0
-"""How long closing waits for an engine that does not remove: what is left carries its owner, and others remove it."""
+"""How long closing waits for an engine that is slow to remove: what is left carries its owner, and others remove it."""
+CLOSING_TRIES = 3
+"""How often closing asks an engine that refuses, within some seconds: one that is away is not waited for."""
 
 
 def pause_seconds(failures: int) -> float:
@@ -88,15 +90,20 @@ class Removals:
         """Remove what is left and stop; what the engine does not remove in that time stays for others."""
         with self._changed:
             for removal in self._waiting.values():
-                removal.due = 0.0
+                removal.due, removal.failures = 0.0, 0
             self._changed.notify_all()
-        if not self.wait(timeout_seconds):
+            self._changed.wait_for(self._has_tried_all, timeout_seconds)
+        if self.waiting():
             log.warning("containers are left behind; the next start removes them", containers=sorted(self.waiting()))
         with self._changed:
             self._closed = True
             self._changed.notify_all()
         self._rounds.join()
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _has_tried_all(self) -> bool:
+        """Say whether everything is gone, or was refused often enough."""
+        return all(removal.failures >= CLOSING_TRIES for removal in self._waiting.values())
 
     def _go_round(self) -> None:
         """Start what is due, until closed."""

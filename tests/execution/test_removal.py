@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from service.errors import EngineLost
-from service.execution.removal import LONGEST_PAUSE_SECONDS, Removals, pause_seconds
+from service.execution.removal import CLOSING_TRIES, LONGEST_PAUSE_SECONDS, Removals, pause_seconds
 
 QUICK = 0.001
 
@@ -98,3 +98,20 @@ def test_closing_gives_up_on_an_engine_that_never_removes_and_says_what_is_left(
     made.add("a")
     made.close(0.05)
     assert made.waiting() == {"a"}
+
+
+def test_closing_does_not_wait_for_an_engine_that_refuses_again_and_again() -> None:
+    tries: list[str] = []
+
+    def remove(container: str) -> None:
+        tries.append(container)
+        raise EngineLost("gone")
+
+    made = Removals(remove, list, first_pause_seconds=QUICK, orphans_seconds=60)
+    made.add("a")
+    closing = threading.Thread(target=made.close, args=(600,))
+    closing.start()
+    closing.join(30)
+    assert not closing.is_alive(), "it would wait ten minutes"
+    assert made.waiting() == {"a"}
+    assert len(tries) >= CLOSING_TRIES

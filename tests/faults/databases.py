@@ -268,7 +268,7 @@ def faults() -> list[Fault]:
         row("PostgreSQL stopped for 4 s under runs", partial(postgres_stopped, 4), waits, fast=True),
         row("PostgreSQL stopped for 60 s under runs", partial(postgres_stopped, 60), waits),
         row(f"PostgreSQL read-only for {READ_ONLY_SECONDS:g} s under runs", postgres_read_only, waits),
-        row("SQLite locked for 4 s under runs", partial(sqlite_locked, 4), waits, fast=True),
+        row("SQLite locked for 4 s under runs", partial(sqlite_locked, 4), waits),
         row("SQLite locked for 40 s under runs", partial(sqlite_locked, 40), waits),
         row(f"disk of the database full for {FULL_SECONDS:g} s under runs", disk_full, waits),
         row(

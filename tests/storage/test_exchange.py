@@ -45,17 +45,21 @@ def test_an_export_is_imported_without_a_difference(url: str, empty_postgres_url
     assert list(export_lines(there)) == exported
 
 
+CROWD = 1_500
+"""More than are read or written at once."""
+
+
 @pytest.mark.postgres
-def test_ten_thousand_bisections_travel_to_postgresql_and_back_row_by_row(
+def test_more_bisections_than_a_batch_travel_to_postgresql_and_back_row_by_row(
     empty_postgres_url: str, tmp_path: Path
 ) -> None:
     here, back = (f"sqlite:///{tmp_path / name}.sqlite3" for name in ("here", "back"))
-    import_lines(here, crowd_lines(10_000, 1))
+    import_lines(here, crowd_lines(CROWD, 1))
     rows_here = list(export_lines(here))
     counts = import_lines(empty_postgres_url, rows_here)
     rows_there = list(export_lines(empty_postgres_url))
     import_lines(back, rows_there)
-    assert (counts["bisections"], counts["observations"], counts["links"]) == (10_000, 10_000, 10_000)
+    assert (counts["bisections"], counts["observations"], counts["links"]) == (CROWD, CROWD, CROWD)
     for three in zip_longest(rows_here, rows_there, export_lines(back)):
         assert len(set(three)) == 1
 
@@ -67,7 +71,7 @@ Spoil = Callable[[list[str]], list[str]]
     ("spoil", "says"),
     [
         (lambda lines: lines[:-1], "incomplete"),
-        (lambda lines: [line for line in lines if '"events"' not in line[:20]], "of events where 1 were exported"),
+        (lambda lines: [line for line in lines if '"events"' not in line[:20]], "0 rows of events, but 1 exported"),
         (lambda lines: [], "not JSON"),
         (lambda lines: ["[]"], "not an object"),
         (lambda lines: ['{"format": "other"}'], "not tfbisect/export/1"),
