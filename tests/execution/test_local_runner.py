@@ -12,8 +12,12 @@ from pathlib import Path
 import pytest
 
 from service.bisection.outcomes import Lost, Outcome, classify
+from service.errors import EngineLost
 from service.execution.processes import descendants
-from tests.execution.conftest import Stage
+from service.execution.sandbox import Sandbox
+from service.execution.sessions import Place, Start
+from service.scratch import scratch_folder
+from tests.execution.conftest import TARGET, BareEnvironments, Stage, local_runner
 
 
 def _enclosures() -> Iterator[int]:
@@ -34,3 +38,13 @@ def test_a_run_whose_bubblewrap_somebody_ended_is_lost(bubblewrap_stage: Stage) 
         os.kill(found[0], signal.SIGKILL)
         report = run.result(60)
     assert type(classify(report, lambda _: Outcome("measured"))) is Lost, report
+
+
+def test_a_process_that_cannot_start_leaves_no_folder(tmp_path: Path) -> None:
+    runner = local_runner(tmp_path, Sandbox())
+    without_python = Place(str(tmp_path / "removed"), BareEnvironments("3").resolve(TARGET))
+    with scratch_folder() as own:
+        before = set(own.parent.iterdir())
+        with pytest.raises(EngineLost, match="cannot start a process for tensorflow"):
+            runner._start(without_python, "tensorflow", Start("", ""))
+        assert set(own.parent.iterdir()) == before
