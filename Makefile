@@ -52,13 +52,11 @@ test: setup ## every test, real containers included where an engine answers
 	@echo "test: pytest, with real containers, PostgreSQL and Chromium where they are"
 	@$(BIN)/python -m pytest
 
-# From 3.13 on Python warns of SQLite connections that are left to the garbage collector, in whichever test it then runs:
-# shown, and no error there. The oldest Python's run keeps every warning an error.
 newest: setup ## what depends on the Python that runs the service, on the newest one of this machine
 	@newest="$$($(BIN)/python -c 'from service.catalog.interpreters import find_interpreter, installed_interpreters as here; print(find_interpreter(here()[-1]) or "")')"; \
 	echo "newest: $${newest:-no other Python is here}: threads, catalog, coordination, command line, REST"; \
 	$(MAKE) --no-print-directory VENV=.venv-newest PYTHON="$$newest" setup && \
-	.venv-newest/bin/python -m pytest tests/test_house.py tests/coordination tests/cli tests/catalog/test_releases.py tests/storage/test_bisections.py tests/storage/test_observations.py tests/web/test_api.py tests/web/test_events.py -W default::pytest.PytestUnraisableExceptionWarning -m "not postgres and not index and not containers and not local"
+	.venv-newest/bin/python -m pytest tests/test_house.py tests/coordination tests/cli tests/catalog/test_releases.py tests/storage/test_bisections.py tests/storage/test_observations.py tests/web/test_api.py tests/web/test_events.py -m "not postgres and not index and not containers and not local"
 
 # Both TensorFlow releases take an image and a folder of their own: minutes where they are not there yet.
 HOSTILE_RELEASES = $(if $(filter 1,$(FULL)),1.12.0 2.10.0)
