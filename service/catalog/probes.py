@@ -6,7 +6,7 @@ import hashlib
 import importlib.util
 import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -89,7 +89,7 @@ def load_probes(folder: Path) -> Mapping[str, Probe]:
 
 def _load_probe(folder: Path, harness: str) -> Probe:
     facts = tomllib.loads((folder / "probe.toml").read_text("utf-8"))
-    source = composed(folder / "probe.py", facts.get("shared", []))
+    source = composed(folder / "probe.py", facts.get("shared", []), facts.get("shared_with_framework", []))
     meaning = _module(folder / "judge.py", f"tfbisect_judge_{folder.name.replace('-', '_')}")
     expected = frozenset(facts["expected"])
     if not expected <= facts["outcomes"].keys():
@@ -119,14 +119,26 @@ def _parameter(given: Mapping[str, Any]) -> Parameter:
     return Parameter(given["type"], given["default"], given["help"], tuple(given.get("choices", ())))
 
 
-def composed(probe: Path, shared: list[str]) -> str:
-    """Return a probe's source with the shared modules that it imports in front: one text that needs no files."""
-    lines = ["import sys, types"]
-    for name in shared:
-        source = (probe.parent.parent / "shared" / f"{name}.py").read_text("ascii")
-        lines.append(f"sys.modules[{name!r}] = types.ModuleType({name!r})")
-        lines.append(f"exec(compile({source!r}, '{name}.py', 'exec', 0, True), sys.modules[{name!r}].__dict__)")
+def composed(probe: Path, shared: list[str], with_framework: Sequence[str] = ()) -> str:
+    """Return a probe's source with the shared modules that it imports in front: one text that needs no files.
+
+    Args:
+        probe: probe.py.
+        shared: names of modules, each after those that it imports.
+        with_framework: those that import what only comes with a framework; the probe calls load_with_framework().
+    """
+    lines = ["import sys, types", *_loading(probe, shared)]
+    if with_framework:
+        lines += ["def load_with_framework():", *(f"    {line}" for line in _loading(probe, with_framework))]
     return "\n".join(lines) + "\n" + probe.read_text("ascii")
+
+
+def _loading(probe: Path, names: Sequence[str]) -> Iterator[str]:
+    """Yield the lines that make shared modules."""
+    for name in names:
+        source = (probe.parent.parent / "shared" / f"{name}.py").read_text("ascii")
+        yield f"sys.modules[{name!r}] = types.ModuleType({name!r})"
+        yield f"exec(compile({source!r}, '{name}.py', 'exec', 0, True), sys.modules[{name!r}].__dict__)"
 
 
 def _module(path: Path, name: str) -> ModuleType:

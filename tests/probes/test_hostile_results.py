@@ -65,6 +65,7 @@ HONEST: dict[str, dict[str, Any]] = {
         "reported": [["loss", 0.5], ["weights", {"digest": "abc", "dtype": "float32", "shape": [2, 3]}]],
         "raised": None,
     },
+    "behaviour": {"exit_code": 0, "raised": None},
 }
 
 SCALARS = st.one_of(
