@@ -49,8 +49,8 @@ format: setup ## let ruff mend what it can
 	@$(BIN)/ruff format .
 
 test: setup ## every test, real containers included where an engine answers
-	@echo "test: pytest, with real containers, PostgreSQL and Chromium where they are"
-	@$(BIN)/python -m pytest
+	@echo "test: pytest in two processes, with real containers, PostgreSQL and Chromium where they are"
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 newest: setup ## what depends on the Python that runs the service, on the newest one of this machine
 	@newest="$$($(BIN)/python -c 'from service.catalog.interpreters import find_interpreter, installed_interpreters as here; print(find_interpreter(here()[-1]) or "")')"; \

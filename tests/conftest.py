@@ -16,6 +16,24 @@ GROUPS = {
 }
 
 
+BESIDE_THE_ENGINE = {"deployment", "execution", "faults", "images", "main_job", "soak"}
+"""Folders whose tests start containers, environments or services, or look at what those leave."""
+
+
+def is_beside_the_engine(item: pytest.Item) -> bool:
+    """Say whether a test uses the machine in a way that another such test could disturb."""
+    return item.path.parent.name in BESIDE_THE_ENGINE or any(map(item.get_closest_marker, ("containers", "local")))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process take all that is beside the engine, which is the longest, first; others share the files."""
+    for item in items:
+        group = "engine" if is_beside_the_engine(item) else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=is_beside_the_engine, reverse=True)
+
+
 @pytest.fixture(autouse=True)
 def logs_of_its_own() -> Iterator[None]:
     """Let no test log where an earlier one had its commands log: that stream is closed by then."""
