@@ -158,13 +158,27 @@ async def serve_worker(address: str, run: Execute, settings: Settings, *, name: 
         run: the runner's own `run`.
         settings: `workers` runs at once, `gpus` of them on an accelerator.
         name: the worker's name; None lets Dask choose.
+
+    Raises:
+        NoRunner: it cannot be a worker of what is at this address; where nothing is yet, that is waited for.
     """
     distributed = import_distributed()
     resources = worker_resources(settings)
-    worker = distributed.Worker(address, name=name, nthreads=settings.workers, resources=resources, dashboard=False)
-    worker.tfbisect_run = run
-    async with worker:
+    try:
+        # Before there is a worker: one that cannot be has Dask say so with a stack.
+        distributed.comm.addressing.get_address_host_port(address)
+        worker = distributed.Worker(address, name=name, nthreads=settings.workers, resources=resources, dashboard=False)
+        worker.tfbisect_run = run
+        await worker
+    except (RuntimeError, ValueError, TypeError, OSError) as error:  # the first is what Dask wraps others into
+        raise NoRunner(
+            f"this machine cannot work for {address}: {error.__cause__ or error}; name the address of a Dask scheduler "
+            "such as tcp://host:8786."
+        ) from error
+    try:
         await worker.finished()
+    finally:
+        await worker.close()
 
 
 def worker_resources(settings: Settings) -> dict[str, float]:

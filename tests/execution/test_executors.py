@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -17,7 +18,7 @@ import pytest
 from service.bisection.outcomes import RunReport
 from service.catalog.targets import Hardware, Target
 from service.errors import NoRunner
-from service.execution.executors import DaskCluster, RemoteRuns, executor, worker_resources
+from service.execution.executors import DaskCluster, RemoteRuns, executor, serve_worker, worker_resources
 from service.execution.runner import RunRequest
 from service.settings import Settings
 
@@ -169,3 +170,12 @@ def test_no_scheduler_is_said_with_its_address(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(("gpus", "offered"), [(0, {"run": 3}), (2, {"run": 3, "cuda": 2})])
 def test_a_worker_offers_what_its_settings_say(gpus: int, offered: dict[str, int]) -> None:
     assert worker_resources(Settings(parallel=3, gpus=gpus)) == offered
+
+
+@pytest.mark.parametrize("address", ["nonsense", "tcp://127.0.0.1", "carrier-pigeon://host:8786", "tcp://host:port"])
+def test_a_worker_of_what_is_no_scheduler_says_so_in_words(address: str) -> None:
+    def run(_request: RunRequest, _cancelled: threading.Event) -> RunReport:
+        raise AssertionError("nobody asks it")
+
+    with pytest.raises(NoRunner, match=f"cannot work for {address}: .+; name the address of a Dask scheduler"):
+        asyncio.run(serve_worker(address, run, Settings(parallel=1)))

@@ -6,17 +6,20 @@ of its own, in a network namespace of its own, without a bridge.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from service.scratch import is_held
 from tests.faults.findings import Findings, of_bisections
 from tests.faults.kills import LEASE_PASSED_SECONDS, WORKERS, small_world
 from tests.faults.table import Fault, LeftOut
@@ -24,6 +27,10 @@ from tests.faults.world import PACKAGE, Service, World, wait_until
 
 RUN_SECONDS = 3.0
 SYSTEM = "tfbisect/system"
+PREFIX = "tfb-engine-"
+"""Of its folder; short, since sockets below it may have 108 characters."""
+ENDING_SECONDS = 10.0
+PROGRAMS = ("dockerd", "containerd", "runc")
 STARTING_SECONDS = 60.0
 TRIES = 8 * WORKERS
 """How many runs may be begun in vain in 20 s and the start of an engine: each try counts, though it reaches nobody.
@@ -69,7 +76,11 @@ class Engine:
     def _end(self, how: str) -> None:
         if self._process is not None:
             getattr(self._process, how)()
-            self._process.wait(60)
+            try:
+                self._process.wait(60)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
             self._process = None
 
     def docker(self, *words: str, check: bool = True) -> str | None:
@@ -114,7 +125,12 @@ def second_engine() -> Iterator[Engine]:
     """
     if os.geteuid() != 0 or shutil.which("dockerd") is None:
         raise LeftOut("a second engine needs root and dockerd")
-    folder = Path(tempfile.mkdtemp(prefix="tfb-engine-"))  # short: sockets below it may have 108 characters
+    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        if not is_held(left):
+            clear_away(left)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
     engine = Engine(folder)
     try:
         try:
@@ -124,10 +140,51 @@ def second_engine() -> Iterator[Engine]:
         engine.take_system_of_the_first()
         yield engine
     finally:
-        for container in engine.containers():
-            engine.docker("rm", "--force", container.split()[0], check=False)
+        with suppress(subprocess.TimeoutExpired):  # an engine that hangs is ended all the same
+            for container in engine.containers():
+                engine.docker("rm", "--force", container.split()[0], check=False)
         engine.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        clear_away(folder)
+        os.close(lock)
+
+
+def clear_away(folder: Path) -> None:
+    """Remove an engine's folder with all that is mounted and runs in it, whatever became of the engine."""
+    end = time.monotonic() + ENDING_SECONDS
+    while (left := _processes_of(folder)) and time.monotonic() < end:
+        for number in left:
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+        time.sleep(0.1)
+    # The innermost first; lazily, since an engine's own namespaces may keep one of them busy for a while.
+    for place in sorted(_mounts_below(folder), reverse=True):
+        subprocess.run(["umount", "--lazy", place], capture_output=True, check=False)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _processes_of(folder: Path) -> list[int]:
+    """Return the processes that an engine left."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):  # it may end under our eyes
+                if _is_of(entry, str(folder)):
+                    found.append(int(entry.name))
+    return found
+
+
+def _is_of(process: Path, folder: str) -> bool:
+    """Say whether a process is one of an engine's own, which name its folder, or runs in one of its containers."""
+    if (process / "comm").read_text(encoding="utf-8", errors="replace").startswith(PROGRAMS):
+        return folder.encode() in (process / "cmdline").read_bytes()
+    if (process / "ns/mnt").readlink() == Path("/proc/self/ns/mnt").readlink():
+        return False
+    return folder in (process / "mountinfo").read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+
+
+def _mounts_below(folder: Path) -> list[str]:
+    lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    return [place for line in lines if (place := line.split()[4]).startswith(f"{folder}/")]
 
 
 class ContainerWorld(World):
