@@ -59,13 +59,13 @@ def in_words(comparison: Comparison, variant: Verdict, advice: str) -> str:
     name = f"With the variant {comparison.name}"
     match comparison.effect:
         case "cures":
-            stays = "there is no change" if isinstance(variant, Unchanged) else "no release misbehaves"
-            return f"{name} {stays}; the cure: {advice or 'what it does otherwise'}."
+            stays = "there is no change" if isinstance(variant, Unchanged) else "no release has a wrong outcome"
+            return f"{name} {stays}. Workaround: {advice or 'use the variant'}."
         case "same":
-            return f"{name} every release behaves as without it: the outcome does not hang on it."
+            return f"{name} every release behaves as without it: the outcome does not depend on it."
         case "differs":
-            return f"{name} some releases behave otherwise: {variant.summary}"
+            return f"{name} some releases behave differently: {variant.summary}"
         case "unknown" if isinstance(variant, NothingTestable):
             return f"{name} nothing can be said. {variant.summary}"
         case "unknown":
-            return f"{name} nothing can be said: it has no outcome where the snippet misbehaves."
+            return f"{name} nothing can be said: it has no outcome where that of the snippet is wrong."

@@ -124,7 +124,7 @@ def run(
     ] = "tips",
     repeats: Annotated[
         int | None,
-        typer.Option(help="runs per release; default: 1, and 2 beside a change", rich_help_panel=SEARCH),
+        typer.Option(help="runs per release; default: 1, and 4 on both sides of a change", rich_help_panel=SEARCH),
     ] = None,
     complete: Annotated[
         bool, typer.Option("--complete", help="also measure releases that could be inferred", rich_help_panel=SEARCH)

@@ -58,7 +58,7 @@ class BisectionRequest(BaseModel):
         None,
         ge=1,
         le=50,
-        description="runs per release, for unstable behaviour; default 1, and 2 beside a change",
+        description="runs per release, for unstable behaviour; default 1, and 4 on both sides of a change",
     )
     variants: tuple[str, ...] = Field((), max_length=8, description="named variants that run beside the snippet")
     variant_snippets: dict[Annotated[str, Field(min_length=1, max_length=64)], str] = Field(

@@ -43,10 +43,10 @@ def apply(name: str, snippet: str, parameters: Mapping[str, Any]) -> tuple[str, 
 def cure_in_words(name: str) -> str:
     """Return what to do about it when a variant removes every wrong segment."""
     return {
-        "input-shape": "give the first layer an input_shape: the fault is in deferred mode, where fit builds the model",
-        "eager": "switch eager execution on: the fault is in graph execution",
-        "graph": "switch eager execution off: the fault is in eager execution",
-        "seed": "seed the random numbers: the outcome depends on chance",
+        "input-shape": "give the first layer an input_shape; the bug is in models that fit builds",
+        "eager": "switch eager execution on; the bug is in graph execution",
+        "graph": "switch eager execution off; the bug is in eager execution",
+        "seed": "seed the random numbers; the outcome depends on them",
     }[name]
 
 

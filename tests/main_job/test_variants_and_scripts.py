@@ -32,7 +32,7 @@ def test_the_fault_is_in_deferred_mode_under_graph_execution(engine: None, tfbis
         "eager": "cures",
         "graph": "same",
     }
-    assert "deferred mode" in found["input-shape"]["words"]
+    assert "models that fit builds" in found["input-shape"]["words"]
 
 
 def test_a_layers_name_changed_in_one_release_and_back(engine: None, tfbisect: Tfbisect) -> None:

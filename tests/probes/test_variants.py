@@ -76,9 +76,9 @@ def verdict(*labels: str) -> Verdict:
 @pytest.mark.parametrize(
     ("labels", "effect", "words"),
     [
-        (("drops",) * 3, "cures", "there is no change; the cure: seed it."),
+        (("drops",) * 3, "cures", "there is no change. Workaround: seed it."),
         (SUBJECT, "same", "every release behaves as without it"),
-        (("never-drops", "drops", "drops"), "differs", "some releases behave otherwise: Fixed in 1.1.0"),
+        (("never-drops", "drops", "drops"), "differs", "some releases behave differently: Fixed in 1.1.0"),
         ((GONE,) * 3, "unknown", "nothing can be said. No verdict: none of the 3 releases tried can be tested"),
     ],
 )
@@ -92,4 +92,4 @@ def test_a_variant_is_compared_with_the_snippet_in_a_sentence(labels: tuple[str,
 def test_a_cure_of_ones_own_is_offered_too() -> None:
     other = verdict("drops", "drops", "drops")
     said = in_words(compare_variant("fixed", verdict(*SUBJECT), other), other, "")
-    assert said == "With the variant fixed there is no change; the cure: what it does otherwise."
+    assert said == "With the variant fixed there is no change. Workaround: use the variant."
