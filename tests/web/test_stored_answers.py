@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from service.catalog.probes import load_probes
 from service.errors import StoreError
 from service.reports import documents as documents_module
 from service.reports.documents import Document, bisection_json
-from service.reports.program import program_of
+from service.reports.program import imported_names, program_of
 from service.reports.readings import Readings
 from service.resources import resource_dir
 from service.storage.records import ADMIN, StoredDocument
@@ -179,3 +181,19 @@ def test_a_stored_answer_is_made_anew_when_any_code_that_it_comes_from_is_anothe
     changed, read = (Path(service_package.__file__).parent / module).resolve(), Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + b"#" * (path.resolve() == changed))
     assert program_of(documents_module, judge) != before
+
+
+def test_every_import_of_ours_is_found_without_taking_the_source_apart() -> None:
+    root = Path(service_package.__file__).parent
+    for file in (*root.rglob("*.py"), *resource_dir("probes").rglob("judge.py")):
+        source = file.read_text(encoding="utf-8")
+        wanted = {name for node in ast.walk(ast.parse(source)) for name in imports_of(node)}
+        assert wanted <= set(imported_names(source)), file
+
+
+def imports_of(node: ast.AST) -> Iterator[str]:
+    """Yield the modules of ours that a node imports, as Python itself reads it."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "service")
+    if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "service":
+        yield from (str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names))
