@@ -46,9 +46,10 @@ def loader(context, name):
         if name in TABLES:
             return table(context, name)
         folder = os.path.join(os.environ.get("TFBISECT_DATASETS", ""), name)
+        if os.path.isdir(folder):
+            return idx_files(context, name, folder)
         if not kept:
-            read = idx_files if os.path.isdir(folder) else pictures
-            kept[name] = read(context, name, folder)
+            kept[name] = pictures(context, name)
         # Copies: the snippet may change them in place, and twins may load them again.
         return tuple((x.copy(), y.copy()) for x, y in kept[name])
 
@@ -56,18 +57,26 @@ def loader(context, name):
 
 
 def idx_files(context, name, folder):
-    """Read the four IDX files of a data set of pictures."""
+    """Map the four IDX files of a data set of pictures into memory.
+
+    Each call maps them anew, and pages that the snippet writes to become its own: nobody sees another's changes.
+    """
     parts = []
     for part in ("train", "t10k"):
-        pixels = numpy.fromfile(os.path.join(folder, part + "-images-idx3-ubyte"), dtype=numpy.uint8)
-        count, height, width = (int(size) for size in pixels[4:16].view(">i4"))
-        labels = numpy.fromfile(os.path.join(folder, part + "-labels-idx1-ubyte"), dtype=numpy.uint8)
-        parts.append((pixels[16:].reshape(count, height, width), labels[8:]))
+        images = os.path.join(folder, part + "-images-idx3-ubyte")
+        labels = os.path.join(folder, part + "-labels-idx1-ubyte")
+        shape = tuple(int(size) for size in numpy.fromfile(images, ">i4", 4)[1:])
+        parts.append((mapped(images, 16, shape), mapped(labels, 8, shape[:1])))
     context.note("data set %s: the real one, %d + %d" % (name, len(parts[0][0]), len(parts[1][0])))
     return tuple(parts)
 
 
-def pictures(context, name, folder):
+def mapped(path, header_bytes, shape):
+    """Return what follows a file's header as an array of bytes that can be written to and leaves the file alone."""
+    return numpy.memmap(path, numpy.uint8, "c", header_bytes, shape).view(numpy.ndarray)
+
+
+def pictures(context, name):
     """Draw pictures that can be learned: one random pattern per class, with noise."""
     height, width, channels, classes, trained, tested, column = IMAGES[name]
     random = numpy.random.RandomState(0)
