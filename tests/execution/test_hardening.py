@@ -86,6 +86,10 @@ def test_thread_pools_are_no_larger_than_the_cpus_allowed() -> None:
     assert run_environment(LIMITS)["OMP_NUM_THREADS"] == "2"
 
 
+def test_large_arrays_are_given_large_pages_where_the_machine_has_them() -> None:
+    assert run_environment(LIMITS)["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
+
+
 @pytest.mark.parametrize(
     ("engine", "missing"),
     [
