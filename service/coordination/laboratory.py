@@ -131,6 +131,8 @@ class Laboratory:
         self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
         self._asking: dict[tuple[str, int], tuple[threading.Lock, int]] = {}
+        self._resolved: dict[str, dict[Target, Environment]] = {}
+        """By bisection: what it measures in. One that changed meanwhile would compare what cannot be compared."""
 
     def recall(self, questions: Iterable[Question]) -> list[Measurement]:
         """Answer from stored observations alone, with no network and no container.
@@ -177,7 +179,7 @@ class Laboratory:
     def _try(self, question: Question, cancelled: threading.Event) -> tuple[Measurement, Outage | None, str | None]:
         """Answer once; where that failed since something is away, say what, and in what words."""
         try:
-            environment = self._environments.resolve(question.target)
+            environment = self._environment(question)
         except ReleaseUntestable as error:
             return _unstored(question, RunReport(ending="unprepared", reason=error.message)), None, None
         except Unavailable as error:
@@ -212,7 +214,16 @@ class Laboratory:
 
     def end(self, bisection: str) -> None:
         """End what waits for further questions of a bisection."""
+        self._resolved.pop(bisection, None)
         self._end(bisection)
+
+    def _environment(self, question: Question) -> Environment:
+        """Return the environment of a question: the same one for all questions of a bisection about a release."""
+        known = self._resolved.setdefault(question.bisection, {}) if question.bisection else {}
+        environment = known.get(question.target)
+        if environment is None:
+            environment = known[question.target] = self._environments.resolve(question.target)
+        return environment
 
     @contextmanager
     def _one_at_a_time(self, key: str, repeat: int) -> Iterator[None]:

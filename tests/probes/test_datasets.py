@@ -23,7 +23,8 @@ x[0] = 255
 y += 1
 (again, labels), _ = load()
 print(json.dumps({
-    "kind": type(x) is numpy.ndarray, "copied": bool(x.flags.owndata), "dtype": str(x.dtype), "shapes": [x.shape, y.shape, tested.shape],
+    "kind": type(x) is numpy.ndarray, "copied": bool(x.flags.owndata), "dtype": str(x.dtype),
+    "shapes": [x.shape, y.shape, tested.shape],
     "written": x[0].tolist(), "again": again.tolist(), "labels": labels.tolist(), "scaled": (again / 2.0)[-1, -1, -1],
     "notes": notes,
 }))
