@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, Literal
 
+from service.bisection.facts import AspectsOf
 from service.bisection.outcomes import Judge
 from service.errors import BadInput
 
@@ -51,6 +52,10 @@ class Probe:
     judge: Judge
     check: Callable[[str], None]
     """Raises SnippetError for what can be seen without running."""
+    aspects: AspectsOf | None = None
+    """Reads several aspects out of one run, each searched for changes of its own; None: the judge's label is all."""
+    runs_beside: bool = False
+    """Where a probe with several aspects is asked, this one is an aspect too, if it fits the snippet."""
     accepts_any_package: bool = False
     brings_its_own_model: bool = False
     """The snippet plays no part; any will do."""
@@ -109,6 +114,8 @@ def _load_probe(folder: Path, harness: str) -> Probe:
         digest="sha256:" + hashlib.sha256(f"{harness}\0{source}".encode()).hexdigest(),
         judge=meaning.judge,
         check=meaning.check,
+        aspects=getattr(meaning, "aspects", None),
+        runs_beside=facts.get("runs_beside", False),
         accepts_any_package=facts.get("any_package", False),
         brings_its_own_model=facts.get("brings_its_own_model", False),
         docs=f"docs/probes/{folder.name}.md",

@@ -27,6 +27,9 @@ SNIPPET_BYTES = 64 * 1024
 SUBJECT = ""
 """The name of the track that runs the snippet itself, beside its variants."""
 
+ASPECT_PREFIX = "probe "
+"""Begins the name of a track that asks a named probe; a variant of one's own has no such name."""
+
 DIMENSIONS = 8
 LARGEST_DIMENSION = 100_000
 Dimension = Annotated[int, Field(ge=1, le=LARGEST_DIMENSION)]
@@ -79,6 +82,11 @@ class Track:
     name: str
     snippet: str
     parameters: Mapping[str, Any]
+    probe: Probe
+    framework: str
+    """The module that is imported ahead of the probe."""
+    is_aspect: bool = False
+    """A named probe that is asked of the snippet beside a probe with several aspects."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +98,6 @@ class Case:
     tree: ReleaseTree
     policy: Policy
     tracks: tuple[Track, ...]
-    framework: str
-    """The module that is imported ahead of the probe."""
     absent: tuple[str, ...]
     """Numbers in the range that were never on the index."""
 
@@ -199,10 +205,9 @@ class Intake:
         return Case(
             request=request,
             probe=probe,
-            framework=framework,
             tree=tree_of(select(selection, known, prereleases=request.prereleases, keep_gone=True)),
             policy=self._policy(request, probe),
-            tracks=_tracks(request, probe, parameters),
+            tracks=self._tracks(request, probe, parameters),
             absent=absent(selection, known),
         )
 
@@ -225,6 +230,30 @@ class Intake:
             )
         return self._probes[name]
 
+    def _tracks(self, request: BisectionRequest, probe: Probe, parameters: Mapping[str, Any]) -> tuple[Track, ...]:
+        """Return the snippet itself, its variants, and the named probes that are aspects of it, each once.
+
+        Raises:
+            BadInput: a variant is unknown, or has nothing to change in this snippet.
+        """
+        subject = Track(SUBJECT, request.snippet, parameters, probe, probe.framework_for(request.package))
+        beside = self._beside(request) if probe.aspects is not None else []
+        # What a variant cures is a question of a probe that knows what is right.
+        asked = next(iter(beside), subject)
+        tracks = {track.name: track for track in (subject, *beside)}
+        for name in request.variants:
+            snippet, changed = apply(name, request.snippet, asked.parameters)
+            tracks[name] = Track(name, snippet, changed, asked.probe, asked.framework)
+        for name, source in request.variant_snippets.items():
+            check_source(source)
+            asked.probe.check(source)
+            tracks[name] = Track(name, source, asked.parameters, asked.probe, asked.framework)
+        return tuple(tracks.values())
+
+    def _beside(self, request: BisectionRequest) -> list[Track]:
+        """Return the named probes that fit the snippet, as far as can be seen without a run."""
+        return [track for probe in self._probes.values() if probe.runs_beside and (track := _fitting(probe, request))]
+
     def _policy(self, request: BisectionRequest, probe: Probe) -> Policy:
         chosen: dict[str, Any] = dict(self._rates)
         if request.repeats is not None:
@@ -239,20 +268,18 @@ class Intake:
         )
 
 
-def _tracks(request: BisectionRequest, probe: Probe, parameters: Mapping[str, Any]) -> tuple[Track, ...]:
-    """Return the snippet itself and its variants, each once.
-
-    Raises:
-        BadInput: a variant is unknown, or has nothing to change in this snippet.
-    """
-    tracks = {SUBJECT: Track(SUBJECT, request.snippet, parameters)}
-    for name in request.variants:
-        tracks[name] = Track(name, *apply(name, request.snippet, parameters))
-    for name, source in request.variant_snippets.items():
-        check_source(source)
-        probe.check(source)
-        tracks[name] = Track(name, source, parameters)
-    return tuple(tracks.values())
+def _fitting(probe: Probe, request: BisectionRequest) -> Track | None:
+    """Return a named probe as an aspect of a snippet; None where it has nothing to ask of it."""
+    try:
+        probe.check(request.snippet)
+        framework = probe.framework_for(request.package)
+        if framework == "keras":
+            require_keras_package(request.snippet)
+    except BadInput:
+        return None
+    given = {name: value for name, value in _parameters(request).items() if name in probe.parameters}
+    name = f"{ASPECT_PREFIX}{probe.name}"
+    return Track(name, request.snippet, accepted(probe, given), probe, framework, is_aspect=True)
 
 
 def _all_that_fit(probe: Probe, framework: str) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
+from service.bisection.aspects import LOOKS
 from service.bisection.outcomes import Answer, Judge, Lost, RunReport, Untestable, classify
 from service.catalog.environments import Environment, Environments
 from service.catalog.targets import Target
@@ -61,7 +62,20 @@ class Question:
     @property
     def process(self) -> int:
         """Return which process of the bisection answers: the first two answers of a release come from two."""
-        return self.repeat % PROCESSES
+        # Runs with different seeds are forks of one import; what confirms a change comes from another process.
+        turn = self.repeat if self.track.probe.aspects is None else self.repeat // LOOKS
+        return turn % PROCESSES
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Return what the probe is told: runs whose facts are compared as samples have a seed each.
+
+        The seed hangs on the repeat and is no part of what the answer is stored under.
+        """
+        given = self.track.parameters
+        if self.track.probe.aspects is None or given.get("seed"):
+            return given
+        return {**given, "seed": self.repeat + 1}
 
     @property
     def target(self) -> Target:
@@ -74,7 +88,7 @@ class Question:
             release=self.release,
             hardware=self.target.hardware,
             environment=environment.digest,
-            probe=self.case.probe.digest,
+            probe=self.track.probe.digest,
             snippet=text_digest(self.track.snippet),
             parameters=self.track.parameters,
         )
@@ -210,7 +224,7 @@ class Laboratory:
     def warm(self, question: Question, process: int) -> None:
         """Have the release of a question ready in another process. Never raises: the run itself says what is wrong."""
         with suppress(TfbisectError):
-            self._warm(question.target, question.case.framework, process)
+            self._warm(question.target, question.track.framework, process)
 
     def end(self, bisection: str) -> None:
         """End what waits for further questions of a bisection."""
@@ -270,11 +284,11 @@ class Laboratory:
         return RunRequest(
             run_id=new_ulid(),
             target=question.target,
-            harness_source=case.probe.harness_source,
-            probe_source=case.probe.probe_source,
-            framework=case.framework,
+            harness_source=question.track.probe.harness_source,
+            probe_source=question.track.probe.probe_source,
+            framework=question.track.framework,
             snippet=question.track.snippet,
-            parameters=question.track.parameters,
+            parameters=question.parameters,
             timeout_seconds=case.request.timeout_seconds or self._timeout_seconds,
             submission=question.bisection,
             process=question.process,
@@ -301,7 +315,7 @@ def _measurement(question: Question, stored: StoredObservation, *, reused: bool)
     return Measurement(
         track=question.track.name,
         release=question.release,
-        answer=_meaning(stored.report, question.case.probe.judge, question.release),
+        answer=_meaning(stored.report, question.track.probe.judge, question.release),
         report=stored.report,
         reused=reused,
         observation_id=stored.id,
@@ -310,5 +324,5 @@ def _measurement(question: Question, stored: StoredObservation, *, reused: bool)
 
 def _unstored(question: Question, report: RunReport) -> Measurement:
     """Return an answer that holds for this bisection only."""
-    answer = _meaning(report, question.case.probe.judge, question.release)
+    answer = _meaning(report, question.track.probe.judge, question.release)
     return Measurement(question.track.name, question.release, answer, report, reused=False)

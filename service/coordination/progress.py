@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from service.bisection.aspects import AspectSearch, RunFacts, search
+from service.bisection.facts import Aspects, facts_of
 from service.bisection.outcomes import Answer, Lost, RunReport
 from service.bisection.planner import NextRuns, PlannedRun, current_verdict, plan
 from service.bisection.verdict import Verdict
@@ -54,14 +56,19 @@ class Progress:
     executed: int = 0
     reused: int = 0
     lost: int = 0
+    facts: dict[int, Aspects] = field(default_factory=dict)
+    """What each report shows of each aspect, by its id: reading them all again after each answer takes long."""
     runners: set[str] = field(default_factory=set)
     before_filling: Verdict | None = None
     """The verdict before inferred releases were measured too; None where nothing was filled in."""
     _step: NextRuns | Verdict | None = None
+    _search: AspectSearch | None = None
 
     @property
     def step(self) -> NextRuns | Verdict:
         """Return what the planner says to the answers so far; asked once, until another answer comes."""
+        if self._step is None and (found := self.search) is not None:
+            self._step = found.next or found.aspects[0].verdict
         if self._step is None:
             self._step = plan(self.case.tree, self.answers, self.case.policy)
             if isinstance(self._step, NextRuns):
@@ -69,13 +76,28 @@ class Progress:
         return self._step
 
     @property
+    def search(self) -> AspectSearch | None:
+        """Return what is known of each aspect; None for a probe that looks at one thing alone."""
+        read = self.track.probe.aspects
+        if self._search is None and read is not None:
+            runs: dict[str, list[RunFacts]] = {}
+            for measurement in self.taken:
+                facts = self.facts.setdefault(id(measurement.report), facts_of(measurement.report, read))
+                runs.setdefault(measurement.release, []).append(RunFacts(measurement.answer, facts))
+            self._search = search(self.case.tree, runs, self.case.policy)
+        return self._search
+
+    @property
     def verdict(self) -> Verdict:
+        """Return the verdict so far; where several aspects are looked at, the one about how runs end."""
         if self._step is not None and not isinstance(self._step, NextRuns):
             return self._step
+        if (found := self.search) is not None:
+            return found.aspects[0].verdict
         return current_verdict(self.case.tree, self.answers, self.case.policy)
 
     def add(self, measurement: Measurement) -> None:
-        self._step = None
+        self._step = self._search = None
         release = measurement.release
         self.answers.setdefault(release, []).append(measurement.answer)
         self.taken.append(measurement)

@@ -98,7 +98,8 @@ class Session:
         )
         for one in linked:
             if one.variant in self._tracks:
-                self._tracks[one.variant].add(measurement_of(one, self._case.probe.judge))
+                progress = self._tracks[one.variant]
+                progress.add(measurement_of(one, progress.track.probe.judge))
 
     def _submit(self, wanted: list[tuple[Progress, PlannedRun]]) -> int:
         """Hand on the most valuable questions for which there is a worker; return how many."""

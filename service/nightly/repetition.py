@@ -109,7 +109,7 @@ class Repetition:
         """Say whether an observation answers today's question: same probe, snippet, parameters and environment."""
         seen = linked.observation.identity
         track = next((track for track in case.tracks if track.name == linked.variant), None)
-        if track is None or (seen.probe, seen.snippet) != (case.probe.digest, text_digest(track.snippet)):
+        if track is None or (seen.probe, seen.snippet) != (track.probe.digest, text_digest(track.snippet)):
             return False
         today = self.environment(case.target(seen.release))
         # A nightly that the index has dropped cannot be measured again; what was seen of it stays true.

@@ -73,4 +73,4 @@ def test_a_bisection_of_keras_wants_a_snippet_on_keras() -> None:
         with pytest.raises(SnippetError, match="does not import it"):
             intake.case(BisectionRequest(snippet=snippet, package="keras"))
         request = BisectionRequest(snippet=snippet.replace("import tensorflow as tf", "import keras"), package="keras")
-        assert intake.case(request).framework == "keras"
+        assert intake.case(request).tracks[0].framework == "keras"
