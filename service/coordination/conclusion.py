@@ -14,9 +14,10 @@ from service.bisection.outcomes import Outcome
 from service.bisection.variants import compare_variant, in_words
 from service.bisection.verdict import NothingTestable, Verdict, VerdictFacts, to_json
 from service.coordination.faults import snippet_fault
-from service.coordination.intake import SUBJECT, Case
+from service.coordination.intake import SUBJECT, Case, Track
 from service.coordination.progress import Progress
 from service.coordination.reproducing import reproduce_command
+from service.coordination.stories import leading, notes_of, stories_of, summary_of
 from service.coordination.variants import VARIANTS, cure_in_words
 from service.errors import NoAnswer, TfbisectError
 from service.json_text import text_digest
@@ -39,18 +40,45 @@ class Finished:
 def conclude(case: Case, bisection_id: str, tracks: Sequence[Progress], status: Ending) -> Finished:
     """State the verdict of what is known."""
     subject = next(progress for progress in tracks if progress.track.name == SUBJECT)
-    verdict = subject.verdict
-    fault = no_verdict(verdict, subject) if status == DONE else None
+    fault = no_verdict(subject.verdict, subject) if status == DONE else None
     ending: Ending = "failed" if fault else status
-    said = _verdict_json(case, bisection_id, subject, verdict, ending)
-    others = [progress for progress in tracks if progress is not subject]
+    said, shown = _said(case, bisection_id, subject, tracks, ending)
+    others = [progress for progress in tracks if progress is not subject and not progress.track.is_aspect]
     if others:
-        said["variants"] = [_variant_json(case, bisection_id, verdict, progress, ending) for progress in others]
-        said["runs"] = {name: sum(getattr(progress, name) for progress in tracks) for name in said["runs"]}
-    if subject.before_filling is not None:
-        before = _verdict_json(case, bisection_id, subject, subject.before_filling, ending)
+        compared = _compared(subject, tracks)
+        said["variants"] = [_variant_json(case, bisection_id, compared, progress, ending) for progress in others]
+    said["runs"] = {name: sum(getattr(progress, name) for progress in tracks) for name in said["runs"]}
+    if shown.before_filling is not None:
+        before = _verdict_json(case, bisection_id, shown, shown.before_filling, ending)
         said["filling_changed"] = list(differences(before, said))
     return Finished(ending, said, problem(fault) if fault else None)
+
+
+def _said(
+    case: Case, bisection_id: str, subject: Progress, tracks: Sequence[Progress], ending: Ending
+) -> tuple[dict[str, Any], Progress]:
+    """Return the verdict in JSON, and the track that it shows first: the leading aspect's, where there are several."""
+    stories = stories_of(subject, [progress for progress in tracks if progress.track.is_aspect])
+    if subject.search is None or not stories:
+        return _verdict_json(case, bisection_id, subject, subject.verdict, ending), subject
+    first = leading(stories)
+    said = _verdict_json(case, bisection_id, first.progress, first.verdict, ending)
+    summary = summary_of(stories, case.tree, first)
+    return {
+        **said,
+        "kind": "changes" if any(story.changes for story in stories) else said["kind"],
+        "probe": {"name": case.probe.name, "digest": case.probe.digest},
+        "summary": summary,
+        "words": " ".join([summary, *notes_of(stories), said["coverage"]["statement"]]),
+        "leading": first.name,
+        "aspects": [story.to_json() for story in stories],
+        "changes": [{**change, "aspect": first.name} for change in said["changes"]],
+    }, first.progress
+
+
+def _compared(subject: Progress, tracks: Sequence[Progress]) -> Verdict:
+    """Return the verdict that variants are compared with: of the track that asks the snippet itself the same."""
+    return next((progress.verdict for progress in tracks if progress.track.is_aspect), subject.verdict)
 
 
 def _variant_json(
@@ -94,8 +122,8 @@ def _verdict_json(
         package=case.request.package,
         hardware=case.request.hardware,
         runner="+".join(sorted(progress.runners)) or "none",
-        probe=case.probe.name,
-        probe_digest=case.probe.digest,
+        probe=progress.track.probe.name,
+        probe_digest=progress.track.probe.digest,
         snippet_digest=text_digest(progress.track.snippet),
         executed=progress.executed,
         reused=progress.reused,
@@ -103,13 +131,13 @@ def _verdict_json(
         absent=case.absent,
     )
     said = to_json(verdict, facts)
-    changes = _with_commands(said, case, progress.track.name)
+    changes = _with_commands(said, case, progress.track)
     return {**said, "changes": changes, "details": _details(case, progress, verdict)}
 
 
 def _details(case: Case, progress: Progress, verdict: Verdict) -> list[dict[str, str]]:
     """Say what is behind each outcome whose label alone does not tell, such as a digest: by the oldest release."""
-    stated = {segment.outcome for segment in verdict.segments} - case.probe.outcomes.keys()
+    stated = {segment.outcome for segment in verdict.segments} - progress.track.probe.outcomes.keys()
     together = read_together(progress.answers)
     found: dict[str, dict[str, str]] = {}
     for release in case.tree.all():
@@ -119,9 +147,10 @@ def _details(case: Case, progress: Progress, verdict: Verdict) -> list[dict[str,
     return [{"outcome": label, **said} for label, said in found.items()]
 
 
-def _with_commands(said: Mapping[str, Any], case: Case, variant: str) -> list[dict[str, Any]]:
+def _with_commands(said: Mapping[str, Any], case: Case, track: Track) -> list[dict[str, Any]]:
     """Return the changes in JSON, each with the commands that show its two sides."""
-    request = case.request.model_dump(mode="json")
+    request = {**case.request.model_dump(mode="json"), "probe": track.probe.name}
+    variant = "" if track.is_aspect else track.name
     return [
         {
             **change,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from service.bisection.aspects import AspectSearch, RunFacts, search
 from service.bisection.facts import Aspects, facts_of
 from service.bisection.outcomes import Answer, Lost, RunReport
-from service.bisection.planner import NextRuns, PlannedRun, current_verdict, plan
+from service.bisection.planner import NextRuns, PlannedRun, Policy, current_verdict, plan
 from service.bisection.verdict import Verdict
 from service.coordination.intake import Case, Track
 from service.coordination.laboratory import Measurement
@@ -65,12 +65,17 @@ class Progress:
     _search: AspectSearch | None = None
 
     @property
+    def policy(self) -> Policy:
+        """Return what is promised of this track, whose probe knows what is right."""
+        return replace(self.case.policy, expected=self.track.probe.expected)
+
+    @property
     def step(self) -> NextRuns | Verdict:
         """Return what the planner says to the answers so far; asked once, until another answer comes."""
         if self._step is None and (found := self.search) is not None:
             self._step = found.next or found.aspects[0].verdict
         if self._step is None:
-            self._step = plan(self.case.tree, self.answers, self.case.policy)
+            self._step = plan(self.case.tree, self.answers, self.policy)
             if isinstance(self._step, NextRuns):
                 self.before_filling = self.before_filling or self._step.settled
         return self._step
@@ -84,7 +89,7 @@ class Progress:
             for measurement in self.taken:
                 facts = self.facts.setdefault(id(measurement.report), facts_of(measurement.report, read))
                 runs.setdefault(measurement.release, []).append(RunFacts(measurement.answer, facts))
-            self._search = search(self.case.tree, runs, self.case.policy)
+            self._search = search(self.case.tree, runs, self.policy)
         return self._search
 
     @property
@@ -94,7 +99,7 @@ class Progress:
             return self._step
         if (found := self.search) is not None:
             return found.aspects[0].verdict
-        return current_verdict(self.case.tree, self.answers, self.case.policy)
+        return current_verdict(self.case.tree, self.answers, self.policy)
 
     def add(self, measurement: Measurement) -> None:
         self._step = self._search = None

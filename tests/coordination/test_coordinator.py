@@ -190,7 +190,7 @@ def test_a_result_that_breaks_a_rule_is_stored_logged_and_not_run_again(world: W
     def broken(_measurements: Any) -> Answer:
         return Outcome(f"{1 // 0}")
 
-    question = Question(replace(case, probe=replace(case.probe, judge=broken)), case.tracks[0], "1.9.0", 0)
+    question = Question(case, replace(case.tracks[0], probe=replace(case.probe, judge=broken)), "1.9.0", 0)
     with capture_logs() as logged:
         measured = world.laboratory.measure(question, threading.Event())
         again = world.laboratory.measure(question, threading.Event())

@@ -1,0 +1,148 @@
+"""A probe with several aspects over a real store; only the runs are made up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from packaging.version import Version
+
+from service.bisection.facts import Facts
+from service.bisection.outcomes import Answer, Outcome, RunReport
+from service.catalog.probes import Probe
+from service.coordination.intake import BisectionRequest
+from service.coordination.progress import Silent
+from service.execution.runner import RunRequest
+from tests.web.world import TUTORIAL, MadeUpRuns, World, dropout_report
+
+SOURCE = "# looks at several aspects"
+WITHOUT_DROPOUT = "print(1)\n"
+
+
+def judged(measurements: Mapping[str, Any]) -> Answer:
+    return Outcome(measurements["ending"])
+
+
+def shown(measurements: Mapping[str, Any]) -> dict[str, Facts]:
+    found = {"ends": Facts((("exit code", measurements["ending"]),))}
+    for name in ("prints", "trains"):
+        if name in measurements:
+            found[name] = Facts(tuple(measurements[name].items()))
+    return found
+
+
+class AspectHouse(World):
+    @cached_property
+    def probes(self) -> Mapping[str, Probe]:
+        known = dict(super().probes)
+        known["behaviour"] = replace(
+            known["dropout"],
+            name="behaviour",
+            probe_source=SOURCE,
+            digest="sha256:several",
+            outcomes={"passes": "exit code 0"},
+            expected=frozenset({"passes"}),
+            parameters={},
+            judge=judged,
+            aspects=shown,
+            runs_beside=False,
+            check=lambda _source: None,
+        )
+        return MappingProxyType(known)
+
+
+seeds: list[tuple[str, int]] = []
+
+
+def report(request: RunRequest) -> RunReport | None:
+    """Return what a release shows; from 1.12 on the loss is four times as large, and 1.13 prints another line."""
+    if request.probe_source != SOURCE:
+        return dropout_report(request)
+    version, seed = Version(request.target.release), request.parameters["seed"]
+    seeds.append((request.target.release, seed))
+    loss = (2.0 if version >= Version("1.12") else 0.5) + 0.01 * (seed * 37 % 11)
+    printed = {"line 1": f"begins in {'b' if version >= Version('1.13') else 'a'}", "line 2": f"random {seed}"}
+    measurements = {"ending": "passes", "trains": {"fit epoch 1 loss": loss}, "prints": printed}
+    return replace(dropout_report(request), result={"kind": "measured", "measurements": measurements})
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    seeds.clear()
+    opened = AspectHouse(tmp_path, MadeUpRuns(report=report))
+    yield opened
+    opened.close()
+
+
+def verdict(world: World, snippet: str = TUTORIAL, **more: Any) -> Mapping[str, Any]:
+    asked = BisectionRequest(snippet=snippet, releases="1.9..1.14", probe="behaviour", **more)
+    finished = world.submission.run(asked, Silent(), ready=lambda: None)
+    assert finished.verdict is not None, finished.error
+    return finished.verdict
+
+
+def places(changes: list[Mapping[str, Any]]) -> list[str]:
+    return [change["after"] for change in changes if change["line"] == "mainline"]
+
+
+def test_every_aspect_has_its_changes_and_the_one_that_violates_what_is_right_leads(world: World) -> None:
+    said = verdict(world)
+    aspects = {aspect["name"]: aspect for aspect in said["aspects"]}
+    assert said["leading"] == "dropout"
+    assert places(said["changes"]) == ["1.11.0", "1.13.1"]
+    assert {name: places(aspect["changes"]) for name, aspect in aspects.items()} == {
+        "dropout": ["1.11.0", "1.13.1"],
+        "ends": [],
+        "prints": ["1.13.1"],
+        "trains": ["1.12.0"],
+    }
+    assert said["changes"][0]["kind"] == "introduced"
+    assert said["probe"]["name"] == "behaviour"
+    assert "--probe dropout" in said["changes"][0]["reproduce"]["before"]
+
+
+def test_the_finding_is_said_in_words_with_the_values_on_both_sides(world: World) -> None:
+    said = verdict(world)
+    assert said["summary"].startswith("In 1.11.0: dropout: never-drops")
+    assert "In 1.12.0: fit epoch 1 loss rises from 0.5" in said["summary"]
+    assert "1 line of the output differs" in said["summary"]
+
+
+def test_what_differs_is_shown_and_what_wavers_is_not_taken_for_a_difference(world: World) -> None:
+    prints = next(aspect for aspect in verdict(world)["aspects"] if aspect["name"] == "prints")
+    diff = prints["differences"][0]["diff"]
+    assert "-begins in a" in diff
+    assert "+begins in b" in diff
+    assert "-random" not in diff
+    assert (prints["unsteady"], prints["wavering"]) == (True, ["line 2"])
+
+
+def test_every_first_look_has_two_seeds_that_are_no_part_of_the_question(world: World) -> None:
+    verdict(world, WITHOUT_DROPOUT)
+    assert {seed for release, seed in seeds if release == "1.9.0"} == {1, 2}
+    executed = world.runs.calls
+    again = verdict(world, WITHOUT_DROPOUT)
+    assert (world.runs.calls, again["runs"]["reused"]) == (executed, executed)
+
+
+def test_without_a_named_probe_that_fits_the_aspect_that_tells_most_leads(world: World) -> None:
+    said = verdict(world, WITHOUT_DROPOUT)
+    assert [aspect["name"] for aspect in said["aspects"]] == ["ends", "prints", "trains"]
+    assert said["leading"] == "trains"
+    assert [(change["kind"], change["after"], change["aspect"]) for change in said["changes"]] == [
+        ("changed", "1.12.0", "trains")
+    ]
+
+
+def test_a_queued_bisection_is_worked_off_with_all_its_aspects(world: World) -> None:
+    asked = BisectionRequest(snippet=TUTORIAL, releases="1.9..1.14", probe="behaviour")
+    submitted = world.submission.submit(asked)
+    world.work_off()
+    stored = world.store.bisection(submitted.id)
+    assert stored.verdict is not None
+    assert stored.verdict["leading"] == "dropout"
