@@ -56,7 +56,7 @@ class Difference:
     """Unified; what wavers or is close enough stands on both sides as it was before."""
 
 
-def difference(sampling: Sampling, before: str, after: str) -> Difference | None:
+def side_by_side(sampling: Sampling, before: str, after: str) -> Difference | None:
     """Say how two releases differ; None where one of them does not show the aspect."""
     if before not in sampling.fields or after not in sampling.fields:
         return None

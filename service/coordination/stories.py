@@ -11,7 +11,7 @@ from service.bisection.aspects import ENDS, AspectVerdict
 from service.bisection.outcomes import Answer, Outcome, is_failure
 from service.bisection.releases import MAINLINE, ReleaseTree
 from service.bisection.settling import FLAKY
-from service.bisection.telling import Difference, SideBySide, Told, difference, finding, phrase, unified
+from service.bisection.telling import Difference, SideBySide, Told, finding, phrase, side_by_side, unified
 from service.bisection.verdict import Change, NothingTestable, Verdict, changes_of, to_json
 from service.bisection.words import counted, named
 from service.coordination.faults import raised_in
@@ -111,7 +111,7 @@ def _of_aspect(aspect: AspectVerdict, subject: Progress) -> Story:
 
 
 def _field_difference(aspect: AspectVerdict, _subject: Progress, before: str, after: str) -> Difference | None:
-    return difference(aspect.sampling, before, after)
+    return side_by_side(aspect.sampling, before, after)
 
 
 def _ending_difference(aspect: AspectVerdict, subject: Progress, before: str, after: str) -> Difference | None:
