@@ -7,14 +7,13 @@ import sys
 import threading
 from collections.abc import Mapping, MutableMapping
 from concurrent.futures import Executor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import structlog
 from sqlalchemy import QueuePool
 
-from service.bisection.lines import coarse_to_fine
 from service.bisection.outcomes import RunReport
 from service.bisection.releases import tree_of
 from service.catalog.environments import Environments
@@ -30,6 +29,7 @@ from service.coordination.holding import Holding
 from service.coordination.intake import Intake
 from service.coordination.laboratory import Laboratory
 from service.coordination.patience import Patience
+from service.coordination.standing import StandingPool, standing_order
 from service.coordination.submission import Submission
 from service.coordination.workers import Workers
 from service.errors import NoRunner, ReleaseUntestable, Unavailable
@@ -63,13 +63,14 @@ from service.reports.views import Views
 from service.resources import resource_dir
 from service.secret_urls import without_credentials
 from service.settings import Settings
+from service.storage.claims import new_owner
 from service.storage.records import ADMIN
 from service.storage.store import Store
 from service.threads import Threads
 
 STANDING_PACKAGE = "tensorflow"
-STANDING_SECONDS = 5.0
-"""How often it is looked at whether everything stands that should."""
+WAITING_TOLD_SECONDS = 10.0
+"""How often a coordinator notes how many containers wait in it."""
 
 
 class House:
@@ -170,24 +171,32 @@ class House:
         settings = self.settings
         return Waits(settings.warm_runs, settings.waiting_bytes, standing_bytes=settings.warm_pool_bytes)
 
-    def keep_standing(self, stop: threading.Event) -> None:
-        """Have the likeliest releases stand ready whenever nothing runs, until told to stop."""
-        while not stop.is_set():
-            with suppress(Unavailable):
-                if any(self.runner.stand(target, target.package) for target in self._likely()):
-                    continue
-            stop.wait(STANDING_SECONDS)
+    @made_once
+    def standing_pool(self) -> StandingPool:
+        """Return what keeps releases ready for whoever asks first."""
+        return StandingPool(self.runner.stand, self._likely, self.workers.idle)
 
     def _likely(self) -> list[Target]:
-        """Return the mainline of TensorFlow as far as its images are there: the ends first, each next one halving."""
-        known = self.known_images(STANDING_PACKAGE, "cpu")
+        """Return the releases of TensorFlow that should stand ready, the likeliest first."""
+        present = self.known_images(STANDING_PACKAGE, "cpu")
         mainline = tree_of(release.version for release in self.catalog.releases(STANDING_PACKAGE)).mainline
-        present = [release for release in mainline if release in known]
-        return [Target(STANDING_PACKAGE, present[at], "cpu") for at in coarse_to_fine(list(range(len(present))))]
+        order = standing_order(mainline, present, self.store.asked_releases(STANDING_PACKAGE))
+        return [Target(STANDING_PACKAGE, release, "cpu") for release in order]
 
     def waiting_containers(self) -> int:
         """Return how many containers of this process wait to be asked."""
         return self.runner.waiting() if "runner" in self.__dict__ else 0
+
+    def tell_waiting(self, stop: threading.Event) -> None:
+        """Note in the store how many containers wait here, for those who show it elsewhere, until told to stop."""
+        owner = new_owner("serve")
+        while not stop.is_set():
+            self.store.note_waiting(owner, self.waiting_containers())
+            stop.wait(WAITING_TOLD_SECONDS)
+
+    def waiting_elsewhere(self) -> int:
+        """Return how many containers wait to be asked in the coordinators of this store."""
+        return self.store.waiting_noted(3 * WAITING_TOLD_SECONDS)
 
     def _docker_runner(self, client: Any) -> Runner:
         return DockerRunner(
@@ -266,13 +275,18 @@ class House:
         return Threads()
 
     @made_once
+    def workers(self) -> Workers:
+        """Return the runs that this process may have under way at once."""
+        return Workers(self.executor, self.settings.workers)
+
+    @made_once
     def coordinator(self) -> Coordinator:
         readings = Readings(self)
         return Coordinator(
             self.store,
             self.intake,
             self.laboratory,
-            Workers(self.executor, self.settings.workers),
+            self.workers,
             Holding(self.store, self.threads, self.clock),
             patience=self.patience,
             # Rendered once, by who ended it, so that nobody who reads it waits for that.

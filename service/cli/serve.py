@@ -39,8 +39,9 @@ def serve_until_stopped(house: House, host: str, port: int, role: Role = "all") 
             if role != "web":
                 threads.keep("coordinator", house.coordinator.serve)
                 if house.settings.warm_pool_bytes and not house.settings.scheduler:
-                    threads.keep("standing pool", house.keep_standing)
+                    threads.keep("standing pool", house.standing_pool.keep)
             if role == "coordinator":
+                threads.keep("warm containers", house.tell_waiting)
                 _wait_for_signal()
             else:
                 _listen(house, host, port, role)
@@ -63,9 +64,8 @@ def _listen_no_more(*_: object) -> None:
 def _listen(house: House, host: str, port: int, role: Role) -> None:
     problem = house.engine_problem if role == "all" else no_problem
     known = house.known_images if role == "all" else none_known
-    app = create_app(
-        house, Surroundings(resource_dir("examples"), problem, known, house.threads.down, house.waiting_containers)
-    )
+    waiting = house.waiting_containers if role == "all" else house.waiting_elsewhere
+    app = create_app(house, Surroundings(resource_dir("examples"), problem, known, house.threads.down, waiting))
     # Else its own end by SIGTERM would be that of the process, with runs under way and claims held.
     signal.signal(signal.SIGTERM, _listen_no_more)
     uvicorn.Server(server_config(app, host, port, house.settings)).run()

@@ -48,8 +48,8 @@ class Runner(Protocol):
     def warm(self, target: Target, framework: str, process: int = 0) -> None:
         """Have something ready that has imported the framework and waits for its one submission; may do nothing."""
 
-    def stand(self, target: Target, framework: str) -> bool:
-        """Have something stand ready for whoever asks first, while nothing runs and there is memory set aside for it.
+    def stand(self, target: Target, framework: str, process: int = 0) -> bool:
+        """Have something stand ready for whoever asks first, as far as there is memory set aside for it.
 
         Returns:
             Whether one more stands now.

@@ -127,7 +127,6 @@ class SessionRunner(ABC):
         unasked = self._waits.unasked if harness_source else 0
         standing_bytes = self._waits.standing_bytes if harness_source else 0
         self._shelf = WaitingProcesses(unasked, self._waits.most_bytes, self._waits.seconds, standing_bytes)
-        self._under_way = 0
         self._timer: threading.Timer | None = None
         self._timing = threading.Lock()
         self._places: dict[Target, Place] = {}
@@ -164,12 +163,10 @@ class SessionRunner(ABC):
         started.conversation.send_ahead()
         self._keep(Purpose(key), started)
 
-    def stand(self, target: Target, framework: str) -> bool:
+    def stand(self, target: Target, framework: str, process: int = 0) -> bool:
         """Have a session stand ready for whoever asks first; see Runner."""
-        if self._under_way:
-            return False
         place = self._place(target)
-        start = self._start_of(target, place, framework, self._harness_source, 0)
+        start = self._start_of(target, place, framework, self._harness_source, process)
         key = _key(target, start)
         if not self._shelf.has_room_to_stand(key):
             return False
@@ -194,8 +191,6 @@ class SessionRunner(ABC):
         except Unavailable as error:
             return RunReport("lost", error.message, runner=self.name, hopeless=isinstance(error, DiskFull))
         prepared = time.monotonic() - began
-        with self._timing:
-            self._under_way += 1
         try:
             report = self._run_in(place, request, cancelled)
         except ReleaseUntestable as error:
@@ -203,9 +198,6 @@ class SessionRunner(ABC):
         except Unavailable as error:
             self._places.pop(request.target, None)  # the image may be gone: look again next time
             report = RunReport("lost", error.message, hopeless=isinstance(error, DiskFull))
-        finally:
-            with self._timing:
-                self._under_way -= 1
         seconds = {"prepare": prepared, **report.seconds, "total": time.monotonic() - began}
         return replace(report, runner=self.name, seconds={step: round(value, 4) for step, value in seconds.items()})
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import OperationalError
 
 from service.json_text import text_digest
@@ -20,6 +20,7 @@ from service.storage.tables import cached_values
 
 _LONGEST_KEY = 1000
 _LOCKS = 64
+_WAITING_KIND = "warm containers"
 # Any number that no other program takes: the ASCII codes of "tfbc".
 _LOCK_SPACE = 0x74666263
 
@@ -43,6 +44,23 @@ class CachedValues(Connected):
         row = {"kind": kind, "key": _stored_key(key), "value": value, "put_at": self._now()}
         with self._writing() as connection:
             connection.execute(self._upsert(cached_values, row))
+
+    def note_waiting(self, owner: str, containers: int) -> None:
+        """Note how many containers wait in a coordinator, in place of what it noted before."""
+        long_ago = self._now() - timedelta(days=1)
+        row = {"kind": _WAITING_KIND, "key": _stored_key(owner), "value": containers, "put_at": self._now()}
+        with self._writing() as connection:
+            connection.execute(self._upsert(cached_values, row))
+            is_over = (cached_values.c.kind == _WAITING_KIND) & (cached_values.c.put_at < long_ago)
+            connection.execute(delete(cached_values).where(is_over))
+
+    def waiting_noted(self, seconds: float) -> int:
+        """Return how many containers wait in all coordinators together that noted it in the last seconds."""
+        query = select(cached_values.c.value).where(
+            cached_values.c.kind == _WAITING_KIND, cached_values.c.put_at >= self._now() - timedelta(seconds=seconds)
+        )
+        with self._reading() as connection:
+            return sum(int(row.value) for row in connection.execute(query))
 
     @contextmanager
     def alone(self, name: str) -> Iterator[None]:

@@ -21,7 +21,7 @@ from service.storage.records import (
     report_as_json,
     report_from_json,
 )
-from service.storage.tables import links, observations
+from service.storage.tables import bisections, links, observations
 from service.storage.ulid import new_ulid
 
 _NO_ANSWERS = frozenset({"lost", "timed-out"})
@@ -65,6 +65,23 @@ class Observations(Connected):
                 )
                 found.update(row.release for row in connection.execute(query))
         return frozenset(found)
+
+    def asked_releases(self, package: str, newest: int = 200) -> dict[str, int]:
+        """Return how many of a package's last bisections rest on a run of each release."""
+        last = (
+            select(bisections.c.id)
+            .where(bisections.c.package == package)
+            .order_by(bisections.c.id.desc())
+            .limit(newest)
+        )
+        query = (
+            select(observations.c.release, func.count(links.c.bisection_id.distinct()))
+            .join(links, links.c.observation_id == observations.c.id)
+            .where(links.c.bisection_id.in_(last))
+            .group_by(observations.c.release)
+        )
+        with self._reading() as connection:
+            return {str(release): int(count) for release, count in connection.execute(query)}
 
     def append_observation(
         self,

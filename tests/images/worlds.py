@@ -152,7 +152,7 @@ class MadeUpRunner:
     def warm(self, target: Target, framework: str, process: int = 0) -> None:
         """Nothing to start."""
 
-    def stand(self, target: Target, framework: str) -> bool:
+    def stand(self, target: Target, framework: str, process: int = 0) -> bool:
         return False
 
     def waiting(self) -> int:

@@ -64,6 +64,17 @@ def test_the_cache_keeps_the_newest_value(store: Store, clock: Clock, key: str) 
     assert store.cached("other", key) is None
 
 
+def test_containers_that_wait_are_counted_over_all_coordinators_that_still_tell(store: Store, clock: Clock) -> None:
+    assert store.waiting_noted(30) == 0
+    store.note_waiting("serve@one:1:a", 3)
+    clock.pass_seconds(20)
+    store.note_waiting("serve@two:1:b", 4)
+    assert store.waiting_noted(30) == 7
+    store.note_waiting("serve@two:1:b", 2)
+    clock.pass_seconds(20)
+    assert store.waiting_noted(30) == 2, "the other one is gone"
+
+
 def test_a_token_opens_until_it_is_revoked(store: Store) -> None:
     token, secret = store.create_token("ci", ["submit", "read"])
     assert token.scopes == {"read", "submit"}

@@ -50,6 +50,19 @@ def test_repeats_come_in_order(store: Store) -> None:
     assert [kept.repeat for kept in store.observations([key])[key]] == [0, 1, 2]
 
 
+def test_what_the_last_bisections_asked_is_counted_by_release(store: Store) -> None:
+    stored = {
+        release: store.append_observation(identity(release), 0, REPORT).id for release in ("1.9.0", "1.12.0", "1.14.0")
+    }
+    for releases in (["1.9.0"], ["1.9.0", "1.12.0"], ["1.12.0", "1.14.0"]):
+        one = store.create_bisection(REQUEST, SNIPPET).bisection.id
+        for release in releases:
+            store.link(one, stored[release])
+    assert store.asked_releases("tensorflow") == {"1.9.0": 2, "1.12.0": 2, "1.14.0": 1}
+    assert store.asked_releases("tensorflow", newest=1) == {"1.12.0": 1, "1.14.0": 1}
+    assert store.asked_releases("keras") == {}
+
+
 def test_the_releases_that_were_measured_of_a_snippet_are_known(store: Store) -> None:
     for release, snippet in (("1.12.0", "sha256:s"), ("1.13.1", "sha256:other"), ("1.14.0", "sha256:s")):
         store.append_observation(identity(release, snippet=snippet), 0, REPORT)
