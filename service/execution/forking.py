@@ -7,6 +7,7 @@ through.
 
 from __future__ import annotations
 
+import signal
 import threading
 from dataclasses import dataclass
 
@@ -18,6 +19,12 @@ from service.execution.conversation import Stop
 from service.execution.runner import RunRequest
 
 log = structlog.get_logger()
+
+OF_ITS_OWN = frozenset(
+    getattr(signal, f"SIG{name}")
+    for name in ("ILL", "TRAP", "ABRT", "BUS", "FPE", "SEGV", "PIPE", "ALRM", "SYS", "XCPU", "XFSZ", "VTALRM", "PROF")
+)
+"""What the kernel sends a program for something that it did. Every other signal is sent by somebody."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,8 @@ class Forking:
         with self._lock:
             if _ending(forked.report) == _ending(alone.report) and request.submission:
                 self._same.setdefault(request.submission, set()).add((request.target, _ending(alone.report)))
+            elif is_sent(forked.report):
+                return  # by somebody: it says nothing about forks
             elif alone.report.ending == "answered" and forked.asked and request.target not in self._proven:
                 self._start_anew.add(request.target)
                 log.warning(
@@ -78,10 +87,28 @@ class Forking:
                     ending=forked.report.reason,
                 )
 
+    def is_known(self, request: RunRequest, report: RunReport) -> bool:
+        """Say whether two processes of this submission ended like this."""
+        with self._lock:
+            return (request.target, _ending(report)) in self._same.get(request.submission, ())
+
     def forget(self, submission: str) -> None:
         """Drop what was known of a submission."""
         with self._lock:
             self._same.pop(submission, None)
+
+
+def is_sent(report: RunReport) -> bool:
+    """Say whether a run was ended by a signal that somebody sent: the script to itself, or somebody on this machine.
+
+    The kernel does not tell the two apart afterwards. A script does the same when it is asked again.
+    """
+    return report.ending == "signalled" and report.signal not in OF_ITS_OWN
+
+
+def end_alike(one: RunReport, other: RunReport) -> bool:
+    """Say whether two runs ended in the same way, whatever they answered."""
+    return _ending(one) == _ending(other)
 
 
 def _ending(report: RunReport) -> Ending:

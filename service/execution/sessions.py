@@ -17,7 +17,7 @@ from service.catalog.targets import Hardware, Target
 from service.errors import DiskFull, ReleaseUntestable, Unavailable
 from service.execution.channel import Transcript, new_word, opening
 from service.execution.conversation import Conversation, Exit, Process, Stop
-from service.execution.forking import Answered, Forking
+from service.execution.forking import Answered, Forking, end_alike, is_sent
 from service.execution.limits import Limits
 from service.execution.runner import RunRequest
 from service.execution.waiting import Purpose, Started, WaitingProcesses
@@ -237,16 +237,24 @@ class SessionRunner(ABC):
         return place
 
     def _run_in(self, place: Place, request: RunRequest, cancelled: threading.Event) -> RunReport:
-        """Answer in a child where that can be, and by a process of its own where the fork may be to blame."""
+        """Answer in a child where that can be, and once more by a process of its own where that may be no answer.
+
+        The fork may be to blame, or somebody who ended it: the second one tells.
+        """
         start = self._start_of(
             request.target, place, request.framework, request.harness_source, request.process, request.timeout_seconds
         )
+        alone = replace(start, forks=False)
         answer = self._answer(place, request, start, cancelled)
-        if not start.forks or not self._forking.doubts(request, answer):
-            return answer.report
-        alone = self._answer(place, request, replace(start, forks=False), cancelled)
-        self._forking.compare(request, answer, alone)
-        return alone.report
+        if start.forks and self._forking.doubts(request, answer):
+            child, answer = answer, self._answer(place, request, alone, cancelled)
+            self._forking.compare(request, child, answer)
+            if end_alike(child.report, answer.report):
+                return answer.report
+        if is_sent(answer.report) and not self._forking.is_known(request, answer.report):
+            first, answer = answer, self._answer(place, request, alone, cancelled)
+            self._forking.compare(request, first, answer)
+        return answer.report
 
     def _start_of(
         self, target: Target, place: Place, framework: str, harness_source: str, process: int, seconds: float = 0.0

@@ -40,6 +40,38 @@ def test_a_run_whose_bubblewrap_somebody_ended_is_lost(bubblewrap_stage: Stage) 
     assert type(classify(report, lambda _: Outcome("measured"))) is Lost, report
 
 
+@pytest.mark.local
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_run_that_somebody_ended_inside_its_bubblewrap_is_asked_again(
+    bubblewrap_stage: Stage, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    # A child of the waiting process is doubted anyway.
+    monkeypatch.setattr(bubblewrap_stage.runner, "_can_fork", lambda _place: False)
+    before = set(_enclosures())
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(bubblewrap_stage.run, "import time\ntime.sleep(2)\nx = 5", timeout_seconds=60)
+        until = time.monotonic() + 30
+        while not (found := _sleeping(before)) and time.monotonic() < until:
+            time.sleep(0.05)
+        os.kill(found[0], number)
+        report = run.result(60)
+    assert (report.ending, report.signal) == ("answered", None)
+    assert report.result == {"kind": "measured", "measurements": {"x": 5}}
+
+
+def _sleeping(before: set[int]) -> list[int]:
+    """Return the processes in bubblewraps that have come as far as to run a snippet that sleeps."""
+    inside = [pid for enclosure in _enclosures() if enclosure not in before for pid in descendants(enclosure)]
+    return [pid for pid in inside if "nanosleep" in Path(f"/proc/{pid}/wchan").read_text()]
+
+
+@pytest.mark.local
+def test_a_script_that_ends_itself_behaves_so_each_time(bubblewrap_stage: Stage) -> None:
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        report = bubblewrap_stage.run(f"import os\nos.kill(os.getpid(), {number})\nwhile True: pass")
+        assert (report.ending, report.signal) == ("signalled", number)
+
+
 def test_a_process_that_cannot_start_leaves_no_folder(tmp_path: Path) -> None:
     runner = local_runner(tmp_path, Sandbox())
     without_python = Place(str(tmp_path / "removed"), BareEnvironments("3").resolve(TARGET))
