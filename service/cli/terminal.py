@@ -21,6 +21,7 @@ from service.bisection.words import answer_text, by_reason, counted, named, plac
 from service.coordination.intake import Case
 from service.coordination.laboratory import Measurement
 from service.printable import printable
+from service.reports.aspect_table import aspect_table
 from service.reports.durations import seconds_left, time_left
 from service.reports.estimate import RUN_SECONDS
 from service.reports.states import PLACES, STATES, State
@@ -171,6 +172,7 @@ def verdict_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> Itera
     yield Text()
     yield Text(printable(str(verdict["summary"])), style="bold")
     yield from detail_lines(verdict)
+    yield from aspect_lines(verdict)
     for variant in verdict.get("variants", ()):
         yield Text(printable(variant["words"]), style="bold green" if variant["effect"] == "cures" else "")
     yield Text(f"Coverage: {printable(verdict['coverage']['statement'])}", style="dim")
@@ -181,6 +183,31 @@ def verdict_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> Itera
         f" (runner: {verdict['runner']}). Show again: tfbisect show {verdict['id']}",
         style="dim",
     )
+
+
+def aspect_lines(verdict: Mapping[str, Any]) -> Iterable[Text]:
+    """Draw a row for each aspect, then what differs at its changes."""
+    table = aspect_table(verdict)
+    if table is None:
+        return
+    widest = max(len(row.name) for row in table.rows)
+    yield Text()
+    yield Text(f"  {'':<{widest}}  {'  '.join(table.releases)}", style="dim")
+    for row in table.rows:
+        cells = "  ".join(
+            f"{letter:^{len(release)}}" for letter, release in zip(row.letters, table.releases, strict=True)
+        )
+        yield Text(f"  {row.name:<{widest}}  {cells}  ") + Text(printable(row.note), style="dim")
+    yield Text("  Equal letters in a row: equal behaviour.", style="dim")
+    for found in (found for row in table.rows for found in row.differences):
+        yield Text(printable(f"{found.title}:"))
+        yield from (Text(printable(f"    {line}"), style=_diff_style(line)) for line in found.lines)
+        if found.more:
+            yield Text(f"    … and {found.more} more", style="dim")
+
+
+def _diff_style(line: str) -> str:
+    return {"+": "green", "-": "red"}.get(line[:1], "dim")
 
 
 def detail_lines(verdict: Mapping[str, Any]) -> Iterable[Text]:

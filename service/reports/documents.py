@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -98,20 +98,24 @@ def is_finished(bisection: Bisection) -> bool:
     return bisection.status in FINISHED
 
 
+JudgeOf = Callable[[LinkedObservation], Judge | None]
+"""Finds the rule that reads a run; one bisection may rest on runs of several probes. None: the probe is gone."""
+
+
 def meaning(report: RunReport, judge: Judge | None) -> Answer:
     """Say what a stored run means today; without its probe, which is gone, nothing."""
     return Untestable("its probe is not installed here any more") if judge is None else classify(report, judge)
 
 
 def bisection_json(
-    bisection: Bisection, observations: Sequence[LinkedObservation], judge: Judge | None, base_url: str = ""
+    bisection: Bisection, observations: Sequence[LinkedObservation], judge_of: JudgeOf, base_url: str = ""
 ) -> dict[str, Any]:
     """Return a bisection as GET /api/v1/bisections/{id} answers."""
     return {
         **summary_json(bisection, base_url),
         "request": dict(bisection.request),
         "progress": progress_json(bisection, observations),
-        "observations": [observation_json(linked, judge) for linked in observations],
+        "observations": [observation_json(linked, judge_of(linked)) for linked in observations],
         "verdict": bisection.verdict if is_finished(bisection) else None,
         "error": bisection.error,
     }

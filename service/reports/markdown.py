@@ -11,6 +11,7 @@ from service.bisection.verdict import change_of
 from service.bisection.words import by_reason, change_in_short, named
 from service.coordination.answers import answer_json
 from service.printable import in_cell, in_code_block, in_code_span, in_markdown
+from service.reports.aspect_table import ShownDifference, aspect_table
 from service.reports.documents import meaning, measurements_of
 from service.reports.links import compare_url, notes_url, reproduce_from_page
 from service.reports.plots import numbers_in
@@ -27,6 +28,7 @@ def markdown(reading: StoredBisection, view: BisectionView, source: str, base_ur
         _facts(reading, verdict, base_url),
         _error(bisection.error or {}),
         release_table(view.timeline),
+        *_aspects(verdict),
         *(_change(change, reading, base_url) for change in verdict.get("changes", ())),
         *(in_markdown(str(variant.get("words", ""))) for variant in verdict.get("variants", ())),
         in_markdown(str(verdict.get("coverage", {}).get("statement", ""))),
@@ -73,6 +75,24 @@ def release_table(timeline: Timeline) -> str:
     return "\n".join(rows)
 
 
+def _aspects(verdict: Mapping[str, Any]) -> list[str]:
+    """Return a row for each aspect, and what differs at its changes."""
+    table = aspect_table(verdict)
+    if table is None:
+        return []
+    head = ["aspect", *table.releases, ""]
+    rows = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    rows += [f"| {' | '.join((row.name, *row.letters, in_markdown(row.note)))} |" for row in table.rows]
+    told = [_aspect_difference(found) for row in table.rows for found in row.differences]
+    return ["\n".join(rows), "Equal letters in a row stand for equal behaviour.", *told]
+
+
+def _aspect_difference(found: ShownDifference) -> str:
+    more = (f"… and {found.more} more",) if found.more else ()
+    shown = in_code_block("\n".join((*found.lines, *more)), "diff")
+    return f"<details><summary>{in_markdown(found.title)}</summary>\n\n{shown}\n\n</details>"
+
+
 def _change(change: Mapping[str, Any], reading: StoredBisection, base_url: str) -> str:
     """Return one change with its links and the commands that show it."""
     bisection = reading.bisection
@@ -116,7 +136,7 @@ def table(reading: StoredBisection) -> str:
 def _row(reading: StoredBisection, index: int) -> dict[str, Any]:
     linked = reading.observations[index]
     stored, report = linked.observation, linked.observation.report
-    answer = answer_json(meaning(report, reading.judge))
+    answer = answer_json(meaning(report, reading.judge_of(linked)))
     return {
         "release": stored.identity.release,
         "variant": linked.variant,

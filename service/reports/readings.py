@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Semaphore
+from types import ModuleType
 from typing import Any
 
 import structlog
 from starlette.concurrency import run_in_threadpool
 
 from service.bisection.outcomes import Answer, Judge
-from service.coordination.intake import BisectionRequest
+from service.catalog.probes import Probe
+from service.coordination.intake import ASPECT_PREFIX, BisectionRequest
 from service.errors import NotFound, StoreError, TfbisectError
 from service.locks import made_once
 from service.reports import documents
@@ -34,6 +36,14 @@ class StoredBisection:
     bisection: Bisection
     observations: Sequence[LinkedObservation]
     judge: Judge | None
+    """The rule of the probe that was asked for."""
+    judges: Mapping[str, Judge] = field(default_factory=dict)
+    """The rules of all probes, by digest and by the name of a track that asks a named probe beside it."""
+
+    def judge_of(self, linked: LinkedObservation) -> Judge | None:
+        """Return the rule that reads a run; that of the probe which was asked for, where nothing else is known."""
+        by_digest = self.judges.get(linked.observation.identity.probe)
+        return by_digest or self.judges.get(linked.variant, self.judge)
 
     @property
     def is_finished(self) -> bool:
@@ -43,7 +53,7 @@ class StoredBisection:
     def answers(self, variant: str = "") -> dict[str, list[Answer]]:
         """Return what the runs of each release meant, by release."""
         return {
-            release: [meaning(linked.observation.report, self.judge) for linked in runs]
+            release: [meaning(linked.observation.report, self.judge_of(linked)) for linked in runs]
             for release, runs in by_release(self.observations, variant).items()
         }
 
@@ -60,7 +70,20 @@ class Readings:
     def _programs(self) -> Mapping[str, str]:
         """Return which program renders the answers about each probe; read when it is first needed."""
         probes = self._dependencies.probes
-        return {name: program_of(documents, sys.modules[probe.judge.__module__]) for name, probe in probes.items()}
+        beside = [probe for probe in probes.values() if probe.runs_beside]
+        return {
+            name: program_of(documents, *(_module_of(each) for each in {name: probe, **_named(beside, probe)}.values()))
+            for name, probe in probes.items()
+        }
+
+    @made_once
+    def _judges(self) -> Mapping[str, Judge]:
+        """Return the rules by the digests of their probes, and by the tracks that ask a named probe."""
+        probes = self._dependencies.probes
+        return {
+            **{probe.digest: probe.judge for probe in probes.values()},
+            **{f"{ASPECT_PREFIX}{name}": probe.judge for name, probe in probes.items()},
+        }
 
     @made_once
     def _current_programs(self) -> frozenset[str]:
@@ -108,7 +131,7 @@ class Readings:
         # Rendering is all computing: done by several threads at once, all of them would wait for all.
         with self._rendering:
             reading = self._reading(bisection)
-            document = Document.of(bisection_json(bisection, reading.observations, reading.judge))
+            document = Document.of(bisection_json(bisection, reading.observations, reading.judge_of))
         if is_finished(bisection):
             self._keep(bisection, document)
         return document
@@ -144,7 +167,7 @@ class Readings:
     def _reading(self, bisection: Bisection) -> StoredBisection:
         probe = self._dependencies.probes.get(bisection.probe)
         observations = self._store.linked_observations(bisection.id)
-        return StoredBisection(bisection, observations, probe.judge if probe else None)
+        return StoredBisection(bisection, observations, probe.judge if probe else None, self._judges)
 
     def outlook(self, reading: StoredBisection) -> Outlook | None:
         """Return what is known in the middle; None where the catalog cannot say what it was about. Asks no index."""
@@ -158,6 +181,15 @@ class Readings:
     def outlook_of(self, bisection: Bisection) -> Outlook | None:
         """Return what is known in the middle of a bisection that its reader may see."""
         return self.outlook(self._reading(bisection))
+
+
+def _named(beside: Sequence[Probe], probe: Probe) -> dict[str, Probe]:
+    """Return the probes that are asked beside one that looks at several aspects, by name."""
+    return {each.name: each for each in beside} if probe.aspects is not None else {}
+
+
+def _module_of(probe: Probe) -> ModuleType:
+    return sys.modules[probe.judge.__module__]
 
 
 def verdict_of(reading: StoredBisection, outlook: Outlook | None) -> Mapping[str, Any]:

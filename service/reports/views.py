@@ -13,6 +13,7 @@ from service.bisection.verdict import change_of
 from service.bisection.words import change_in_short
 from service.catalog.releases import Catalog, CatalogRelease
 from service.errors import TfbisectError
+from service.reports.aspect_table import AspectTable, aspect_table
 from service.reports.dependencies import Dependencies
 from service.reports.differences import EnvironmentDifference, between
 from service.reports.documents import by_release, is_finished, measurements_of, progress_json
@@ -80,6 +81,7 @@ class BisectionView:
     time_left: str
     changes: tuple[ChangeView, ...]
     is_live: bool
+    aspects: AspectTable | None = None
 
 
 class Views:
@@ -102,6 +104,7 @@ class Views:
             time_left=_time_left(bisection, progress, self._workers),
             changes=tuple(self._changes(reading, verdict, timeline)),
             is_live=not is_finished(bisection),
+            aspects=aspect_table(verdict),
         )
 
     def timeline(
@@ -112,7 +115,8 @@ class Views:
         running: Sequence[str] = (),
     ) -> Timeline:
         """Return the timeline of a bisection; a finished one shows what there was in its day."""
-        probe = self._probes.get(bisection.probe)
+        # Where several aspects were looked at, the timeline shows the leading one.
+        probe = self._probes.get(verdict.get("leading", bisection.probe))
         tree = outlook.tree if outlook else None
         if tree is not None and is_finished(bisection):
             tree = self._of_its_day(tree, bisection)

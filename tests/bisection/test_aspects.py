@@ -176,3 +176,17 @@ def test_a_lost_run_is_asked_again_and_is_no_answer() -> None:
     found = search(tree, {"1.0.0": [good, replace(good, answer=lost, aspects={})]}, Policy(resolution=1))
     assert found.next is not None
     assert [(run.release, run.repeat) for run in found.next.runs] == [("1.0.0", 1)]
+
+
+def test_scripts_that_waver_and_never_change_raise_no_alarm() -> None:
+    releases = tree_of([f"1.{minor}.0" for minor in range(6)])
+    false = 0
+    for seed in range(60):
+        dice = Random(seed)
+        runs: dict[str, list[RunFacts]] = {}
+        while (found := search(releases, runs, Policy(resolution=1, confirmations=4))).next is not None:
+            for run in found.next.runs:
+                losses = Facts(tuple((f"loss {field}", dice.lognormvariate(0.0, 1.0)) for field in range(6)))
+                runs.setdefault(run.release, []).append(RunFacts(Outcome("passes"), {"trains": losses}))
+        false += any(changes_of(aspect.verdict) for aspect in found.aspects)
+    assert false == 0

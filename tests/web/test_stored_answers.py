@@ -40,7 +40,9 @@ def forget_documents(service: Served) -> None:
 
 def rendered(service: Served, name: str) -> bytes:
     store, judge = service.world.store, service.world.probes["dropout"].judge
-    return Document.of(bisection_json(store.bisection(name), store.linked_observations(name), judge)).content
+    return Document.of(
+        bisection_json(store.bisection(name), store.linked_observations(name), lambda _linked: judge)
+    ).content
 
 
 def test_a_bisection_is_rendered_when_it_ends_and_not_before(service: Served) -> None:

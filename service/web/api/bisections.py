@@ -164,7 +164,7 @@ def read_release(bisection_id: Id, release: ReleaseName, site: ThisSite, caller:
     runs = [run for run in reading.observations if run.observation.identity.release == release]
     if not runs:
         raise NotFound(f"{release} did not run in this bisection; it was inferred, or not run.")
-    return json_response(Document.of([full_observation_json(run, reading.judge) for run in runs]))
+    return json_response(Document.of([full_observation_json(run, reading.judge_of(run)) for run in runs]))
 
 
 @router.get(

@@ -149,7 +149,7 @@ def runs_of(reading: StoredBisection) -> list[dict[str, Any]]:
             "linked": linked,
             "report": linked.observation.report,
             "release": linked.observation.identity.release,
-            "answer": meaning(linked.observation.report, reading.judge),
+            "answer": meaning(linked.observation.report, reading.judge_of(linked)),
         }
         for linked in reading.observations
     ]
@@ -220,7 +220,7 @@ def release_record(
         title=title_of(bisection),
         release=release,
         cell=step.cell if step else None,
-        runs=[(run, run.observation.report, meaning(run.observation.report, reading.judge)) for run in runs],
+        runs=[(run, run.observation.report, meaning(run.observation.report, reading.judge_of(run))) for run in runs],
         numbers=numbers_in,
         notes=notes_url(bisection.package, release),
         variant=variant,

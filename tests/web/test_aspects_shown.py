@@ -1,0 +1,61 @@
+"""Several aspects in every form: terminal, page, Markdown, JSON, table."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.cli.terminal import verdict_lines
+from service.reports.aspect_table import MOST_COLUMNS, aspect_table
+from tests.coordination.test_aspects_of_a_bisection import AspectHouse, report
+from tests.web.conftest import Served, served
+from tests.web.world import TUTORIAL, MadeUpRuns
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Served]:
+    with served(AspectHouse(tmp_path, MadeUpRuns(report=report))) as running:
+        yield running
+
+
+def test_every_form_shows_the_finding_the_aspects_and_the_difference(service: Served) -> None:
+    done = service.bisected(TUTORIAL, probe="behaviour")
+    page, text = (service.client.get(f"/b/{done['id']}{end}").text for end in ("", ".md"))
+    terminal = "\n".join(line.plain for line in verdict_lines(done["verdict"], frozenset({"drops"})))
+    for shown in (page, text, terminal):
+        for name in ("dropout", "ends", "prints", "trains"):
+            assert name in shown
+        assert "begins in b" in shown
+        assert "fit epoch 1 loss: 0.5" in shown
+        assert "sha256:" not in shown
+    assert "In 1.12.0: fit epoch 1 loss rises" in terminal
+    assert 'class="cell tone-good state-measured" id="cell-1.9.0"' in page, "the timeline is the leading aspect's"
+
+
+def test_the_runs_of_a_named_probe_are_read_by_its_own_rule(service: Served) -> None:
+    done = service.bisected(TUTORIAL, probe="behaviour")
+    by_track = {run["variant"]: run["outcome"] for run in done["observations"] if run["release"] == "1.11.0"}
+    assert by_track == {"": "passes", "probe dropout": "never-drops"}
+    rows = list(csv.DictReader(io.StringIO(service.client.get(f"/b/{done['id']}.csv").text)))
+    assert {row["outcome"] for row in rows if row["release"] == "1.11.0"} == {"passes", "never-drops"}
+    assert service.client.get(f"/b/{done['id']}/r/1.11.0?variant=probe+dropout").status_code == 200
+
+
+def test_equal_letters_stand_for_equal_behaviour_and_a_long_history_is_cut_to_its_changes() -> None:
+    releases = [f"1.{minor}.0" for minor in range(MOST_COLUMNS + 6)]
+    segments = [
+        {"line": "mainline", "outcome": outcome, "measured": releases[first:last], "inferred": []}
+        for outcome, first, last in (("as in 1.0.0", 0, 5), ("as in 1.5.0", 5, 9), ("as in 1.0.0", 9, len(releases)))
+    ]
+    change = {"kind": "changed", "line": "mainline", "old": "", "new": ""}
+    changes = [{**change, "before": releases[at - 1], "after": releases[at]} for at in (5, 9)]
+    aspect = {"name": "prints", "segments": segments, "changes": changes, "drifts": False, "unsteady": False}
+    table = aspect_table({"aspects": [aspect], "leading": "prints"})
+    assert table is not None
+    assert table.releases == ("1.0.0", "1.4.0", "1.5.0", "1.8.0", "1.9.0", releases[-1])
+    assert table.rows[0].letters == ("A", "A", "B", "B", "A", "A")
+    assert table.rows[0].note == "changed in 1.5.0, changed in 1.9.0"
