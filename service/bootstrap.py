@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from pathlib import Path
@@ -242,6 +242,11 @@ class House:
         if "runner" in self.__dict__ and not self.settings.scheduler:
             self.runner.warm(target, framework, process)
 
+    def expect(self, bisection: str, wanted: Sequence[tuple[Target, int]]) -> None:
+        """Say what a bisection asks next, where runs are made here."""
+        if "runner" in self.__dict__ and not self.settings.scheduler:
+            self.runner.expect(bisection, wanted)
+
     def end(self, bisection: str) -> None:
         """End what waits here for further questions of a bisection; elsewhere it expires."""
         if "runner" in self.__dict__ and not self.settings.scheduler:
@@ -260,6 +265,7 @@ class House:
             self.execute,
             self.settings.timeout_seconds,
             self.warm,
+            expect=self.expect,
             end=self.end,
             engine_problem=self.engine_problem,
             patience=self.patience,

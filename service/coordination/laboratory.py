@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +30,9 @@ Execute = Callable[[RunRequest, threading.Event], RunReport]
 
 Warm = Callable[[Target, str, int], None]
 """Whatever can have a release ready, its framework imported, in the n-th process that a bisection asks."""
+
+Expect = Callable[[str, Sequence[tuple[Target, int]]], None]
+"""Whatever is told what a bisection asks next: releases, each with the process that answers."""
 
 End = Callable[[str], None]
 """Whatever ends what waits for further questions of a bisection."""
@@ -118,6 +121,7 @@ class Laboratory:
         timeout_seconds: float,
         warm: Warm,
         *,
+        expect: Expect = lambda _bisection, _wanted: None,
         end: End = lambda _bisection: None,
         engine_problem: EngineProblem = lambda: None,
         patience: Patience | None = None,
@@ -130,6 +134,7 @@ class Laboratory:
             execute: runs a probe.
             timeout_seconds: of one run, where the request names none.
             warm: has a release ready for one more run.
+            expect: is told what a bisection asks next.
             end: ends what waits for further questions of a bisection.
             engine_problem: says what keeps runs from being made now, or None; asked after a run that was lost.
             patience: with an engine, an index or a database that is away.
@@ -141,6 +146,7 @@ class Laboratory:
         self._environments = environments
         self._execute = execute
         self._warm = warm
+        self._expect = expect
         self._end = end
         self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
@@ -225,6 +231,10 @@ class Laboratory:
         """Have the release of a question ready in another process. Never raises: the run itself says what is wrong."""
         with suppress(TfbisectError):
             self._warm(question.target, question.track.framework, process)
+
+    def expect(self, bisection: str, questions: Iterable[Question]) -> None:
+        """Say what a bisection asks next, the first one first."""
+        self._expect(bisection, [(question.target, question.process) for question in questions])
 
     def end(self, bisection: str) -> None:
         """End what waits for further questions of a bisection."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
@@ -109,7 +110,17 @@ class Session:
             if not self._ask(progress, run):
                 break
             submitted += 1
+        self._parts.laboratory.expect(self._held.claim.bisection_id, self._questions(wanted[submitted:]))
         return submitted
+
+    def _questions(self, wanted: list[tuple[Progress, PlannedRun]]) -> Iterator[Question]:
+        """Yield what planned runs ask, each of a release for one time more than the one before."""
+        before: Counter[tuple[str, str]] = Counter()
+        for progress, run in wanted:
+            track, release = progress.track, run.release
+            repeat = progress.next_repeat(release) + before[track.name, release]
+            before[track.name, release] += 1
+            yield Question(self._case, track, release, repeat, self._held.claim.bisection_id)
 
     def _wanted(self) -> list[tuple[Progress, PlannedRun]]:
         """Return the runs that the planner asks for and that are not on their way, of every track."""

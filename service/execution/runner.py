@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -57,6 +57,12 @@ class Runner(Protocol):
 
     def waiting(self) -> int:
         """Return how many processes wait to be asked."""
+
+    def expect(self, submission: str, wanted: Sequence[tuple[Target, int]]) -> None:
+        """Note what a submission asks next, release and process, the first one first; may do nothing.
+
+        What waits for that is kept longest where memory is short.
+        """
 
     def end(self, submission: str) -> None:
         """End what waits for further questions of a submission."""

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -20,7 +20,7 @@ from service.execution.conversation import Conversation, Exit, Process, Stop
 from service.execution.forking import Answered, Forking, end_alike, is_sent
 from service.execution.limits import Limits
 from service.execution.runner import RunRequest
-from service.execution.waiting import Purpose, Started, WaitingProcesses
+from service.execution.waiting import ProcessOf, Purpose, Started, WaitingProcesses
 from service.settings import GIB
 
 
@@ -161,7 +161,7 @@ class SessionRunner(ABC):
             return
         started = self._begin(place, "warm", start)
         started.conversation.send_ahead()
-        self._keep(Purpose(key), started)
+        self._keep(Purpose(key, answers_as=(target, process)), started)
 
     def stand(self, target: Target, framework: str, process: int = 0) -> bool:
         """Have a session stand ready for whoever asks first; see Runner."""
@@ -200,6 +200,10 @@ class SessionRunner(ABC):
             report = RunReport("lost", error.message, hopeless=isinstance(error, DiskFull))
         seconds = {"prepare": prepared, **report.seconds, "total": time.monotonic() - began}
         return replace(report, runner=self.name, seconds={step: round(value, 4) for step, value in seconds.items()})
+
+    def expect(self, submission: str, wanted: Sequence[ProcessOf]) -> None:
+        """Note what a submission asks next; see Runner."""
+        self._shelf.expect(submission, wanted)
 
     def end(self, submission: str) -> None:
         """End what waits for further questions of a submission; see Runner."""
@@ -316,7 +320,8 @@ class SessionRunner(ABC):
         )
         answered = Answered(report, stop, asked=transcript.asked > 0, over=transcript.over is not None)
         if kept:
-            self._keep(Purpose(_key(request.target, start), request.submission), started)
+            asked_next = (request.target, request.process)
+            self._keep(Purpose(_key(request.target, start), request.submission, asked_next), started)
         return answered
 
     def _discard(self, *gone: Started) -> None:

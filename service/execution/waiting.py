@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from service.catalog.targets import Target
 from service.execution.channel import Transcript
 from service.execution.conversation import Conversation, Process
 from service.settings import MIB
@@ -33,6 +36,10 @@ class Started:
         return (ready.memory_bytes if ready else 0) or UNKNOWN_BYTES
 
 
+ProcessOf = tuple[Target, int]
+"""A release, and which process of a submission it is asked in."""
+
+
 @dataclass(frozen=True)
 class Purpose:
     """What a process can be asked."""
@@ -41,6 +48,8 @@ class Purpose:
     """Release, framework, harness and hash seed: what it was started with."""
     submission: str = ""
     """The only one that may ask it, once it was asked; "" while nobody did."""
+    answers_as: ProcessOf | None = field(default=None, compare=False)
+    """How a planner names it."""
 
 
 @dataclass
@@ -55,7 +64,8 @@ class _Waiting:
 class WaitingProcesses:
     """Processes that wait, bounded by number where nobody asked them yet and by memory all together.
 
-    Who has waited longest goes first. Safe to use from several threads.
+    What no planner is about to ask goes first, who has waited longest before others; then what is asked last. Safe to
+    use from several threads.
     """
 
     def __init__(self, slots: int, most_bytes: int, lifetime_seconds: float, standing_bytes: int = 0) -> None:
@@ -73,6 +83,14 @@ class WaitingProcesses:
         self._standing_bytes = standing_bytes
         self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []
+        self._expected: dict[str, Mapping[ProcessOf | None, int]] = {}
+        """By submission: when each process is asked, counted."""
+
+    def expect(self, submission: str, wanted: Sequence[ProcessOf]) -> None:
+        """Note what a submission asks next, the first one first."""
+        turns: dict[ProcessOf | None, int] = {one: turn for turn, one in reversed(list(enumerate(wanted)))}
+        with self._lock:
+            self._expected[submission] = turns
 
     def wants(self, key: str) -> bool:
         """Say whether one more process of this key that nobody asked is of use."""
@@ -88,9 +106,18 @@ class WaitingProcesses:
             gone = unasked[: max(0, len(unasked) - self._slots)]
             left = [each for each in passing if each not in gone]
             while left and sum(each.started.memory_bytes for each in left) > self._most_bytes:
-                gone.append(left.pop(0))
+                gone.append(max(left, key=self._dispensable))
+                left.remove(gone[-1])
             self._waiting = [each for each in self._waiting if each not in gone]
         return [each.started for each in gone]
+
+    def _dispensable(self, waiting: _Waiting) -> tuple[float, float]:
+        """Return what is the larger the sooner a process can be done without."""
+        purpose = waiting.purpose
+        owners = [purpose.submission] if purpose.submission else list(self._expected)
+        wanted = [self._expected.get(owner, {}) for owner in owners]
+        turns = [each[purpose.answers_as] for each in wanted if purpose.answers_as in each]
+        return min(turns, default=math.inf), -waiting.since
 
     def has_room_to_stand(self, key: str) -> bool:
         """Say whether a standing process of this key is missing, and there is memory for one more."""
@@ -122,6 +149,7 @@ class WaitingProcesses:
     def end(self, submission: str) -> list[Started]:
         """Give up those that wait for a submission."""
         with self._lock:
+            self._expected.pop(submission, None)
             gone = [each for each in self._waiting if each.purpose.submission == submission]
             self._waiting = [each for each in self._waiting if each not in gone]
         return [each.started for each in gone]
