@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("print 'x'\n", (), "line 1"),
         ("import tensorflow as tf\nx = tf.keras.layers.Dropout(0.5)\n", (), "model"),
         ("import tensorflow as tf\nmodel = tf.keras.Sequential([tf.keras.layers.Dense(1)])\n", (), "dropout"),
-        (MODEL, ("--probe", "nonsense"), "there is no probe 'nonsense'; choose one of: dropout"),
+        (MODEL, ("--probe", "nonsense"), "there is no probe 'nonsense'; choose one of: behaviour, dropout"),
         (MODEL, ("--package", "numpy"), "not numpy"),
         (MODEL, ("--releases", "7.1..7.9"), "no release in '7.1..7.9'"),
         (MODEL, ("--releases", "1.14..1.9"), "1.14 is newer than 1.9; swap the ends"),
