@@ -16,6 +16,19 @@ from service.bisection.facts import AspectsOf
 from service.bisection.outcomes import Judge
 from service.errors import BadInput
 
+HARNESS_PARTS = (
+    "faults",
+    "values",
+    "channel",
+    "clocks",
+    "execution",
+    "context",
+    "answering",
+    "surroundings",
+    "children",
+)
+"""Each after those that it imports."""
+
 ParameterType = Literal["shape", "integer", "number", "text", "flag", "values", "pattern"]
 
 
@@ -37,7 +50,7 @@ class Probe:
     outcomes: Mapping[str, str]
     """Label -> what it means. `raises:<Exception>` and `flaky` belong to every probe."""
     expected: frozenset[str]
-    """The outcomes that are right: losing one is a change `introduced`."""
+    """The expected outcomes: losing one is a change `introduced`."""
     parameters: Mapping[str, Parameter]
     framework: str
     """The module to import ahead of the probe, unless the package says otherwise; "" for none."""
@@ -48,17 +61,17 @@ class Probe:
     harness_source: str
     probe_source: str
     digest: str
-    """sha256 over harness and probe source: the same digest, the same question."""
+    """sha256 of harness and probe source: it identifies the question."""
     judge: Judge
     check: Callable[[str], None]
-    """Raises SnippetError for what can be seen without running."""
+    """Raises SnippetError for mistakes that show without a run."""
     aspects: AspectsOf | None = None
     """Reads several aspects out of one run, each searched for changes of its own; None: the judge's label is all."""
     runs_beside: bool = False
     """Where a probe with several aspects is asked, this one is an aspect too, if it fits the snippet."""
     accepts_any_package: bool = False
     brings_its_own_model: bool = False
-    """The snippet plays no part; any will do."""
+    """The snippet is not used; any will do."""
     docs: str = field(default="")
 
     def framework_for(self, package: str) -> str:
@@ -82,19 +95,23 @@ def load_probes(folder: Path) -> Mapping[str, Probe]:
     """Return every probe of a folder by name, sorted.
 
     Args:
-        folder: holds harness.py, shared/ and one folder per probe.
+        folder: holds harness/, shared/ and one folder per probe.
 
     Raises:
         ValueError: a probe's files contradict each other; the message says which.
     """
-    harness = (folder / "harness.py").read_text("ascii")
+    harness = harness_source(folder)
     found = sorted(path.parent for path in folder.glob("*/probe.toml"))
     return MappingProxyType({path.name: _load_probe(path, harness) for path in found})
 
 
 def _load_probe(folder: Path, harness: str) -> Probe:
     facts = tomllib.loads((folder / "probe.toml").read_text("utf-8"))
-    source = composed(folder / "probe.py", facts.get("shared", []), facts.get("shared_with_framework", []))
+    modules, late = (
+        [folder.parent / "shared" / f"{name}.py" for name in facts.get(kind, [])]
+        for kind in ("shared", "shared_with_framework")
+    )
+    source = composed(folder / "probe.py", modules, late)
     meaning = _module(folder / "judge.py", f"tfbisect_judge_{folder.name.replace('-', '_')}")
     expected = frozenset(facts["expected"])
     if not expected <= facts["outcomes"].keys():
@@ -126,24 +143,30 @@ def _parameter(given: Mapping[str, Any]) -> Parameter:
     return Parameter(given["type"], given["default"], given["help"], tuple(given.get("choices", ())))
 
 
-def composed(probe: Path, shared: list[str], with_framework: Sequence[str] = ()) -> str:
-    """Return a probe's source with the shared modules that it imports in front: one text that needs no files.
+def harness_source(folder: Path) -> str:
+    """Return the program that runs probes, from the folder of all probes."""
+    parts = folder / "harness"
+    return composed(parts / "harness.py", [parts / f"harness_{name}.py" for name in HARNESS_PARTS])
+
+
+def composed(program: Path, modules: Sequence[Path], with_framework: Sequence[Path] = ()) -> str:
+    """Return a program with the modules that it imports in front: one text that needs no files.
 
     Args:
-        probe: probe.py.
-        shared: names of modules, each after those that it imports.
-        with_framework: those that import what only comes with a framework; the probe calls load_with_framework().
+        program: a file of Python source, ASCII, as are the modules.
+        modules: each after those that it imports.
+        with_framework: those that import what only comes with a framework; the program calls load_with_framework().
     """
-    lines = ["import sys, types", *_loading(probe, shared)]
+    lines = ["import sys, types", *_loading(modules)]
     if with_framework:
-        lines += ["def load_with_framework():", *(f"    {line}" for line in _loading(probe, with_framework))]
-    return "\n".join(lines) + "\n" + probe.read_text("ascii")
+        lines += ["def load_with_framework():", *(f"    {line}" for line in _loading(with_framework))]
+    return "\n".join(lines) + "\n" + program.read_text("ascii")
 
 
-def _loading(probe: Path, names: Sequence[str]) -> Iterator[str]:
-    """Yield the lines that make shared modules."""
-    for name in names:
-        source = (probe.parent.parent / "shared" / f"{name}.py").read_text("ascii")
+def _loading(modules: Sequence[Path]) -> Iterator[str]:
+    """Yield the lines that make modules."""
+    for path in modules:
+        name, source = path.stem, path.read_text("ascii")
         yield f"sys.modules[{name!r}] = types.ModuleType({name!r})"
         yield f"exec(compile({source!r}, '{name}.py', 'exec', 0, True), sys.modules[{name!r}].__dict__)"
 

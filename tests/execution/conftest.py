@@ -19,6 +19,7 @@ import pytest
 
 from service.bisection.outcomes import RunReport
 from service.catalog.interpreters import installed_interpreters
+from service.catalog.probes import harness_source
 from service.catalog.releases import Catalog
 from service.catalog.targets import Target
 from service.errors import NoRunner, TfbisectError
@@ -38,7 +39,7 @@ from service.settings import MIB, Settings
 from tests.catalog.worlds import MemoryCache
 
 HOSTILE = Path(__file__).parent / "hostile"
-HARNESS = (resource_dir("probes") / "harness.py").read_text(encoding="ascii")
+HARNESS = harness_source(resource_dir("probes"))
 PROBE = "def run(context):\n    return {'x': context.execute().get('x')}\n"
 TARGET = Target("bare-python", "1.0.0")
 LIMITS = Limits(

@@ -123,6 +123,7 @@ class Endless:
 
 harness = types.ModuleType("harness")
 exec(compile(HARNESS, "harness.py", "exec"), harness.__dict__)
+PARTS = {part.__name__: part for part in harness.PARTS}
 
 
 def sent(event: dict[str, Any]) -> bytes:
@@ -133,7 +134,7 @@ def sent(event: dict[str, Any]) -> bytes:
         words.extend(line)
         return len(line)
 
-    channel = object.__new__(harness.Channel)
+    channel = object.__new__(PARTS["harness_channel"].Channel)
     channel.descriptor, channel._write = 1, write
     channel.send(event)
     return bytes(words)
@@ -181,7 +182,7 @@ def test_any_exception_of_any_name_and_message_is_told(error: Exception) -> None
     try:
         raise error
     except Exception as caught:
-        facts = harness.described((type(caught), caught, caught.__traceback__))
+        facts = PARTS["harness_faults"].described((type(caught), caught, caught.__traceback__))
     said = read([sent({"event": "result", "result": facts})])
     assert said.fault == "", said.fault
     assert said.result is not None

@@ -12,6 +12,7 @@ import docker
 import pytest
 
 from service.catalog.environments import Environment, Environments
+from service.catalog.probes import harness_source
 from service.catalog.recipes import load_rules, official_recipe, source_of
 from service.catalog.releases import Catalog
 from service.catalog.targets import ImageSource, Target
@@ -35,7 +36,7 @@ OFFICIAL = Target("tensorflow", "1.12.0", source="official")
 INDEX = {
     "tensorflow": [wheel(f"tensorflow-{version}-cp36-cp36m-manylinux1_x86_64.whl") for version in ("1.12.0", "1.13.1")]
 }
-HARNESS = (resource_dir("probes") / "harness.py").read_text(encoding="ascii")
+HARNESS = harness_source(resource_dir("probes"))
 
 
 def source(version: str) -> str:

@@ -5,7 +5,7 @@ import threading
 
 
 def traced(frame, event, given):
-    if frame.f_code.co_filename == "harness.py":
+    if frame.f_code.co_filename.startswith("harness"):
         raise RuntimeError("owned")
     return traced
 
