@@ -47,7 +47,7 @@ class Agenda:
     """What the verdict only infers, for those who want it measured."""
 
     def __bool__(self) -> bool:
-        """Return whether anything is left that the verdict needs."""
+        """Return whether the verdict needs anything more."""
         return any((self.settle, self.brackets, self.survey, self.confirm, self.tips, self.repeats))
 
     def certain(self) -> list[PlannedRun]:
@@ -60,7 +60,7 @@ class Agenda:
         return len(self.certain()) + deeper
 
     def now(self, workers: int) -> list[PlannedRun]:
-        """Choose what to run at once; workers that the survey leaves idle cut the brackets finer."""
+        """Choose what to run at once; workers that the survey does not need cut the brackets finer."""
         slots = max(len(self.brackets), workers - len(self.settle) - len(self.survey))
         points = points_for_fewest_rounds([len(entry.bracket) for entry in self.brackets], slots)
         return _distinct([*self._queue(points), *self.spare])[:workers]
@@ -105,7 +105,7 @@ def _inside(entry: OpenBracket) -> Iterator[str]:
 
 
 def _settle(known: Known) -> Iterator[PlannedRun]:
-    """Ask again where the answers of one release differ."""
+    """Yield another run for each release whose answers differ."""
     for line in known.lines:
         for release, disputed in zip(line.releases, line.disputed, strict=True):
             if disputed and not (line.name != MAINLINE and release == line.releases[0]):
@@ -113,14 +113,14 @@ def _settle(known: Known) -> Iterator[PlannedRun]:
 
 
 def _survey(known: Known) -> tuple[PlannedRun, ...]:
-    """Return the first looks that the promised resolution asks for: the mainline, and every branch if all are asked."""
+    """Return the first runs for the promised resolution: on the mainline, or on all branches if they are asked for."""
     lines = known.lines if known.policy.branches == "all" else (known.mainline,)
     wanted = [line.releases[index] for line in lines for index in survey_wants(line, known.resolution)]
     return tuple(PlannedRun(release, 0, "survey") for release in dict.fromkeys(wanted))
 
 
 def _tips(known: Known) -> tuple[PlannedRun, ...]:
-    """Return the looks at the newest patch of each branch asked for."""
+    """Return the runs of the newest patch of each branch asked for."""
     if known.policy.branches != "tips":
         return ()
     lines = [line for line in known.branches if line.name in known.asked]
@@ -128,7 +128,7 @@ def _tips(known: Known) -> tuple[PlannedRun, ...]:
 
 
 def _confirm(known: Known, pinned: Iterable[OpenBracket]) -> Iterator[PlannedRun]:
-    """Return the further answers that the two neighbours of each change need, each neighbour's next one first."""
+    """Return the further runs that both neighbours of each change need, alternating between them."""
     wanted: dict[str, int] = {}
     for entry in pinned:
         sides = (entry.bracket.before, entry.bracket.after)
@@ -140,7 +140,7 @@ def _confirm(known: Known, pinned: Iterable[OpenBracket]) -> Iterator[PlannedRun
 
 
 def doubts(known: Known, changes: Iterable[Change]) -> tuple[PlannedRun, ...]:
-    """Return another run for the weaker side of each change that noise leaves in doubt; none where none was seen."""
+    """Return another run for the weaker side of each doubtful change, if noise was seen."""
     if not known.noise and not any(reading.label == FLAKY for reading in known.readings.values()):
         return ()
     enough = 1 - known.policy.false_alarm_rate
@@ -150,14 +150,14 @@ def doubts(known: Known, changes: Iterable[Change]) -> tuple[PlannedRun, ...]:
 
 
 def _weaker_sides(known: Known, change: Change) -> list[str]:
-    """Return the side of a change whose answers are less clear, or both if they are alike; none that is exhausted."""
+    """Return the side of a change with the smaller lead, or both if equal, without exhausted ones."""
     sides = [side for side in (change.before, change.after) if not known.reading(side).exhausted]
     leads = [known.reading(side).tally.lead for side in sides]
     return [side for side, lead in zip(sides, leads, strict=True) if lead == min(leads)]
 
 
 def _repeats(known: Known) -> Iterator[PlannedRun]:
-    """Return the further answers that noise asks of the survey, or the policy of every release."""
+    """Return the further runs that noise requires of the survey, or the policy of every release."""
     wanted: dict[str, int] = {}
     if known.policy.repeats > 1:
         wanted = {release: known.policy.repeats for release, reading in known.readings.items() if reading.label}
@@ -168,14 +168,14 @@ def _repeats(known: Known) -> Iterator[PlannedRun]:
 
 
 def _posts(known: Known, line: Line) -> list[int]:
-    """Return the releases of a line that the promise rests on."""
+    """Return the releases of a line on which the promised resolution depends."""
     if line.name == MAINLINE or known.policy.branches == "all":
         return survey_posts(line, known.resolution)
     return list(line.measured[-1:])
 
 
 def _rounds(known: Known, wanted: dict[str, int], purpose: Purpose) -> Iterator[PlannedRun]:
-    """Return the missing answers, the next one of every release before the one after it of any."""
+    """Return the missing runs in rounds: one of every release before a second one of any."""
     lacking = {release: known.lacking(release, needed) for release, needed in wanted.items()}
     for more in range(max(lacking.values(), default=0)):
         for release, missing in lacking.items():
@@ -184,7 +184,7 @@ def _rounds(known: Known, wanted: dict[str, int], purpose: Purpose) -> Iterator[
 
 
 def _filling(known: Known) -> Iterator[PlannedRun]:
-    """Return every release that was not run, the mainline first, each next one halving what is left."""
+    """Return every release that was not run, the mainline first, from coarse to fine."""
     releases = known.tree.all()
     mainline = set(known.mainline.releases)
     untried = [index for index, release in enumerate(releases) if not known.reading(release).tried]
@@ -202,7 +202,7 @@ def _distinct(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
 
 
 def split_points(bracket: Bracket, count: int) -> list[int]:
-    """Return where to cut a bracket; beside a gap the larger side takes the larger share of the cuts."""
+    """Return where to cut a bracket; beside a gap the larger side gets more cuts."""
     stretches = sorted(bracket.stretches, key=len, reverse=True)
     if len(stretches) < 2 or count < 2:
         return stretches[0].split(count) if stretches else []

@@ -1,4 +1,4 @@
-"""Whether a verdict says something else than an earlier one."""
+"""Whether a verdict differs from an earlier one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Said = Mapping[str, Any]
 
 
 def differences(earlier: Said, later: Said) -> tuple[str, ...]:
-    """Say how a later verdict differs from an earlier one; empty where it says the same.
+    """Describe how a later verdict differs from an earlier one; empty if it does not.
 
     New releases that behave like the ones before them are no difference, nor is a release that was inferred and is
     now measured; a change that came, went, moved or was narrowed down is one.
@@ -36,7 +36,7 @@ def _told(change: Change) -> str:
 
 
 def _outlook(earlier: Said, later: Said) -> tuple[str, ...]:
-    """Say where the verdicts differ though no change does: whether there is one at all, or the one behaviour."""
+    """Describe a difference of verdicts without a difference of changes, such as another single behaviour."""
     old, new = _standing(earlier), _standing(later)
     unlike = old != new and not earlier["changes"] and not later["changes"]
     return (f"{old} before, {new} now",) if unlike else ()

@@ -1,4 +1,4 @@
-"""How sure a change is: the posterior of its two sides, "nothing changed" among the hypotheses."""
+"""The confidence of a change: the posterior of its two sides, with "nothing changed" among the hypotheses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.bisection.settling import FLAKY, FLAKY_PRIOR
 
 # Prior of the share of wrong answers: most probes are exact, some are noisy, and how much is to be learned.
 NOISE_PRIOR = {0.001: 0.4, 0.02: 0.15, 0.06: 0.15, 0.13: 0.15, 0.22: 0.1, 0.32: 0.05}
-WINDOW = 8  # Measured releases on each side of a change that bear on it; further ones add time and nothing else.
+WINDOW = 8  # Measured releases on each side of a change that count; more only take time.
 # Before any answer: one in five of what wavers does so by process. Seeds are drawn anew for every answer; what answers
 # of one process share is its hash order, its address layout and its import.
 BY_PROCESS = 0.2
@@ -94,12 +94,12 @@ def _changes(sightings: Sequence[Sighting]) -> list[int]:
 
 
 def _hazard(changes: int, releases: int) -> float:
-    """Return the chance of a change at each step, from how many are seen."""
+    """Return the probability of a change at each step, from the number of changes seen."""
     return min(0.5, (changes + 1) / (releases + 2))
 
 
 def _near(places: Sequence[int], count: int) -> list[int]:
-    """Return the measured releases near any of those places, oldest first."""
+    """Return the measured releases near any of the changes, oldest first."""
     near = {at for place in places for at in range(max(0, place - WINDOW), min(count, place + WINDOW + 2))}
     return sorted(near)
 
@@ -107,7 +107,7 @@ def _near(places: Sequence[int], count: int) -> list[int]:
 def _chains(
     sightings: Sequence[Sighting], labels: Sequence[str], hazard: float, noise_weights: Mapping[float, float]
 ) -> list[tuple[_Chain, float]]:
-    """Return a chain for each share of wrong answers, with the weight that the sightings leave it."""
+    """Return a chain for each share of wrong answers, with its posterior weight."""
     chains = [_Chain.run(sightings, sorted(labels), noise, hazard) for noise in noise_weights]
     scores = [log(weight) + chain.evidence for chain, weight in zip(chains, noise_weights.values(), strict=True)]
     weights = [max(exp(score - max(scores)), 1e-12) for score in scores]
@@ -147,7 +147,7 @@ class _Chain:
         return cls(states, chain, emissions, moves, prior, forward, _backwards(emissions, moves, prior), evidence)
 
     def pair(self, at: int) -> float:
-        """Return the probability that the behaviours at a place and after it are the ones that were read."""
+        """Return the probability that both behaviours, at a place and after it, were read correctly."""
         old, new = self.states.index(self.chain[at].label), self.states.index(self.chain[at + 1].label)
         left, right = (
             self.forward[at],
@@ -180,7 +180,7 @@ def _emission(sighting: Sighting, states: list[str], noise: float, kinds: int) -
         return apart
     together = [1.0] * len(states)
     for process in sighting.processes:
-        # Where the answers of one process differ, each was struck by itself.
+        # If the answers of one process differ, each was wrong by itself.
         counts = {process[0][0]: 1} if len(process) == 1 else dict(process)
         together = list(map(mul, together, _seen(counts, states, noise, kinds)))
     return [(1 - BY_PROCESS) * one + BY_PROCESS * other for one, other in zip(apart, together, strict=True)]

@@ -1,4 +1,4 @@
-"""From what is known to what is said: segments, changes, coverage."""
+"""From what is known to the verdict: segments, changes, coverage."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from service.bisection.verdict import (
 
 
 def state(known: Known, todo: Agenda) -> Verdict:
-    """State the verdict as far as it is known."""
+    """Return the verdict as far as it is known."""
     segments = tuple(segment for line in known.lines for segment in _segments(line, known))
     sure = _confidences(known)
     changes = tuple(
@@ -50,14 +50,14 @@ def state(known: Known, todo: Agenda) -> Verdict:
 
 
 def _in_words(verdict: Verdict) -> Verdict:
-    """Add what a verdict says in words."""
+    """Add the sentences of a verdict."""
     coverage = replace(verdict.coverage, statement=words.coverage_statement(verdict))
     stated = replace(verdict, coverage=coverage, summary=words.one_line(verdict))
     return replace(stated, words=words.paragraph(stated))
 
 
 def _segments(line: Line, known: Known) -> Iterator[Segment]:
-    """Return the runs of equal outcomes along a line; a branch of which only the start is known has none."""
+    """Return the segments of a line; a branch with only its start known has none."""
     if line.name != MAINLINE and not any(index > 0 for index in line.measured):
         return
     group: list[int] = []
@@ -86,7 +86,7 @@ def _segment(line: Line, group: list[int], known: Known) -> Segment:
 
 
 def _confidences(known: Known) -> dict[tuple[str, int], float]:
-    """Return how sure each change is, by its line and the index before it; the mainline teaches the branches noise."""
+    """Return the confidence of each change, by line and index; the mainline's noise is the branches' prior."""
     labels = sorted({label for reading in known.readings.values() for label in reading.tally.counts})
     weights: Mapping[float, float] = NOISE_PRIOR
     found: dict[tuple[str, int], float] = {}
@@ -124,7 +124,7 @@ def _change(line: Line, bracket: Bracket, known: Known, confidence: float | None
 
 
 def _answered(known: Known, release: str, needed: int) -> bool:
-    """Return whether a neighbour of a change answered as often as it must."""
+    """Return whether a neighbour of a change has enough answers."""
     reading = known.reading(release)
     settled = reading.label is not None and len(reading.tally.counts) > 1
     return settled or reading.tally.outcomes >= needed
@@ -140,7 +140,7 @@ def _gaps(known: Known) -> Iterator[Gap]:
 
 
 def _flaky(known: Known) -> Iterator[Flaky]:
-    """Return the releases that answer differently each time."""
+    """Return the releases that are unstable."""
     for release in known.tree.all():
         reading = known.reading(release)
         if reading.label == FLAKY:
@@ -153,7 +153,7 @@ def _flaky(known: Known) -> Iterator[Flaky]:
 
 
 def _unfixed(known: Known, changes: tuple[Change, ...]) -> Iterator[Unfixed]:
-    """Return the branches that still misbehave at their newest release although the mainline was mended after them."""
+    """Return the branches that are still wrong at their newest release although the mainline was fixed after them."""
     fixes = [change.after for change in changes if change.kind == "fixed" and change.line == MAINLINE]
     at = {release: index for index, release in enumerate(known.mainline.releases)}
     for line in known.branches:

@@ -1,4 +1,4 @@
-"""What the observations say of a history: a reading per release, laid along the lines that are looked at."""
+"""What the observations say of a history: a reading per release, along the mainline and the branches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from service.bisection.settling import UNREAD, Reading, needed_lead, pooled_nois
 
 @dataclass(frozen=True)
 class Known:
-    """Everything that planning and stating a verdict start from."""
+    """What planning and verdicts are computed from."""
 
     tree: ReleaseTree
     policy: Policy
@@ -26,20 +26,20 @@ class Known:
     noise: float
     mainline: Line
     branches: tuple[Line, ...]
-    """The branches that are looked at; each starts at its mainline release."""
+    """The branches in use; each starts at its mainline release."""
     asked: frozenset[str] = frozenset()
-    """Names of the branches that the policy wants looked at; others are here for what is known of them already."""
+    """Names of the branches that the policy asks for; the others are included because something is known of them."""
 
     def reading(self, release: str) -> Reading:
         return self.readings.get(release, UNREAD)
 
     @property
     def lines(self) -> tuple[Line, ...]:
-        """Return every line looked at, the mainline first."""
+        """Return every line in use, the mainline first."""
         return (self.mainline, *self.branches)
 
     def answers_beside(self, flaky: bool) -> int:
-        """Return how many agreeing answers a neighbour of a change needs; more where the change is to a flaky release.
+        """Return how many agreeing answers a neighbour of a change needs; more if one of the sides is flaky.
 
         Flaky releases come in rows too, and one of them may well answer alike a few times.
         """
@@ -54,7 +54,7 @@ class Known:
         return max(self.policy.repeats, needed_lead(self.policy.miss_rate, self.noise))
 
     def lacking(self, release: str, needed: int) -> int:
-        """Return how many more answers a release needs; 0 where it settled after a dispute, or is asked no more."""
+        """Return how many more answers a release needs; 0 if it settled after a dispute, or is exhausted."""
         reading = self.reading(release)
         if reading.exhausted or reading.disputed or len(reading.tally.counts) > 1:
             return 0
@@ -84,7 +84,7 @@ def look(tree: ReleaseTree, observations: Mapping[str, Sequence[Answer]], policy
 
 
 def _as_the_line_says(tree: ReleaseTree, readings: dict[str, Reading]) -> dict[str, Reading]:
-    """Read each contested release as its whole line makes likeliest, since its own answers cannot tell."""
+    """Give each contested release the label that is most likely given its whole line."""
     labels = sorted({label for reading in readings.values() for label in reading.tally.counts})
     settled = dict(readings)
     for releases in tree.lines().values():
@@ -103,7 +103,7 @@ def _as_the_line_says(tree: ReleaseTree, readings: dict[str, Reading]) -> dict[s
 def _branch_lines(
     tree: ReleaseTree, mainline: Line, readings: Mapping[str, Reading], asked: frozenset[str]
 ) -> tuple[Line, ...]:
-    """Return the branches that are asked for, and those of which something is known already."""
+    """Return the branches that are asked for, and those with observations."""
     at = {release: index for index, release in enumerate(mainline.releases)}
     lines = []
     for name, releases in tree.branches.items():
@@ -115,17 +115,17 @@ def _branch_lines(
 
 
 def asked_branches(tree: ReleaseTree, mainline: Line, policy: Policy) -> frozenset[str]:
-    """Return the branches that the policy wants looked at, as far as the mainline is known."""
+    """Return the branches that the policy asks for, as far as the mainline is known."""
     if policy.branches == "none" or not tree.branches:
         return frozenset()
     if policy.branches == "all" or len(tree.mainline) == 1:
-        return frozenset(tree.branches)  # Within one minor the branch is all the history there is.
+        return frozenset(tree.branches)  # Within one minor there is nothing but the branch.
     wanted = {mainline.releases[index] for index in _telling(mainline, policy)}
     return frozenset(name for name, releases in tree.branches.items() if releases[0] in wanted)
 
 
 def _telling(mainline: Line, policy: Policy) -> set[int]:
-    """Return the mainline releases that border a pinned change or lie where the probe calls the outcome wrong."""
+    """Return the mainline releases that border a pinned change or have a wrong outcome."""
     found: set[int] = {index for index in mainline.measured if policy.calls_wrong(mainline.labels[index])}
     for left, right in mainline.neighbours():
         if mainline.labels[left] == mainline.labels[right] and policy.calls_wrong(mainline.labels[left]):

@@ -1,4 +1,4 @@
-"""Answers of several releases read beside each other: what one of them alone cannot say.
+"""Answers of several releases compared with each other: what a single one cannot tell.
 
 Numbers that are close are one behaviour wherever a grid would cut between them, and an error that looks like the
 snippet's own mistake is a behaviour as soon as another release answers.
@@ -14,13 +14,13 @@ from dataclasses import replace
 from service.bisection.outcomes import Answer, Outcome, Refused, Reported, Value
 
 ZERO = 1e-8
-"""Numbers below it are nothing but rounding in single precision: they count as equal."""
+"""Smaller numbers are rounding errors of single precision and count as equal."""
 
 Observations = Mapping[str, Sequence[Answer]]
 
 
 def read_together(observations: Observations) -> Observations:
-    """Return the answers of all releases as they read beside each other; the order in which they came plays no part."""
+    """Return the answers of all releases after comparing them; their order does not matter."""
     outcomes = [answer for answers in observations.values() for answer in answers if isinstance(answer, Outcome)]
     labels = shared_labels([outcome for outcome in outcomes if outcome.reported is not None])
     if not labels and not (outcomes and _refusals(observations)):
@@ -32,24 +32,24 @@ def read_together(observations: Observations) -> Observations:
 
 
 def _refusals(observations: Observations) -> bool:
-    """Say whether an answer is an error that may yet be a behaviour."""
+    """Return whether an answer is an error that may be a behaviour of the release."""
     return any(isinstance(one, Refused) and one.raised for answers in observations.values() for one in answers)
 
 
 def _beside_others(answer: Answer, labels: Mapping[Reported, str], *, answered: bool) -> Answer:
-    """Read one answer, knowing all."""
+    """Return one answer, given all others."""
     match answer:
         case Outcome(reported=Reported() as reported):
             return replace(answer, label=labels[reported])
         case Refused(raised=str(name)) if name and answered:
-            # No mistake of the snippet's own: the same code does without this error in another release.
+            # Not the snippet's mistake: the same code runs without this error in another release.
             return Outcome(f"raises:{name}", answer.message)
         case _:
             return answer
 
 
 def shared_labels(outcomes: Sequence[Outcome]) -> dict[Reported, str]:
-    """Return one label for all values that are alike, through others too: the commonest, the first in the alphabet."""
+    """Return one label for all values linked by likeness: the most common, then the first alphabetically."""
     named: dict[Reported, Counter[str]] = {}
     for outcome in outcomes:
         if outcome.reported is not None:
@@ -63,7 +63,7 @@ def shared_labels(outcomes: Sequence[Outcome]) -> dict[Reported, str]:
 
 
 def groups(values: Sequence[Reported]) -> list[list[Reported]]:
-    """Sort values into groups; two that are alike are in one group, and so is whatever is alike to either."""
+    """Group values by likeness, transitively."""
     group_of = {value: [value] for value in values}
     for one, other in pairs(values):
         mine, others = group_of[one], group_of[other]
@@ -74,7 +74,7 @@ def groups(values: Sequence[Reported]) -> list[list[Reported]]:
 
 
 def pairs(values: Sequence[Reported]) -> Iterator[tuple[Reported, Reported]]:
-    """Yield the pairs that can be alike: many runs that all answer differently must not cost their square."""
+    """Yield the pairs that can be alike, without comparing all pairs of many different runs."""
     forms: dict[object, list[Reported]] = {}
     for value in values:
         form = tuple((name, None if is_number(each) else each) for name, each in value.values)
@@ -91,12 +91,12 @@ def pairs(values: Sequence[Reported]) -> Iterator[tuple[Reported, Reported]]:
 
 
 def is_number(value: Value) -> bool:
-    """Say whether a value is compared within the tolerance."""
+    """Return whether a value is compared within the tolerance."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def first_number(reported: Reported) -> float:
-    """Return the first number of values; 0 where they have none."""
+    """Return the first number of values; 0 if there is none."""
     return next((float(each) for _, each in reported.values if is_number(each) and each is not None), 0.0)
 
 
@@ -109,7 +109,7 @@ def alike(one: Reported, other: Reported) -> bool:
 
 
 def close(one: Value, other: Value, tolerance: float) -> bool:
-    """Say whether two values are the same: numbers within a relative tolerance, anything else exactly."""
+    """Return whether two values are alike: numbers within a relative tolerance, anything else exactly."""
     exact = (bool, str, type(None))
     if isinstance(one, exact) or isinstance(other, exact) or (isinstance(one, int) and isinstance(other, int)):
         return type(one) is type(other) and one == other

@@ -1,4 +1,4 @@
-"""One line of history, mainline or branch, with what is known of it: what to run next, and where it changes."""
+"""One line of history, mainline or branch, with its readings: what to run next, and where it changes."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from math import ceil, log2
 
 from service.bisection.settling import UNREAD, Reading
 
-# Untestable releases cluster. A gap is taken for closed once its two ends and log2 of its size have been tried, so
+# Untestable releases cluster. A gap counts as closed once its two ends and log2 of its size have been tried, so
 # that gaps of up to five releases are tried in full and one of a hundred with nine runs.
 GAP_TRIES = 2
-NEAR_TIP = 3  # So few patches are tried newest first; more are halved.
+NEAR_TIP = 3  # Up to this many patches are tried newest first; more are halved.
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Neighbouring releases of a line that nobody has tried, first and last index included."""
+    """Neighbouring untried releases of a line, first and last index included."""
 
     first: int
     last: int
@@ -26,7 +26,7 @@ class Stretch:
         return self.last - self.first + 1
 
     def split(self, points: int) -> list[int]:
-        """Return `points` indices that cut the stretch into pieces as equal as can be."""
+        """Return `points` indices that cut the stretch into nearly equal pieces."""
         points = min(points, len(self))
         return [self.first - 1 + (part * (len(self) + 1)) // (points + 1) for part in range(1, points + 1)]
 
@@ -82,14 +82,14 @@ class Line:
         ]
 
     def _between(self, left: int, right: int) -> tuple[tuple[Stretch, ...], bool]:
-        """Return where a run between two releases could tell something, and whether a dispute holds it up."""
+        """Return where a run between two releases would be informative, and whether a dispute must settle first."""
         if any(self.disputed[left + 1 : right]):
             return (), True
         edges = self.edges(left, right)
         return tuple(edges) or self._inside_gap(left, right), False
 
     def edges(self, left: int, right: int) -> list[Stretch]:
-        """Return the untried stretches between two measured releases, the inside of a gap left out."""
+        """Return the untried stretches between two measured releases, without the inside of a gap."""
         gaps = [index for index in range(left + 1, right) if self.gaps[index]]
         first, last = (gaps[0], gaps[-1]) if gaps else (right, right)
         pieces = [Stretch(left + 1, first - 1), *([Stretch(last + 1, right - 1)] if gaps else [])]
@@ -104,7 +104,7 @@ class Line:
         return (max(stretches, key=len),) if stretches else ()
 
     def inferred_label(self, index: int) -> str | None:
-        """Return the outcome of a release, measured or lying between two measured ones that agree."""
+        """Return the outcome of a release that is measured, or lies between two measured ones that agree."""
         if self.labels[index] is not None:
             return self.labels[index]
         before = [at for at in self.measured if at < index]
@@ -115,7 +115,7 @@ class Line:
 
 
 def line_of(name: str, releases: Sequence[str], readings: Mapping[str, Reading]) -> Line:
-    """Lay the readings along a line."""
+    """Return a line with its readings."""
     found = [readings.get(release, UNREAD) for release in releases]
     labels = tuple(reading.label for reading in found)
     return Line(
@@ -129,7 +129,7 @@ def line_of(name: str, releases: Sequence[str], readings: Mapping[str, Reading])
 
 
 def starting_with(line: Line, label: str | None) -> Line:
-    """Return a branch whose first release has the outcome that the mainline lends it."""
+    """Return a branch whose first release has the outcome inferred from the mainline."""
     if label is None or not line.releases or line.tried(0):
         return line
     return Line(line.name, line.releases, (label, *line.labels[1:]), line.gaps, line.disputed, (0, *line.measured))
@@ -141,7 +141,7 @@ def default_resolution(count: int, survey_runs: int) -> int:
 
 
 def survey_wants(line: Line, resolution: int) -> list[int]:
-    """Return the releases that must still be run to keep the promise, the most telling first.
+    """Return the releases that must still be run to keep the promise, the most informative first.
 
     Every `resolution` releases in a row hold one that was tried, the two ends are tried, and between two measured
     releases that agree fewer than `resolution` others are left, the inside of gaps not counted.
@@ -174,13 +174,13 @@ def _walk(line: Line, resolution: int) -> Iterator[int]:
 
 
 def _gap_wants(line: Line, resolution: int, grid: set[int]) -> list[int]:
-    """Return what is missing around gaps, whose releases the grid ran in vain."""
+    """Return the runs that are missing around gaps."""
     wanted = []
     posts = [-1, *line.measured, len(line)]
     for left, right in pairwise(posts):
         inner = left >= 0 and right < len(line)
         if inner and line.labels[left] != line.labels[right]:
-            continue  # The bracket is narrowed from both sides anyway.
+            continue  # The bracket is narrowed from both sides in any case.
         if not any(line.gaps[left + 1 : right]) or any(index in grid for index in range(left + 1, right)):
             continue
         edges = line.edges(left, right)
@@ -206,7 +206,7 @@ def tip_wants(line: Line) -> list[int]:
 
 
 def coarse_to_fine(wanted: list[int]) -> list[int]:
-    """Order indices so that each next one halves what was not looked at yet: the ends, the middle, the quarters."""
+    """Order indices from coarse to fine: the ends, the middle, the quarters."""
     if len(wanted) <= 2:
         return wanted
     chosen = sorted(wanted)

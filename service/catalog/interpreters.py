@@ -15,11 +15,11 @@ PROBE_TIMEOUT_SECONDS = 20
 
 
 MINORS = tuple(f"3.{minor}" for minor in range(5, 14))
-"""Every minor that a TensorFlow wheel was ever made for, oldest first."""
+"""Every minor that some TensorFlow wheel supports, oldest first."""
 
 
 def installed_interpreters() -> list[str]:
-    """Return the minors that are here, oldest first."""
+    """Return the minors installed on this machine, oldest first."""
     return [python for python in MINORS if find_interpreter(python) is not None]
 
 
@@ -35,14 +35,14 @@ def find_interpreter(python: str) -> Path | None:
 
 @cache
 def loader_variables(interpreter: Path) -> dict[str, str]:
-    """Return the variables without which an interpreter does not find its own library, where it was moved."""
+    """Return the variables that a moved interpreter needs to find its library."""
     prefix = interpreter.parent.parent
     found = _prefix_of(interpreter, ".".join(map(str, _numbers(interpreter.name)[:2])))
     return {"LD_LIBRARY_PATH": str(prefix / "lib")} if found is None else {}
 
 
 def _candidates(python: str) -> Iterator[Path]:
-    """Yield what may be such an interpreter, likeliest first."""
+    """Yield candidates for an interpreter, the likeliest first."""
     if python == f"{sys.version_info[0]}.{sys.version_info[1]}":
         yield Path(sys.executable)
     name = f"python{python}"
@@ -62,12 +62,12 @@ def _homes() -> list[Path]:
 
 
 def _numbers(name: str) -> list[int]:
-    """Return the numbers in a folder's name, to sort 3.6.9 before 3.6.15."""
+    """Return the numbers in a folder's name, so that 3.6.9 sorts before 3.6.15."""
     return [int(number) for number in re.findall(r"\d+", name)]
 
 
 def _prefix_of(candidate: Path, python: str) -> Path | None:
-    """Ask a candidate what it is; None where it does not run (a shim) or is another version."""
+    """Return the real path of a candidate; None if it does not run (a shim) or has another version."""
     if not os.access(candidate, os.X_OK):
         return None
     try:

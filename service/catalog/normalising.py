@@ -1,4 +1,4 @@
-"""Takes out of a text what differs from run to run and says nothing: versions, dates, durations, addresses, paths."""
+"""Removes from a text what differs between runs without meaning: versions, dates, durations, addresses, paths."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ RULES = (
 
 @dataclass(frozen=True)
 class Normalised:
-    """A text without what says nothing, and what was taken out."""
+    """A normalised text, and what was replaced."""
 
     text: str
     replaced: tuple[tuple[str, str], ...]
-    """(kind, what stood there), each once, in the order of the text."""
+    """(kind, original text), each once, in the order of the text."""
 
 
 def normalised(text: str) -> Normalised:
-    """Return a text in which equal behaviour reads equal."""
+    """Return a text that is equal for equal behaviour."""
     replaced: dict[tuple[str, str], None] = {}
     lines = [line.rsplit("\r", 1)[-1].rstrip() for line in re.sub(r".\x08", "", text.replace("\r\n", "\n")).split("\n")]
     text = "\n".join(lines).strip("\n")

@@ -56,7 +56,7 @@ def _row(
 
 
 def _python(target: Target, environments: Environments) -> tuple[str, str]:
-    """Return the interpreter that a release gets, or why it gets none; an official image keeps its own to itself."""
+    """Return the interpreter of a release, or why there is none; that of an official image is not known."""
     if environments.source(target) == "official":
         return "", ""
     try:
@@ -66,7 +66,7 @@ def _python(target: Target, environments: Environments) -> tuple[str, str]:
 
 
 def _standing(release: CatalogRelease) -> str:
-    """Say why a release that could be installed is left out unless it is named."""
+    """Return why an installable release is left out unless it is named."""
     if release.gone:
         return "gone from the index; what was measured is kept"
     return "yanked from the index; name it to test it" if release.yanked else ""

@@ -30,11 +30,11 @@ class Point:
 
     @property
     def is_prefix(self) -> bool:
-        """Say whether this stands for every version that begins so."""
+        """Return whether this means every version with this prefix."""
         return not self.is_date and len(self.version.release) < 3 and not _is_marked(self.version)
 
     def begins(self, version: Version) -> bool:
-        """Say whether a version is this one, or begins so."""
+        """Return whether a version is this one, or has this prefix."""
         if self.is_date:
             return version.dev == self.version.major
         if not self.is_prefix:
@@ -43,14 +43,14 @@ class Point:
         return _padded(version)[:width] == self.version.release
 
     def is_at_most(self, version: Version) -> bool:
-        """Say whether a version is at or after this point, as the first end of a range."""
+        """Return whether a version is at or after this point, as the first end of a range."""
         if self.is_date:
             return version.dev is not None and version.dev >= self.version.major
         # A candidate of 1.9.0 sorts before 1.9, and belongs to it.
         return version >= self.version or self.begins(version)
 
     def is_at_least(self, version: Version) -> bool:
-        """Say whether a version is at or before this point, as the last end of a range."""
+        """Return whether a version is at or before this point, as the last end of a range."""
         if self.is_date:
             return version.dev is not None and version.dev <= self.version.major
         return version <= self.version or self.begins(version)
@@ -71,7 +71,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Selection:
-    """What a text asked for: spans and single names, in any mixture."""
+    """A parsed text: spans and single names."""
 
     text: str
     spans: tuple[Span, ...]
@@ -79,7 +79,7 @@ class Selection:
 
     @property
     def names_prereleases(self) -> bool:
-        """Say whether the text names a candidate or a nightly, and so asks for them."""
+        """Return whether the text names a candidate or a nightly, which includes them."""
         ends = [end for span in self.spans for end in (span.first, span.last) if end is not None]
         return any(point.is_date or point.version.is_prerelease for point in (*self.points, *ends))
 
@@ -157,7 +157,7 @@ def absent(selection: Selection, releases: Sequence[CatalogRelease]) -> tuple[st
 
 
 class _ByName:
-    """Versions by all that names them: their own number, the beginning of it, the date of a nightly."""
+    """Versions by all their names: number, prefix, date of a nightly."""
 
     def __init__(self, versions: Sequence[Version]) -> None:
         self.versions = versions
@@ -172,7 +172,7 @@ class _ByName:
                 self._dates.setdefault(version.dev, []).append(version)
 
     def named(self, point: Point) -> Sequence[Version]:
-        """Return the versions that a point stands for."""
+        """Return the versions that a point means."""
         if point.is_date:
             return self._dates.get(point.version.major, ())
         if point.is_prefix:
@@ -181,7 +181,7 @@ class _ByName:
 
 
 def _named(point: Point, usable: _ByName, by_name: _ByName) -> Sequence[Version]:
-    """Return what a single name stands for; an exact name may be yanked or a candidate."""
+    """Return the versions that a single name means; an exact name may be yanked or a candidate."""
     found = (usable if point.is_prefix else by_name).named(point)
     if not found:
         raise RangeError(f"no release {point.text}; {_offer(by_name.versions, point.version)}", field="releases")
@@ -198,7 +198,7 @@ def _span(item: str) -> Span:
 
 
 def _are_swapped(first: Point, last: Point) -> bool:
-    """Say whether the first end is newer; a date and a version cannot be compared."""
+    """Return whether the first end is newer; a date and a version cannot be compared."""
     return first.is_date == last.is_date and first.version > last.version and not last.begins(first.version)
 
 
@@ -219,7 +219,7 @@ def _point(text: str) -> Point:
 
 
 def _offer(versions: Iterable[Version], near: Version | None = None) -> str:
-    """Say which releases there are: the neighbours of one that was asked for, or the two ends."""
+    """List releases for an error message: the neighbours of the one asked for, or the two ends."""
     ordered = sorted(versions)
     if not ordered:
         return "the package has none for Linux on x86-64."
@@ -236,5 +236,5 @@ def _padded(version: Version) -> tuple[int, ...]:
 
 
 def _is_marked(version: Version) -> bool:
-    """Say whether a version is more than numbers: a candidate, a nightly, a post-release."""
+    """Return whether a version is more than numbers: a candidate, a nightly, a post-release."""
     return version.is_prerelease or version.is_postrelease

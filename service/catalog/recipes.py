@@ -1,4 +1,4 @@
-"""Recipes: how a release is installed, from rules by release range. Pure but for reading the rules."""
+"""Recipes: how a release is installed, from rules by release range. Pure, except for reading the rules."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from service.errors import BadInput, NoInterpreter, ReleaseUntestable, UnknownNa
 from service.json_text import digest_of
 
 LATER = frozenset({"extras", "libraries", "unpack", "only_wheels", "image"})
-"""Fields that came after the first recipes were measured."""
+"""Fields that are newer than the first stored observations."""
 OFFICIAL_MODULE = "tensorflow"
-"""What every official image imports: the only project whose images the rules name."""
+"""What every official image imports; the rules name images of this project only."""
 ANY = "*"
 """Stands for every package among a rule's packages."""
 
 
 def _is_range(text: str) -> str:
-    """Refuse what no release could be compared with."""
+    """Refuse text that is not a range of releases."""
     try:
         SpecifierSet(text)
     except InvalidSpecifier as error:
@@ -46,14 +46,14 @@ def _is_range(text: str) -> str:
 
 
 def _is_package(text: str) -> str:
-    """Refuse a name that would fit no package."""
+    """Refuse a name that matches no package."""
     if text != ANY and text != canonicalize_name(text):
         raise ValueError(f"{text!r} is not a name as the index spells it; write {canonicalize_name(text)!r}")
     return text
 
 
 def _fills(*words: str) -> AfterValidator:
-    """Refuse a text with places for other words than there are."""
+    """Refuse a text with unknown placeholders."""
 
     def check(text: str) -> str:
         for _, word, form, conversion in Formatter().parse(text):
@@ -74,7 +74,7 @@ Days = Annotated[int, Field(ge=0, le=10_000)]
 
 
 class Defaults(BaseModel):
-    """What holds where no rule says otherwise."""
+    """The defaults of all rules."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -109,7 +109,7 @@ class Rule(BaseModel):
     source: ImageSource | None = None
 
     def fits(self, target: Target, uploaded: datetime | None = None) -> bool:
-        """Say whether the rule applies to a target; without its date, rules that ask for one do not."""
+        """Return whether the rule applies to a target; rules with a date need the target's date."""
         in_time = self.uploaded_before is None or (uploaded is not None and uploaded.date() < self.uploaded_before)
         return (
             in_time
@@ -131,7 +131,7 @@ class OfficialRule(BaseModel):
 
 
 class RulesFile(BaseModel):
-    """The whole of recipes.toml."""
+    """The content of recipes.toml."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -171,31 +171,31 @@ class Recipe:
     """The interpreter's minor, such as "3.6"."""
     requirement: str
     module: str
-    """What an image must be able to import; "" where that is not known: then the probe finds out."""
+    """The module that an image must be able to import; "" if unknown."""
     cutoff: datetime
-    """Nothing younger than this is taken, UTC; but for `exempt`."""
+    """Nothing uploaded later is installed, UTC, except `exempt`."""
     platform: str
     constraints: tuple[str, ...] = ()
     exempt: Mapping[str, str] = field(default_factory=dict)
-    """Package -> ISO date: cut-offs of their own."""
+    """Package -> ISO date: a cutoff of its own."""
     leave_out: tuple[str, ...] = ()
-    """Patterns of paths that an image does without."""
+    """Patterns of paths that are removed from the image."""
     extras: tuple[str, ...] = ()
-    """Requirements beside the release's own."""
+    """Further requirements."""
     libraries: tuple[str, ...] = ()
     """Shared libraries that the release opens when it finds a device."""
     unpack: bool = False
-    """Whether the release's own wheel is unzipped, since installers refuse it."""
+    """Whether the release's wheel is unzipped, because installers refuse it."""
     only_wheels: bool = False
-    """Whether nothing is taken that came as source: building it would run its code outside of a container."""
+    """Whether source packages are refused: building one would run its code outside of a container."""
     image: str = ""
-    """Digest of the official image that is taken as it is; `requirement` is its name then."""
+    """Digest of the official image, which is used as it is; then `requirement` is its name."""
 
     @property
     def digest(self) -> str:
         """The recipe's content as "sha256:…"."""
         facts = {**asdict(self), "cutoff": self.cutoff.isoformat()}
-        # What a recipe does not use must not change its digest: observations hang on it.
+        # Unused fields must not change the digest: observations depend on it.
         return digest_of({name: value for name, value in facts.items() if name not in LATER or value})
 
 
@@ -217,7 +217,7 @@ def load_rules(path: Path) -> Rules:
 
 
 def recipe_for(target: Target, release: CatalogRelease, rules: Rules, slim: CatalogRelease | None = None) -> Recipe:
-    """Say how a release is installed on a hardware.
+    """Return how a release is installed for a hardware.
 
     Args:
         target: package, release and hardware.
@@ -255,7 +255,7 @@ def recipe_for(target: Target, release: CatalogRelease, rules: Rules, slim: Cata
 
 
 def slim_package(target: Target, rules: Rules) -> str | None:
-    """Return the package that holds the same release in a smaller wheel, by the rules; it may lack this release."""
+    """Return the package that may have the same release in a smaller wheel, by the rules."""
     name: str | None = _settled(target, rules).get("slim")
     return name
 
@@ -271,7 +271,7 @@ def official_image(target: Target, rules: Rules) -> str | None:
 
 
 def source_of(target: Target, rules: Rules, usual: ImageSource = "built") -> ImageSource:
-    """Say where a target's image comes from: as the rules demand, else as it asks, else as is usual where there is one.
+    """Return where a target's image comes from: as the rules demand, else as it asks, else as the settings say.
 
     Args:
         target: may ask for a source.
@@ -299,7 +299,7 @@ def official_recipe(name: str, digest: str, release: CatalogRelease) -> Recipe:
 
 
 def _settled(target: Target, rules: Rules, uploaded: datetime | None = None) -> dict[str, Any]:
-    """Lay the rules that fit over one another."""
+    """Merge the rules that apply, later ones over earlier ones."""
     fitting = [rule for rule in rules.rules if rule.fits(target, uploaded)]
     if not any(rule.requirement for rule in fitting) or not any(rule.pythons for rule in fitting):
         raise UnknownName(
@@ -320,7 +320,7 @@ def _settled(target: Target, rules: Rules, uploaded: datetime | None = None) -> 
 
 
 def _cutoff(target: Target, settled: Mapping[str, Any], release: CatalogRelease, wheels: CatalogRelease) -> datetime:
-    """Return the date that dependencies are taken as of."""
+    """Return the date as of which dependencies are resolved."""
     uploaded = max(release.uploaded, wheels.uploaded)
     if uploaded == NO_DATE:
         # Nor would uv take a wheel without a date where it is told to take none that is newer than a day.
@@ -334,7 +334,7 @@ def _cutoff(target: Target, settled: Mapping[str, Any], release: CatalogRelease,
 
 
 def _gathered(rules: Iterable[Rule], part: Callable[[Rule], Sequence[str]]) -> tuple[str, ...]:
-    """Add up a part of several rules, each item once."""
+    """Join a list field of several rules, each item once."""
     return tuple(dict.fromkeys(item for rule in rules for item in part(rule)))
 
 

@@ -32,16 +32,16 @@ from service.settings import Settings
 CACHE_KIND = "releases"
 TROUBLE_KIND = "trouble-with-the-index"
 ASKED_AGAIN_AFTER = timedelta(seconds=60)
-"""How long an index in trouble is left alone where its last good list serves."""
+"""How long a failing index is not asked again while its last good list is used."""
 DOUBTED_FOR = timedelta(days=7)
-"""How long an index must lack releases before they are believed to be gone where that is hard to believe."""
+"""How long an index must lack releases before an unlikely loss is believed."""
 MISSING_KIND = "packages-that-the-index-lacks"
 MISSING_FOR = timedelta(minutes=10)
-"""How long a name that the index lacks is not asked for again."""
+"""How long an unknown name is not looked up again."""
 MISSING_AT_MOST = 60
-"""Names that the index lacks within that time; more is somebody guessing."""
+"""Unknown names allowed within that time; more means that somebody is guessing."""
 NO_DATE = datetime.min.replace(tzinfo=UTC)
-"""When a release came of which the index does not say it."""
+"""The upload date of a release if the index gives none."""
 LONGEST_NAME = 128
 TIMEOUT_SECONDS = (5.0, 30.0)  # to connect, between two bytes; the largest list is 1 MB
 MOST_TAGS = 500  # "py2.py3-none-any" stands for two; a hostile name may stand for a million
@@ -57,7 +57,7 @@ class CatalogRelease:
 
     version: str
     uploaded: datetime
-    """When the last of its Linux wheels came, UTC."""
+    """Upload time of the last of its Linux wheels, UTC."""
     pythons: tuple[str, ...]
     """Interpreters that its wheels are made for, such as "3.6", oldest first; "3" where one wheel serves them all."""
     bytes: int
@@ -65,7 +65,7 @@ class CatalogRelease:
     requires_python: str = ""
     yanked: bool = False
     gone: bool = False
-    """True where the index has dropped it since it was seen (nightlies live for some months)."""
+    """Whether the index has removed it since it was seen (nightlies are kept for some months)."""
 
     def accepts(self, python: str) -> bool:
         """Say whether a wheel can be installed under an interpreter such as "3.6"."""
@@ -79,7 +79,7 @@ class CatalogRelease:
 
 
 class SameOrigin(requests.auth.AuthBase):
-    """Signs in where an index is, and nowhere else: its files may lie with strangers."""
+    """Sends credentials to the index only: its files may be on other hosts."""
 
     def __init__(self, address: str, user: str, password: str) -> None:
         self._origin = origin_of(address)
@@ -100,7 +100,7 @@ class Index:
     """Where packages come from: a Simple API address, the certificates to trust, and how to sign in."""
 
     url: str = PYPI_SIMPLE_ENDPOINT
-    """Without user and password: it is told, kept as a key, and passed on the command line of uv."""
+    """Without user and password: it is shown, used in cache keys, and passed on the command line of uv."""
     ca_bundle: Path | None = None
     credentials: tuple[str, str] | None = field(default=None, repr=False)
     """User and password."""
@@ -139,17 +139,17 @@ class Index:
 
 @dataclass(frozen=True)
 class IndexStanding:
-    """How current the list of a package's releases is."""
+    """How old the list of a package's releases is."""
 
     as_of: datetime
-    """When the index gave it, UTC."""
+    """When the index answered, UTC."""
     problem: str
-    """What was wrong with the index when it was last asked; empty: nothing."""
+    """The error of the index when it was last asked; empty: none."""
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """An index that gave no list, or none that can be believed."""
+    """An index that gave no list, or an implausible one."""
 
     since: datetime
     at: datetime
@@ -172,13 +172,13 @@ class Catalog:
         self._asks = True
 
     def still(self) -> Catalog:
-        """Return a copy that looks each package up once: for a question about many releases at one moment."""
+        """Return a copy that looks each package up once, for questions about many releases."""
         still = copy(self)
         still._read = {}
         return still
 
     def at_rest(self) -> Catalog:
-        """Return a copy that never asks the index: for who must not wait for it, such as a reader of a page."""
+        """Return a copy that never asks the index, for callers that must not wait, such as a page."""
         resting = copy(self)
         resting._asks = False
         return resting
@@ -207,13 +207,13 @@ class Catalog:
             return self._refreshed(package, known, began)
 
     def standing(self, package: str) -> IndexStanding | None:
-        """Say how current the list of a package is; None where there is none. Asks nobody."""
+        """Return how old the list of a package is; None if there is none. Does not ask the index."""
         _, put_at = self._kept(package_name(package))
         trouble = self._trouble(package_name(package))
         return None if put_at is None else IndexStanding(put_at, trouble.problem if trouble else "")
 
     def _kept(self, package: str) -> tuple[tuple[CatalogRelease, ...], datetime | None]:
-        """Return what the cache has of a package, and since when; None where it has nothing."""
+        """Return a package's releases from the cache and their date, or None."""
         kept = self._cache.cached(CACHE_KIND, self._key(package))
         return (_from_json(kept[0]), kept[1]) if kept else ((), None)
 
@@ -232,9 +232,9 @@ class Catalog:
     def _refreshed(
         self, package: str, known: tuple[CatalogRelease, ...], began: datetime
     ) -> tuple[CatalogRelease, ...]:
-        """Ask the index; where it gives nothing that can be believed, what is known must do."""
+        """Ask the index; fall back to what is known if its answer is implausible."""
         trouble = self._trouble(package)
-        # Who waited for somebody that was told nothing need not hear it again.
+        # Those who waited for a failed answer do not ask again.
         if trouble is not None and (trouble.at >= began or (known and began - trouble.at < ASKED_AGAIN_AFTER)):
             return known or self._give_up(trouble.problem)
         missing = {} if known else self._refuse_missing(package)
@@ -270,7 +270,7 @@ class Catalog:
         raise IndexUnreachable(problem)
 
     def _lasts(self, trouble: Trouble | None) -> bool:
-        """Say whether an index gives odd answers for so long that they must be true."""
+        """Return whether an index has given unlikely answers for so long that they must be true."""
         return trouble is not None and self._now() - trouble.since > DOUBTED_FOR
 
     def _trouble(self, package: str) -> Trouble | None:
@@ -282,7 +282,7 @@ class Catalog:
         return Trouble(since, at, kept[0]["problem"])
 
     def _refuse_missing(self, package: str) -> dict[str, str]:
-        """Refuse a name that the index lacked a moment ago; return those it lacked, with the time."""
+        """Refuse a name that the index recently lacked; return all such names with their times."""
         kept = self._cache.cached(MISSING_KIND, self.index.url)
         begin = datetime.now(UTC) - MISSING_FOR
         missing = {name: at for name, at in (kept[0] if kept else {}).items() if datetime.fromisoformat(at) > begin}
@@ -319,7 +319,7 @@ def package_name(text: str) -> str:
 
 
 def no_such_package(package: str, url: str) -> UnknownName:
-    """Say that an index lacks a package, and what to do."""
+    """Return the error for a package that the index lacks."""
     return UnknownName(
         f"no package {package!r} on {url}; look at its spelling, or set TFBISECT_INDEX_URL to an index that has it.",
         field="package",
@@ -327,7 +327,7 @@ def no_such_package(package: str, url: str) -> UnknownName:
 
 
 def releases_of(files: Iterable[DistributionPackage]) -> tuple[CatalogRelease, ...]:
-    """Gather an index's files into releases, in version order; only Linux x86-64 and universal wheels count."""
+    """Group an index's files into releases, in version order; only Linux x86-64 and universal wheels count."""
     wheels: dict[Version, list[tuple[DistributionPackage, frozenset[Tag]]]] = {}
     for file, version, tags in linux_wheels(files):
         wheels.setdefault(version, []).append((file, tags))
@@ -335,7 +335,7 @@ def releases_of(files: Iterable[DistributionPackage]) -> tuple[CatalogRelease, .
 
 
 def with_gone(fresh: Iterable[CatalogRelease], known: Iterable[CatalogRelease]) -> tuple[CatalogRelease, ...]:
-    """Add to a fresh list what was known before and is listed no more, marked as gone, in version order.
+    """Add known releases that are no longer listed to a fresh list, marked as gone, in version order.
 
     When a release came does not change: where the list says it no more, as one in HTML, it stays as it was known.
     """
@@ -350,7 +350,7 @@ def with_gone(fresh: Iterable[CatalogRelease], known: Iterable[CatalogRelease]) 
 
 
 def why_doubted(fresh: Sequence[CatalogRelease], known: Iterable[CatalogRelease]) -> str:
-    """Say why a list of the index is hard to believe after what it listed before; empty where it is not.
+    """Return why a list of the index is implausible, given the one before; empty if it is not.
 
     An index hides a release that is no good (it is yanked and stays listed) and clears old nightlies away; it does not
     lose most of the others, nor the newest of all with nothing newer to take its place.
@@ -385,7 +385,7 @@ def linux_wheels(
 
 
 def _release(version: Version, wheels: list[tuple[DistributionPackage, frozenset[Tag]]]) -> CatalogRelease:
-    """Sum up a release's wheels."""
+    """Return a release from its wheels."""
     files = [file for file, _ in wheels]
     pythons = {python for _, tags in wheels for tag in tags if (python := _python_of(tag))}
     return CatalogRelease(
@@ -399,7 +399,7 @@ def _release(version: Version, wheels: list[tuple[DistributionPackage, frozenset
 
 
 def _utc(moment: datetime | None) -> datetime:
-    """Return a moment in UTC; an index without upload times counts as the oldest date there is."""
+    """Return a time in UTC; the oldest possible date if the index has no upload times."""
     return NO_DATE if moment is None else moment.astimezone(UTC)
 
 

@@ -1,4 +1,4 @@
-"""What can be seen in a snippet without running it."""
+"""What a snippet shows without a run."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from service.errors import BadInput, SnippetError
 from service.syntax import syntax_tree_of
 
 LARGEST_BYTES = 64 * 1024
-# `backward` is where a script of torch trains.
+# A torch script trains by `backward`.
 TRAINING_CALLS = frozenset({"fit", "fit_generator", "train_on_batch", "backward"})
 MODEL_NAMES = frozenset({"model", "build_model"})
 DROPPING = ("dropout", "gaussiannoise")
-# Their dropout layers cannot be seen from outside.
+# Their dropout layers do not show in the source.
 OPAQUE = frozenset({"applications", "load_model", "model_from_json", "model_from_yaml", "from_config", "clone_model"})
 
 

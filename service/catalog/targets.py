@@ -1,4 +1,4 @@
-"""What an image or an environment is made for: one release of a package, on one hardware."""
+"""What an image or an environment is made for: one release of a package on one hardware."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ from service.catalog.releases import Index
 from service.errors import IndexUnreachable, NotInstallable, Unavailable
 
 RESOLVE_TIMEOUT_SECONDS = 300
-INSTALL_TIMEOUT_SECONDS = 1800  # CUDA wheels are 3 GB; a slow line must be able to bring them
-GLANCE_SECONDS = 0.5  # between two looks at how far it is
+INSTALL_TIMEOUT_SECONDS = 1800  # CUDA wheels are 3 GB, and the network may be slow
+GLANCE_SECONDS = 0.5  # between two progress checks
 INDEX_NAME = "TFBISECT"
 """What uv calls the index; variables named after it say how to sign in there."""
 NETWORK_FAILURES = (
@@ -37,7 +37,7 @@ NETWORK_FAILURES = (
 
 @dataclass(frozen=True)
 class Uv:
-    """Runs uv with one index, one cache and nothing of the user's own configuration."""
+    """Runs uv with one index and one cache, without the user's configuration."""
 
     index: Index
     cache_dir: Path
@@ -95,7 +95,7 @@ class Uv:
         self.run(command, lock.parent, INSTALL_TIMEOUT_SECONDS, interpreter, written)
 
     def forget(self, package: str) -> None:
-        """Drop a package's files from the cache: a framework's wheel is of no more use once its image is built."""
+        """Remove a package's files from the cache: once its image is built, a framework's wheel is not needed."""
         self.run(["cache", "clean", package], self.cache_dir.parent, RESOLVE_TIMEOUT_SECONDS)
 
     def run(
@@ -154,7 +154,7 @@ class Uv:
 
 
 def _wheels_only(recipe: Recipe) -> list[str]:
-    """Return the options that keep code of source packages from being run here."""
+    """Return the options that prevent running the code of source packages here."""
     return ["--only-binary", ":all:"] if recipe.only_wheels else []
 
 
@@ -165,7 +165,7 @@ def watched(
     timeout_seconds: float,
     written: Callable[[int], None] | None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, and tell now and then how much it has written.
+    """Run a command to its end, and report regularly how much it has written.
 
     Raises:
         subprocess.TimeoutExpired: it took longer than it may; it was killed.
@@ -190,7 +190,7 @@ def watched(
 
 
 def bytes_written(pid: int) -> int | None:
-    """Return how many bytes a process has written; None where the system does not tell."""
+    """Return how many bytes a process has written; None if the system does not tell."""
     try:
         lines = Path(f"/proc/{pid}/io").read_text(encoding="ascii").splitlines()
     except OSError:
@@ -212,7 +212,7 @@ def uv_command() -> str:
 
 
 def failure_of(stderr: str, index_url: str) -> NotInstallable | IndexUnreachable:
-    """Say what uv's complaint means: the packages are at fault, or the way to the index."""
+    """Return the error for uv's message: the packages are at fault, or the connection to the index."""
     reason = short_reason(stderr)
     if any(sign in stderr.lower() for sign in NETWORK_FAILURES):
         return IndexUnreachable(f"the package index {index_url} does not answer: {reason}")
@@ -220,7 +220,7 @@ def failure_of(stderr: str, index_url: str) -> NotInstallable | IndexUnreachable
 
 
 def short_reason(stderr: str, limit: int = 400) -> str:
-    """Return the part of uv's complaint that a person can act on: no warnings, no traceback frames, one line."""
+    """Return the useful part of uv's message: no warnings, no traceback frames, one line."""
     lines = [line.strip() for line in stderr.splitlines()]
     telling = [
         line

@@ -1,4 +1,4 @@
-"""Wheels that installers refuse: fetched by their hash, read and unzipped here."""
+"""Wheels that installers refuse: downloaded by hash, read and unzipped here."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Wheel:
-    """A wheel that lies here."""
+    """A downloaded wheel."""
 
     path: Path
     package: str
@@ -33,7 +33,7 @@ class Wheel:
     sha256: str
 
     def requirements(self) -> list[str]:
-        """Return what it requires, by the metadata that bear its own name.
+        """Return its requirements, from the metadata with its own name.
 
         Raises:
             NotInstallable: it has none.
@@ -46,7 +46,7 @@ class Wheel:
         return [str(value) for value in metadata.get_all("Requires-Dist") or ()]
 
     def _is_own(self, name: str) -> bool:
-        """Say whether a member is this package's METADATA: a refused wheel may carry another's beside it."""
+        """Return whether a member is this package's METADATA: a refused wheel may contain another's too."""
         folder, _, file = name.partition("/")
         own = canonicalize_name(folder.removesuffix(".dist-info").rpartition("-")[0]) == canonicalize_name(self.package)
         return file == "METADATA" and folder.endswith(".dist-info") and own
@@ -56,7 +56,7 @@ class Wheel:
         return f"{canonicalize_name(self.package)}=={self.release} \\\n    --hash=sha256:{self.sha256}\n"
 
     def unpack(self, folder: Path) -> None:
-        """Put its modules into a folder of packages; scripts and headers stay out."""
+        """Extract its modules into a folder of packages, without scripts and headers."""
         with tempfile.TemporaryDirectory(dir=folder) as place:
             with zipfile.ZipFile(self.path) as archive:
                 archive.extractall(place)
@@ -75,7 +75,7 @@ class Wheels:
         self._folder = folder
 
     def fetch(self, package: str, release: str, python: str) -> Wheel:
-        """Return the wheel of a release for an interpreter, fetched if need be and checked against its hash.
+        """Return the wheel of a release for an interpreter, downloaded if needed and checked against its hash.
 
         Raises:
             NotInstallable: the index has no such wheel, no hash of it, or gave other bytes.
@@ -98,7 +98,7 @@ class Wheels:
         raise NotInstallable(f"the index has no wheel of {package} {release} for Python {python} any more.")
 
     def _download(self, url: str, digest: str, path: Path) -> None:
-        """Fetch a file; what does not have the digest is not kept."""
+        """Download a file; it is deleted if its digest is wrong."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             try:
@@ -112,7 +112,7 @@ class Wheels:
                 Path(file.name).unlink(missing_ok=True)
 
     def _copy(self, url: str, write: Callable[[bytes], Any]) -> str:
-        """Copy what an address gives and return its sha256."""
+        """Download an address into a file and return its sha256."""
         hashed = hashlib.sha256()
         try:
             with self._index.session() as session, session.get(url, stream=True, timeout=TIMEOUT_SECONDS) as answer:
@@ -126,7 +126,7 @@ class Wheels:
 
 
 def _move_into(source: Path, folder: Path) -> None:
-    """Move what a folder holds into another one; folders that both have are merged."""
+    """Move the content of a folder into another one, merging common folders."""
     for entry in sorted(source.iterdir()) if source.is_dir() else ():
         # The folder itself keeps its mode: other users read it.
         if entry.is_dir():

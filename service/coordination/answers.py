@@ -1,4 +1,4 @@
-"""How an answer is said in JSON."""
+"""Answers as JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from service.coordination.laboratory import Measurement
 
 
 def answer_json(answer: Answer) -> dict[str, Any]:
-    """Say what a run means in JSON: its kind, and the outcome or the reason."""
+    """Return what a run means as JSON: its kind, and the outcome or the reason."""
     match answer:
         case Outcome(label=label, detail=detail):
             return {"answer": "outcome", "outcome": label, "reason": detail}
@@ -22,7 +22,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
 
 
 def observation_event(measurement: Measurement) -> dict[str, Any]:
-    """Say an answer in JSON, as the event stream and the API carry it."""
+    """Return an answer as the JSON of the event stream and the API."""
     report = measurement.report
     return {
         "release": measurement.release,

@@ -1,4 +1,4 @@
-"""How a bisection ends: the verdict of what is known, in the contract's JSON, or why there is none."""
+"""How a bisection ends: the verdict as the contract's JSON, or why there is none."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Ending = Literal["done", "failed", "cancelled", "interrupted", "taken-over"]
 INTERRUPTED: Literal["interrupted"] = "interrupted"
 """This process stops; the bisection goes back to the queue."""
 TAKEN_OVER: Literal["taken-over"] = "taken-over"
-"""Another coordinator holds the bisection, since this one was away for longer than its lease."""
+"""Another coordinator holds the bisection, because this one did not renew its lease in time."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _compared(subject: Progress, tracks: Sequence[Progress]) -> Verdict:
 def _variant_json(
     case: Case, bisection_id: str, subject: Verdict, progress: Progress, status: Ending
 ) -> dict[str, Any]:
-    """Say in JSON what a variant shows: its own verdict, and how it compares."""
+    """Return what a variant shows as JSON: its own verdict, and the comparison with the snippet."""
     name = progress.track.name
     verdict = progress.verdict
     comparison = compare_variant(name, subject, verdict)
@@ -163,7 +163,7 @@ def _with_commands(said: Mapping[str, Any], case: Case, track: Track) -> list[di
 
 
 def problem(error: TfbisectError) -> dict[str, Any]:
-    """Say an error in JSON, as the store keeps it."""
+    """Return an error as the JSON that is stored."""
     return {
         "type": type(error).__name__,
         "title": error.title,

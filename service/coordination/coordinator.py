@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 class Coordinator:
-    """Works bisections off."""
+    """Claims queued bisections and runs them."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Coordinator:
         patience: Patience | None = None,
         after: Callable[[str], object] = lambda _bisection_id: None,
     ) -> None:
-        """Put a coordinator together.
+        """Make a coordinator.
 
         Args:
             store: where everything is.
@@ -70,10 +70,10 @@ class Coordinator:
         self._owner = new_owner("serve")
         """Of the next claim."""
         self._asked = False
-        """This owner has asked for a claim and was not answered, so it may hold one."""
+        """The last request for a claim got no answer, so this owner may hold one."""
 
     def serve(self, stop: threading.Event) -> None:
-        """Work off what is queued until told to stop; a bisection whose coordinator died is taken up too."""
+        """Run queued bisections until told to stop, including those whose coordinator died."""
         at_work: list[threading.Thread] = []
         while not stop.is_set():
             at_work = [thread for thread in at_work if thread.is_alive()]
@@ -88,7 +88,7 @@ class Coordinator:
             thread.join(2 * STOP_SECONDS)
 
     def _next(self) -> tuple[Claim, Seat] | None:
-        """Take up the bisection of the queue whose turn it is; None where none is, or no worker would do for it."""
+        """Claim the queued bisection whose turn it is; None if there is none, or no worker for it."""
         # After a time without a database this process must not take its own work from itself.
         self._holding.renew_if_due()
         held, idle = self._workers.held(), self._workers.idle()
@@ -108,7 +108,7 @@ class Coordinator:
         return Claim(chosen, owner), self._workers.join(known[chosen].submitter, nightly=known[chosen].nightly)
 
     def _work_off(self, claim: Claim, seat: Seat, stop: threading.Event) -> None:
-        """Work one bisection off, whatever happens in it: it must not stop the others."""
+        """Run one bisection; whatever happens in it must not stop the others."""
         try:
             self.run(claim, stop=stop, seat=seat)
         except Exception as error:
@@ -119,7 +119,7 @@ class Coordinator:
             try:
                 patiently(partial(self.put_back, claim, error), self._patience, stop, "give a bisection back")
             except TfbisectError as second:
-                # Its lease runs out, and it is taken up again.
+                # Its lease expires, and it is claimed again.
                 log.warning("bisection.not_given_back", bisection=claim.bisection_id, reason=second.message)
         finally:
             self._workers.leave(seat)
@@ -151,7 +151,7 @@ class Coordinator:
         """
         stop = stop or threading.Event()
         with ExitStack() as stack:
-            # Kept from the first moment, however long the database takes to answer.
+            # Renewed from the start: the database may take long to answer.
             held = stack.enter_context(self._holding.keep(claim))
             row = self._patiently(lambda: self._store.bisection(claim.bisection_id), stop, "read a bisection")
             place = seat or stack.enter_context(self._workers.seat(row.owner or "", nightly=nightly))
@@ -181,7 +181,7 @@ class Coordinator:
             try:
                 return Session(parts, held, seat, case, listener, stop).run()
             except NotFound as error:
-                # What another bisection had measured was deleted with it, before this one rested on it: ask again.
+                # Another bisection was deleted with an observation that this one was about to use: ask again.
                 if attempt == ATTEMPTS_AT_MOST:
                     raise
                 log.warning("bisection.begun_again", bisection=held.claim.bisection_id, reason=error.message)
@@ -230,7 +230,7 @@ class Coordinator:
                 held.note(self._patiently(partial(self._store.record, claim, used), stop, "write down an answer"))
 
     def answer(self, claim: Claim, case: Case, recalled: Sequence[Progress]) -> Finished:
-        """Close a bisection with what was recalled: the same links and events as a run, in few transactions."""
+        """Close a bisection with stored observations: the same links and events as runs give, in few transactions."""
         measurements = [measurement for progress in recalled for measurement in progress.taken]
         told = [("observation", observation_event(each)) for each in measurements]
         self._store.record(claim, used_by(measurements), told)
@@ -239,7 +239,7 @@ class Coordinator:
         return finished
 
     def finish(self, claim: Claim, finished: Finished) -> None:
-        """Store how a bisection ended, and tell everybody."""
+        """Store how a bisection ended and notify the listeners."""
         ending = {"status": finished.status, "error": finished.error}
         if finished.status in {INTERRUPTED, TAKEN_OVER}:
             raise ValueError(f"{finished.status} is not an end of a bisection")
@@ -258,7 +258,7 @@ class Coordinator:
             self._prepare(claim.bisection_id)
 
     def _prepare(self, bisection_id: str) -> None:
-        """Have ready what readers will ask for; it has ended whatever comes of that."""
+        """Render what readers will ask for; a failure here does not change how the bisection ended."""
         try:
             self._after(bisection_id)
         except TfbisectError as error:
@@ -267,7 +267,7 @@ class Coordinator:
             log.exception("bisection.not_prepared", bisection=bisection_id)
 
     def put_back(self, claim: Claim, error: Exception) -> None:
-        """Have a bisection that failed tried again after a pause; after the last attempt close it with the reason."""
+        """Queue a failed bisection again after a pause, or close it with the reason after the last attempt."""
         row = self._store.bisection(claim.bisection_id)
         pause = pause_before_next(row.attempts, self._patience)
         if pause is None:
@@ -277,16 +277,16 @@ class Coordinator:
         self._store.put_back(claim, pause, {**progress, "current": [], "problem": _said(error)})
 
     def give_up(self, claim: Claim, error: Exception) -> None:
-        """Close a bisection that nobody else will try again."""
+        """Close a bisection that failed for good."""
         self.finish(claim, Finished("failed", None, problem(NoAnswer(f"tfbisect failed: {_said(error)}"))))
 
     def recalled(self, case: Case) -> list[Progress] | None:
-        """Return what stored observations say of each track, or None where they do not answer the case alone."""
+        """Return the stored observations of each track, or None if they do not answer the whole case."""
         tracks = [Progress(case, track) for track in case.tracks]
         return tracks if all(self._recall_track(progress) for progress in tracks) else None
 
     def _recall_track(self, progress: Progress) -> bool:
-        """Take in what the store knows of one track; say whether that is everything that the planner asks."""
+        """Load what is stored of one track; return whether the planner needs nothing else."""
         while isinstance(step := progress.step, NextRuns):
             before = progress.done
             for measurement in self._laboratory.recall(_questions(progress, (*step.runs, *step.then))):
@@ -307,13 +307,13 @@ def given_up(row: Bisection, error: Exception | None = None) -> str:
 
 
 def _said(error: Exception) -> str:
-    """Say an error in words that fit into a message."""
+    """Return an error as text that fits into a message."""
     text = error.message if isinstance(error, TfbisectError) else f"{type(error).__name__}: {error}"
     return text[:500].rstrip(".")
 
 
 def _questions(progress: Progress, runs: Iterable[PlannedRun]) -> Iterator[Question]:
-    """Return what planned runs ask, each of a release for one time more than the one before."""
+    """Return the questions of planned runs, numbered on per release."""
     asked: Counter[str] = Counter()
     for run in runs:
         repeat = progress.next_repeat(run.release) + asked[run.release]

@@ -1,4 +1,4 @@
-"""Tells a snippet's own fault from the behaviour of releases."""
+"""Tells a mistake in the snippet from a behaviour of releases."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LINE_CHARACTERS = 300
 
 
 def snippet_fault(verdict: Verdict, reports: Mapping[str, RunReport]) -> SnippetError | None:
-    """Say what is wrong with a snippet that breaks off alike in every release that was tried, or None.
+    """Return what is wrong with a snippet that fails alike in every release that was tried, or None.
 
     A snippet that breaks off in some releases only shows how they behave, and one that breaks off in the only release
     that was tried may do so for either reason.
@@ -34,7 +34,7 @@ def snippet_fault(verdict: Verdict, reports: Mapping[str, RunReport]) -> Snippet
 
 
 def _refused(reason: str, releases: int, raised: Mapping[str, Any]) -> SnippetError:
-    """Say why no release can do anything with a snippet."""
+    """Return the error for a snippet that every release refused."""
     if not raised:
         return SnippetError(reason, field="snippet")
     tried = "the one release that was" if releases == 1 else f"all {releases} releases that were"
@@ -45,7 +45,7 @@ def _refused(reason: str, releases: int, raised: Mapping[str, Any]) -> SnippetEr
 def _fails_alike(
     outcome: str, releases: int, raised: Mapping[str, Any], reports: Mapping[str, RunReport]
 ) -> SnippetError:
-    """Say that a snippet fails alike wherever it was tried."""
+    """Return the error for a snippet that fails alike wherever it was tried."""
     message = (
         f"the snippet fails alike in all {releases} releases that were tried ({outcome}{_place(raised)}), so it says "
         "nothing about any of them; fix it and submit again, or try other releases."
@@ -70,12 +70,12 @@ def _place(raised: Mapping[str, Any]) -> str:
 
 
 def _raised_first(reports: Mapping[str, RunReport]) -> Mapping[str, Any]:
-    """Return what the first run that raised says of it; empty where none did."""
+    """Return the exception of the first run that raised; empty if none did."""
     return next((facts for report in reports.values() if (facts := raised_in(report.result or {}))), {})
 
 
 def raised_in(result: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what a result says was raised, empty where nothing was; the probe script has it among its measurements."""
+    """Return the exception of a result, empty if there is none; the probe script puts it into its measurements."""
     if result.get("exception"):
         return result
     measurements = result.get("measurements")

@@ -1,4 +1,4 @@
-"""Keeps the claims of this process, and notices when one of them is lost or its bisection is to end."""
+"""Renews the claims of this process, and notices when one is lost or its bisection is cancelled."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ RENEW_SECONDS = 10.0
 LOOK_SECONDS = 0.5
 """How soon a cancellation is seen."""
 STEP_SECONDS = 5.0
-"""A clock that moved this much against the time that passed was set, or its machine slept."""
+"""If the clock moved by this much more or less than the elapsed time, it was set, or the machine slept."""
 SETTLING_SECONDS = 10.0
-"""How long after that the living get to renew their leases, which the clock of now says have run out."""
+"""How long after that others may still renew leases that have expired by the new clock."""
 
 log = structlog.get_logger()
 
@@ -34,21 +34,21 @@ class Held:
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
         self.is_lost = False
-        """Another coordinator has it, since this one was away for longer than its lease."""
+        """Another coordinator holds it, because this one did not renew its lease in time."""
         self.is_cancelled = False
         """Somebody asked for an end."""
         self.last_event: int | None = None
         """The last event that is known to be written."""
 
     def note(self, standing: Standing) -> None:
-        """Take in how the claim stands; what was lost does not come back."""
+        """Note how the claim stands; a lost claim stays lost."""
         self.last_event = self.last_event if standing.last_event is None else standing.last_event
         self.is_lost = self.is_lost or not standing.is_held
         self.is_cancelled = self.is_cancelled or standing.is_cancelled
 
 
 class Holding:
-    """Renews every claim of this process by a timer, whatever its bisection is waiting for: an image, an engine.
+    """Renews every claim of this process by a timer, even while its bisection waits for an image or an engine.
 
     One thread and one question to the store, for any number of claims.
     """
@@ -65,7 +65,7 @@ class Holding:
 
     @contextmanager
     def keep(self, claim: Claim) -> Iterator[Held]:
-        """Keep a claim until the end of the block; see what becomes of it in what is given."""
+        """Renew a claim until the end of the block; the value tells how it stands."""
         held = Held(claim)
         with self._lock:
             self._held.append(held)
@@ -77,7 +77,7 @@ class Holding:
                 self._held.remove(held)
 
     def look(self) -> None:
-        """Renew what is due, and see how every claim stands.
+        """Renew what is due, and check every claim.
 
         Raises:
             StoreError: the database is away; the claims hold until their leases run out, and longer if nobody comes.
@@ -104,7 +104,7 @@ class Holding:
             self.look()
 
     def may_take(self, waiting: Waiting) -> bool:
-        """Say whether a bisection that waits is really nobody's.
+        """Return whether a waiting bisection really has no owner.
 
         Leases are told by the clock. Where that was stepped, all of them have run out at once: those of this process,
         which it never takes from itself, and those of others, who get a moment to renew them.
@@ -117,7 +117,7 @@ class Holding:
             return not any(each.claim.bisection_id == waiting.bisection_id and not each.is_lost for each in self._held)
 
     def _is_due(self) -> bool:
-        """Say whether leases are to be renewed: the time for it has come, or the clock was stepped."""
+        """Return whether leases must be renewed: it is time, or the clock was stepped."""
         ahead = self._clock_ahead()
         if abs(ahead - self._ahead) > STEP_SECONDS:
             log.warning("clock.stepped", seconds=round(ahead - self._ahead))
@@ -126,11 +126,11 @@ class Holding:
         return time.monotonic() - self._renewed >= RENEW_SECONDS
 
     def _clock_ahead(self) -> float:
-        """Return by how much the clock is ahead of the time that passes whatever it is set to."""
+        """Return by how much the clock is ahead of the monotonic time."""
         return self._clock().timestamp() - time.monotonic()
 
     def _work(self, stop: threading.Event) -> None:
-        """Look again and again, until told to stop."""
+        """Check until told to stop."""
         failures, patience = 0, Patience()
         while not stop.wait(patience.pause_seconds(failures) if failures else LOOK_SECONDS):
             try:

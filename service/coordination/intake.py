@@ -1,4 +1,4 @@
-"""The one door: REST, form, cron and command line all build a bisection here."""
+"""Checks requests: REST, form, cron and command line all make their bisections here."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from service.syntax import syntax_tree_of
 
 SNIPPET_BYTES = 64 * 1024
 SUBJECT = ""
-"""The name of the track that runs the snippet itself, beside its variants."""
+"""The name of the snippet's own track; the others are its variants."""
 
 ASPECT_PREFIX = "probe "
 """Begins the name of a track that asks a named probe; a variant of one's own has no such name."""
@@ -91,7 +91,7 @@ class Track:
 
 @dataclass(frozen=True)
 class Case:
-    """A request made ready: checked, with the releases it is about and the policy of its planner."""
+    """A checked request, with its releases and the policy of its planner."""
 
     request: BisectionRequest
     probe: Probe
@@ -99,25 +99,25 @@ class Case:
     policy: Policy
     tracks: tuple[Track, ...]
     absent: tuple[str, ...]
-    """Numbers in the range that were never on the index."""
+    """Versions in the range that were never on the index."""
 
     def target(self, release: str) -> Target:
-        """Return what an environment of a release is made for: the same wherever one is looked at or run."""
+        """Return what the environment of a release is made for; the only place that decides this."""
         return Target(self.request.package, release, self.request.hardware, self.request.image_source)
 
 
 Measured = Callable[[str, Sequence[str], str], Collection[str]]
-"""Package, releases, digest of a snippet -> those of the releases of which an observation is stored."""
+"""Package, releases, digest of a snippet -> the releases that have a stored observation."""
 
 
-# Takes what every `Measured` is given.
+# Has the parameters of every `Measured`.
 def _nothing_measured(package: str, releases: Sequence[str], snippet: str) -> Collection[str]:  # noqa: ARG001
     """Know of no observation."""
     return ()
 
 
 def check_source(source: str) -> None:
-    """Refuse what is not Python source of a fair size.
+    """Refuse what is not Python source, or is too large.
 
     Raises:
         SnippetError: empty, oversized, binary, or a syntax error (with its line).
@@ -164,7 +164,7 @@ class Intake:
         rates: Mapping[str, float] | None = None,
         measured: Measured | None = None,
     ) -> None:
-        """Make a door.
+        """Make an intake.
 
         Args:
             catalog: knows the releases.
@@ -180,13 +180,13 @@ class Intake:
         self._measured = measured or _nothing_measured
 
     def at_rest(self) -> Intake:
-        """Return a copy that never asks the index: for who must not wait for it, such as a reader of a page."""
+        """Return a copy that never asks the index, for callers that must not wait for it, such as a page."""
         resting = copy(self)
         resting._catalog = self._catalog.at_rest()
         return resting
 
     def case(self, request: BisectionRequest) -> Case:
-        """Check a request and make it ready.
+        """Check a request and return its case.
 
         Raises:
             BadInput: the snippet, the probe, the package or the range cannot be used; nothing was started.
@@ -212,7 +212,7 @@ class Intake:
         )
 
     def _still_of_use(self, request: BisectionRequest) -> Sequence[CatalogRelease]:
-        """Return the releases of the catalog, without those that are gone and of which nothing was measured."""
+        """Return the releases of the catalog, without those that are gone and have no observation."""
         known = self._catalog.releases(request.package)
         gone = [release.version for release in known if release.gone]
         kept = self._measured(request.package, gone, text_digest(request.snippet)) if gone else ()
@@ -318,7 +318,7 @@ def _check_value(name: str, value: Any, parameter: Parameter) -> None:
 
 
 def value_shown(value: object) -> str:
-    """Return a value that was handed in as a message shows it: short, whatever it is."""
+    """Return any value as short text for a message."""
     return repr(value[:SHOWN_CHARACTERS]) if isinstance(value, str) else brief(value, SHOWN_CHARACTERS)
 
 
@@ -332,7 +332,7 @@ def _is_dimension(value: Any) -> bool:
 
 
 def _is_integer(value: Any) -> bool:
-    # Python 2.7 and C both take 64 bits without a second thought; no probe counts further.
+    # Python 2.7 and C both hold 64 bits; no probe counts further.
     return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
 
 

@@ -29,16 +29,16 @@ Execute = Callable[[RunRequest, threading.Event], RunReport]
 """Whatever runs a probe: a runner here, or an engine that hands the request to a runner elsewhere."""
 
 Warm = Callable[[Target, str, int], None]
-"""Whatever can have a release ready, its framework imported, in the n-th process that a bisection asks."""
+"""Prepares a release, framework imported, in the n-th process of a bisection."""
 
 Expect = Callable[[str, Sequence[tuple[Target, int]]], None]
 """Whatever is told what a bisection asks next: releases, each with the process that answers."""
 
 End = Callable[[str], None]
-"""Whatever ends what waits for further questions of a bisection."""
+"""Ends the processes that wait for further questions of a bisection."""
 
 PROCESSES = 2
-"""Answers of one release come from so many processes in turn, each with a hash seed of its own: what hangs on hash
+"""Answers of one release come from this many processes in turn, each with its own hash seed: what depends on hash
 order or address layout shows, and every further answer costs a fork instead of an import."""
 
 EngineProblem = Callable[[], str | None]
@@ -47,7 +47,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 UNKEPT = frozenset({"lost", "timed-out", "unprepared"})
-"""Endings that hold for this bisection only: infrastructure, a limit or an index may be another one tomorrow."""
+"""Endings that count for this bisection only: infrastructure, limits and the index may differ tomorrow."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class Question:
     track: Track
     release: str
     repeat: int
-    """Which stored observation answers it, 0-based: two bisections that ask the same n-th time share the answer."""
+    """Which stored observation answers it, 0-based: bisections that ask the same question share its n-th answer."""
     bisection: str = ""
-    """Whose question it is: its processes are kept for its further questions."""
+    """The bisection that asks: processes are kept for its further questions."""
 
     @property
     def process(self) -> int:
@@ -107,7 +107,7 @@ class Measurement:
     report: RunReport
     reused: bool
     observation_id: str | None = None
-    """None where nothing was stored, since infrastructure or a time limit says nothing about the release."""
+    """None if nothing was stored: infrastructure and time limits say nothing about the release."""
 
 
 class Laboratory:
@@ -166,7 +166,7 @@ class Laboratory:
             for question in asked
             if question.target in environments
         ]
-        # One query for all: asked for one by one they took most of the time of a submission.
+        # One query for all: single queries took most of the time of a submission.
         found = self._store.observations([key for _, key in keyed])
         stored = {(each.key, each.repeat): each for several in found.values() for each in several}
         known: list[Measurement] = []
@@ -180,11 +180,11 @@ class Laboratory:
         return known
 
     def problem(self) -> str | None:
-        """Say what around us is away, while questions wait for it; None where nothing is."""
+        """Return what does not respond while questions wait for it; None if nothing."""
         return self._engine.problem or self._index.problem
 
     def measure(self, question: Question, cancelled: threading.Event) -> Measurement:
-        """Answer from the store, else by a run, however long the engine is away, as far as patience goes.
+        """Answer from the store or by a run; wait for the engine as long as patience allows.
 
         Never raises for what a release, a snippet, an index or an engine does.
 
@@ -197,7 +197,7 @@ class Laboratory:
                 return measurement
 
     def _try(self, question: Question, cancelled: threading.Event) -> tuple[Measurement, Outage | None, str | None]:
-        """Answer once; where that failed since something is away, say what, and in what words."""
+        """Answer once; if something does not respond, return what, and the message."""
         try:
             environment = self._environment(question)
         except ReleaseUntestable as error:
@@ -228,7 +228,7 @@ class Laboratory:
             return known or self._run(question, identity, cancelled)
 
     def warm(self, question: Question, process: int) -> None:
-        """Have the release of a question ready in another process. Never raises: the run itself says what is wrong."""
+        """Prepare the release of a question in another process. Never raises: the run itself reports what is wrong."""
         with suppress(TfbisectError):
             self._warm(question.target, question.track.framework, process)
 
@@ -272,7 +272,7 @@ class Laboratory:
             report = RunReport("lost", error.message)
         if report.ending in UNKEPT:
             return _unstored(question, report)
-        # A fresh one comes after all that are stored; its id keeps it from being appended twice.
+        # A new one goes after all stored ones; its id prevents a second append.
         repeat, own = None if question.case.request.fresh else question.repeat, new_ulid()
         append = partial(self._store.append_observation, identity, repeat, report, observation_id=own)
         return _measurement(question, self._patiently(append, cancelled), reused=False)
@@ -289,7 +289,7 @@ class Laboratory:
         return patiently(work, self._patience, cancelled, "keep an observation")
 
     def _request(self, question: Question) -> RunRequest:
-        """Return what a runner needs to know."""
+        """Return the runner's request for a question."""
         case = question.case
         return RunRequest(
             run_id=new_ulid(),
@@ -313,7 +313,7 @@ def measurement_of(linked: LinkedObservation, judge: Judge) -> Measurement:
 
 
 def _meaning(report: RunReport, judge: Judge, release: str) -> Answer:
-    """Say what a run means; a rule of a probe that broke on its result is a mistake of ours and is logged."""
+    """Return what a run means; a judge that fails on its result is our mistake and is logged."""
     answer = classify(report, judge)
     if isinstance(answer, Untestable) and answer.fault:
         log.error("judge.failed", judge=judge.__module__, release=release, fault=answer.fault)
@@ -321,7 +321,7 @@ def _meaning(report: RunReport, judge: Judge, release: str) -> Answer:
 
 
 def _measurement(question: Question, stored: StoredObservation, *, reused: bool) -> Measurement:
-    """Read a stored observation: the meaning is derived anew each time."""
+    """Return what a stored observation means; derived each time, never stored."""
     return Measurement(
         track=question.track.name,
         release=question.release,

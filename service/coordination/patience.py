@@ -1,4 +1,4 @@
-"""What is tried again when something around us is away, and for how long."""
+"""What is retried when the database, engine or index does not respond, and for how long."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 ATTEMPTS_AT_MOST = 5
-"""A bisection that got no further five times takes down whoever works on it; the sixth would be no other."""
+"""After five attempts without progress a sixth would fail too."""
 LONGEST_PAUSE_SECONDS = 15.0
-"""What came back is noticed within this time."""
+"""A service that responds again is noticed within this time."""
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long, and how often, something that is away is tried again."""
+    """How long, and how often, something that does not respond is retried."""
 
     seconds: float = 300.0
     first_pause_seconds: float = 0.5
@@ -50,12 +50,12 @@ class Patience:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Say whether an error is one of something around us that may be back in a moment."""
+    """Return whether an error comes from something that may soon respond again."""
     return isinstance(error, Unavailable) and not isinstance(error, StoreDamaged | NoAnswer)
 
 
 def patiently(work: Callable[[], T], patience: Patience, stop: threading.Event, doing: str) -> T:
-    """Do something, again and again while what it needs is away.
+    """Do something, and retry while what it needs does not respond.
 
     Args:
         work: what to do; may be done twice where the first time failed half-way.
@@ -84,23 +84,23 @@ def patiently(work: Callable[[], T], patience: Patience, stop: threading.Event, 
 
 @dataclass
 class Outage:
-    """One thing around us that is away, as all who need it see it: one patience for all of them together."""
+    """Something that does not respond, with one patience shared by all who need it."""
 
     patience: Patience
     clock: Callable[[], float] = time.monotonic
     problem: str | None = None
-    """What is wrong, while somebody waits for its end."""
+    """What is wrong, while somebody waits."""
     _since: float | None = None
     _failures: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def over(self) -> None:
-        """Note that it answers."""
+        """Note that it responds."""
         with self._lock:
             self.problem, self._since, self._failures = None, None, 0
 
     def wait(self, problem: str, cancelled: threading.Event) -> bool:
-        """Note that it is away, wait a moment, and say whether to try again."""
+        """Note that it does not respond, wait, and return whether to retry."""
         with self._lock:
             if self._since is None:
                 self._since = self.clock()

@@ -1,4 +1,4 @@
-"""What a bisection knows while it runs, and who watches it."""
+"""What a running bisection knows, and who listens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from service.coordination.laboratory import Measurement
 
 
 class Listener(Protocol):
-    """Who watches a bisection in this process: a terminal, or nobody. The store's events serve everybody else."""
+    """Listens to a bisection in this process, such as a terminal. Everybody else reads the store's events."""
 
     def started(self, case: Case) -> None:
         """The request is ready and planning begins."""
@@ -132,12 +132,12 @@ class Progress:
         return self.step.planned_at_least if isinstance(self.step, NextRuns) else 0
 
     def wanted(self) -> list[PlannedRun]:
-        """Return the runs that the planner asks for and that are not on their way."""
+        """Return the planned runs that have not started."""
         if not isinstance(self.step, NextRuns):
             return []
         wanted: list[PlannedRun] = []
         claimed: Counter[str] = Counter()
-        # What follows in any case is taken early by workers that would stand idle.
+        # Idle workers start early what has to be run in any case.
         for run in (*self.step.runs, *self.step.then):
             if claimed[run.release] >= self.running.get(run.release, 0):
                 wanted.append(run)

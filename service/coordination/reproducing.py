@@ -1,4 +1,4 @@
-"""The command that measures one release again: the one place that says a request in the words of the command line."""
+"""The command that measures one release again: the only place that writes a request as a command line."""
 
 from __future__ import annotations
 

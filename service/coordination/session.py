@@ -1,4 +1,4 @@
-"""One bisection being worked off: plan, submit, append, until the planner has nothing left to ask."""
+"""One running bisection: plan, submit, append, until the planner needs nothing more."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class TakenOver(Exception):
 
 
 class Session:
-    """One bisection being worked off by one coordinator."""
+    """One bisection, run by one coordinator."""
 
     def __init__(
         self, parts: Parts, held: Held, seat: Seat, case: Case, listener: Listener, stop: threading.Event
@@ -73,13 +73,13 @@ class Session:
         except TakenOver:
             return self._end(TAKEN_OVER)
         except KeyboardInterrupt:
-            # The user does not want it any more: stop the containers, keep what was measured.
+            # Cancelled: stop the containers, keep what was measured.
             return self._end("cancelled")
         finally:
             self._let_go()
 
     def _work(self) -> Ending:
-        """Take step after step, and say why no other follows."""
+        """Take steps until one is the last, and return why."""
         taken: list[Measurement] = []
         while True:
             wanted = self._wanted()
@@ -93,7 +93,7 @@ class Session:
             taken = self._collect()
 
     def _resume(self) -> None:
-        """Take in what an earlier coordinator of this bisection already linked."""
+        """Load what an earlier coordinator of this bisection has linked."""
         linked = self._patiently(
             lambda: self._parts.store.linked_observations(self._held.claim.bisection_id), "read a bisection"
         )
@@ -103,7 +103,7 @@ class Session:
                 progress.add(measurement_of(one, progress.track.probe.judge))
 
     def _submit(self, wanted: list[tuple[Progress, PlannedRun]]) -> int:
-        """Hand on the most valuable questions for which there is a worker; return how many."""
+        """Submit the most valuable questions that have a worker; return how many."""
         self._seat.wants(len(wanted))
         submitted = 0
         for progress, run in wanted:
@@ -123,7 +123,7 @@ class Session:
             yield Question(self._case, track, release, repeat, self._held.claim.bisection_id)
 
     def _wanted(self) -> list[tuple[Progress, PlannedRun]]:
-        """Return the runs that the planner asks for and that are not on their way, of every track."""
+        """Return the planned runs of every track that have not started."""
         refused = self._refused()
         return [
             (progress, run)
@@ -133,13 +133,13 @@ class Session:
         ]
 
     def _refused(self) -> bool:
-        """Say whether the snippet itself is at fault, so that its variants have nothing to be compared with."""
+        """Return whether the snippet itself is at fault: then there is nothing to compare variants with."""
         subject = self._tracks[SUBJECT]
         step = subject.step
         return isinstance(step, NothingTestable) and snippet_fault(step, subject.reports) is not None
 
     def _ask(self, progress: Progress, run: PlannedRun) -> bool:
-        """Hand one question on, and say whether there was a worker for it."""
+        """Submit one question; return whether there was a worker for it."""
         question = Question(
             self._case, progress.track, run.release, progress.next_repeat(run.release), self._held.claim.bisection_id
         )
@@ -152,7 +152,7 @@ class Session:
         return True
 
     def _collect(self) -> list[Measurement]:
-        """Wait for an answer or a worker, a moment at most, and take in what came."""
+        """Wait briefly for an answer or a worker, and store what came."""
         if not self._seat.awake.wait(LOOK_SECONDS):
             self._warm_on_idle_workers()
         self._seat.awake.clear()
@@ -167,7 +167,7 @@ class Session:
         return taken
 
     def _warm_on_idle_workers(self) -> None:
-        """Have what runs for the first time ready in another process.
+        """Prepare releases that run for the first time in another process.
 
         Where it turns out to border a change, that one confirms it.
         """
@@ -181,7 +181,7 @@ class Session:
             )
 
     def _record(self, taken: list[Measurement]) -> None:
-        """Write one step down in one transaction, then tell who watches.
+        """Store one step in one transaction, then notify the listener.
 
         Raises:
             TakenOver: another coordinator holds the bisection.
@@ -214,7 +214,7 @@ class Session:
         return done, done + sum(progress.planned_at_least for progress in self._tracks.values())
 
     def _interruption(self) -> Ending | None:
-        """Say why to stop, if there is a reason; say what it waits for, if that is news."""
+        """Return why to stop, if there is a reason; store what it waits for, if that changed."""
         if self._held.is_lost:
             return TAKEN_OVER
         if self._stop.is_set():
@@ -226,12 +226,12 @@ class Session:
         return None
 
     def _end(self, ending: Ending) -> Finished:
-        """Stop what runs and say what is known."""
+        """Stop the runs and return what is known."""
         self._let_go()
         return conclude(self._case, self._held.claim.bisection_id, list(self._tracks.values()), ending)
 
     def _let_go(self) -> None:
-        """Stop what runs: nothing outlives its bisection, whichever way out that takes."""
+        """Stop the runs: none outlives its bisection, however it ends."""
         self._cancelled.set()
         under_way: list[Future[Any]] = [*self._running, *self._warming]
         for future in under_way:

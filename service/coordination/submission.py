@@ -1,4 +1,4 @@
-"""Hand a bisection in: answered at once where every observation it needs is stored, queued where not."""
+"""Submits a bisection: answered at once if every observation it needs is stored, otherwise queued."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from service.storage.watch_records import NewWatch
 class Submitted:
     id: str
     status: str
-    """queued, or how it ended where stored observations answered it at once."""
+    """queued, or how it ended if stored observations answered it at once."""
     is_new: bool
     """False where an Idempotency-Key found an earlier submission."""
 
@@ -36,7 +36,7 @@ class Watching(Protocol):
 
 
 class Submission:
-    """The way in for REST, form, cron and command line."""
+    """The one way to submit, for REST, form, cron and command line."""
 
     def __init__(self, store: Store, intake: Intake, coordinator: Coordinator, watching: Watching) -> None:
         self._store = store
@@ -98,7 +98,7 @@ class Submission:
         try:
             return self._coordinator.run(claim, listener, case=case)
         except Exception as error:
-            # Nobody else takes up what was asked at a terminal.
+            # No other coordinator takes a bisection of a terminal.
             with suppress(StoreError):
                 self._coordinator.give_up(claim, error)
             raise

@@ -1,4 +1,4 @@
-"""Whose turn it is: pure decisions over who waits, without clocks, threads or a store."""
+"""Whose turn it is: pure decisions, without clocks, threads or a store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.storage.records import Waiting
 HELD_AT_MOST = 64
 """Bisections that one process works on at once; each costs a thread that mostly waits."""
 SHARING_AT_LEAST = 4
-"""Bisections of one submitter that share the workers where there are few of these; more only end later together."""
+"""How many bisections of one submitter share few workers; with more, all of them end later."""
 WAITED_SECONDS = 2.0
 """After this long in the queue no other coordinator has an idle worker for a bisection either: they look twice a
 second."""
@@ -19,7 +19,7 @@ second."""
 
 @dataclass(frozen=True)
 class Wish:
-    """What one bisection would like of the workers."""
+    """What one bisection wants of the workers."""
 
     submitter: str
     nightly: bool
