@@ -76,7 +76,7 @@ def texts(measurements: Mapping[str, Any]) -> dict[str, str]:
     raised = mapping(measurements.get("raised"))
     printed = mapping(measurements.get("printed"))
     ending = text_of(raised.get("traceback")) if raised else f"exit code {brief(measurements.get('exit_code'))}"
-    between = [f"({brief(block.get('lines'))} lines not kept)" for block in mappings(printed.get("between"))]
+    between = [f"(lines left out: {brief(block.get('lines'))})" for block in mappings(printed.get("between"))]
     parts = [text_of(printed.get("head")), *between, text_of(printed.get("tail"))]
     said = [f"{text_of(one[0])}: {text_of(one[1])}" for one in pairs(measurements.get("warned"))]
     return {
