@@ -1,4 +1,4 @@
-"""Atom feeds (RFC 4287) of the nights on which somebody was told something."""
+"""Atom feeds (RFC 4287) of the nights with a notification."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONTENT_TYPE = "application/atom+xml"
 
 @dataclass(frozen=True)
 class Entry:
-    """A night that is told."""
+    """A night with a notification."""
 
     watch: Watch
     night: WatchRun
@@ -31,17 +31,17 @@ class Entry:
 class Feed:
     title: str
     address: str
-    """Where it is read."""
+    """The feed's own address."""
     page: str
     """The page that shows the same."""
     begun: datetime
-    """When it was last changed as long as it has no entry."""
+    """When it was last changed, used while it has no entry."""
     watch_id: str | None = None
     """The one watch that it is about; None: all."""
 
     @property
     def id(self) -> str:
-        """Return a name that stays when the service moves, where there is one."""
+        """Return an id that stays when the service moves."""
         return (uuid5(NAMESPACE_URL, self.address) if self.watch_id is None else _uuid(self.watch_id)).urn
 
 

@@ -1,4 +1,4 @@
-"""What a night means for a watch: decisions only, from what was seen before and what is seen now. Pure."""
+"""What a night means for a watch: pure decisions over its previous and current state."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SeenRelease:
     yanked: bool = False
     gone: bool = False
     environment: str = ""
-    """Digest of what it was run in; empty where it was not run."""
+    """Digest of its environment; empty if it was not run."""
 
 
 Seen = Mapping[str, SeenRelease]
@@ -31,25 +31,25 @@ Seen = Mapping[str, SeenRelease]
 
 @dataclass(frozen=True)
 class News:
-    """What is different from the last night, each a list of releases."""
+    """Differences from the last night, each a list of releases."""
 
     appeared: tuple[str, ...] = ()
     yanked: tuple[str, ...] = ()
     rebuilt: tuple[str, ...] = ()
-    """Run in another environment than before: a recipe changed, or an interpreter."""
+    """Its environment changed: the recipe or the interpreter."""
 
     def __bool__(self) -> bool:
-        """Say whether there is anything to run for."""
+        """Return whether there is a reason to run."""
         return bool(self.appeared or self.yanked or self.rebuilt)
 
     def words(self) -> str:
-        """Say what is new, for people."""
+        """Return what is new, for people."""
         parts = [f"{name} {', '.join(releases)}" for name, releases in asdict(self).items() if releases]
         return "; ".join(parts).replace("appeared", "new:", 1) if parts else "nothing new"
 
 
 def news(before: Seen, now: Seen) -> News:
-    """Say what is different from the last night; releases that the index has dropped are no news.
+    """Return the differences from the last night; releases that the index has removed do not count.
 
     Args:
         before: the releases as they were when the last verdict was reached.
@@ -82,13 +82,13 @@ class VerdictDifference:
     appeared: tuple[Mapping[str, Any], ...] = ()
     """Changes that were not in the verdict before."""
     vanished: tuple[Mapping[str, Any], ...] = ()
-    """Changes that were in it and are not there any more, though their releases still are."""
+    """Changes that disappeared although their releases still exist."""
     outcome_before: str = ""
-    """What the newest mainline release did."""
+    """The outcome of the newest mainline release."""
     outcome_now: str = ""
 
     def __bool__(self) -> bool:
-        """Say whether anybody needs to know."""
+        """Return whether a notification is due."""
         return bool(self.appeared or self.vanished or self.outcome_before != self.outcome_now)
 
 
@@ -126,18 +126,18 @@ def _place(change: Mapping[str, Any]) -> tuple[str, str, str, str]:
 
 
 def newest_outcome(verdict: Verdict) -> str:
-    """Return what the newest measured mainline release does; empty where nothing was measured."""
+    """Return the outcome of the newest measured mainline release; empty if none was measured."""
     outcomes = [segment["outcome"] for segment in verdict.get("segments", ()) if segment["line"] == MAINLINE]
     return str(outcomes[-1]) if outcomes else ""
 
 
 def is_blind(verdict: Verdict, newest: str) -> bool:
-    """Say whether the newest mainline release gave no answer."""
+    """Return whether the newest mainline release gave no answer."""
     return not any(newest in segment["measured"] for segment in verdict.get("segments", ()))
 
 
 def status_of(before: Verdict | None, found: VerdictDifference | None, *, blind: bool) -> Status:
-    """Say what became of a night that reached a verdict.
+    """Return the status of a night with a verdict.
 
     Args:
         before: the verdict before; None: there was none.
@@ -152,12 +152,12 @@ def status_of(before: Verdict | None, found: VerdictDifference | None, *, blind:
 
 
 def blind_nights(statuses: Sequence[str]) -> int:
-    """Return how many of the last nights were without an answer, one after the other; newest first."""
+    """Return how many of the last nights in a row had no result; newest first."""
     return next((number for number, status in enumerate(statuses) if status not in {"blind", "failed"}), len(statuses))
 
 
 def must_be_told(status: Status, statuses_before: Sequence[str], blind_after: int) -> str | None:
-    """Say which message goes out: "changed", "blind" once after so many nights, or None.
+    """Return which message is due: "changed", "blind" once after so many nights, or None.
 
     Args:
         status: of this night.
@@ -171,7 +171,7 @@ def must_be_told(status: Status, statuses_before: Sequence[str], blind_after: in
 
 
 def told_nights(statuses: Sequence[Status], blind_after: int) -> dict[int, str]:
-    """Say on which nights somebody was told something: place among the statuses -> "changed" or "blind".
+    """Return the nights with a notification: place among the statuses -> "changed" or "blind".
 
     Args:
         statuses: of the nights, newest first.
@@ -182,12 +182,12 @@ def told_nights(statuses: Sequence[Status], blind_after: int) -> dict[int, str]:
 
 
 def due_again(last: str | None, found: News) -> bool:
-    """Say whether to run: something is new, or the last night gave no answer."""
+    """Return whether to run: something is new, or the last night had no result."""
     return bool(found) or last in {None, "blind", "failed"}
 
 
 def difference_words(found: VerdictDifference) -> str:
-    """Say a difference in words, one sentence per change."""
+    """Return a difference in words, one sentence per change."""
     told = [change_with_releases(change_of(change)) for change in found.appeared]
     told += [f"no longer seen: {change_with_releases(change_of(change))}" for change in found.vanished]
     if not told and found:
@@ -214,13 +214,13 @@ class Summary:
     pass_id: str
     rows: tuple[Row, ...] = ()
     postponed: tuple[str, ...] = ()
-    """Watches that the budget did not reach; they come first the next time."""
+    """Watches that the budget did not reach; they come first in the next pass."""
     busy: str = ""
-    """Who holds the pass, where another one goes on; nothing was done then."""
+    """Who makes a pass at the moment; then this one did nothing."""
     messages: Mapping[str, int] = field(default_factory=dict)
-    """Messages by what became of them: delivered, pending, failed."""
+    """Messages by status: delivered, pending, failed."""
     interrupted: bool = False
-    """Told to end before it was through; the next pass finishes it."""
+    """Interrupted; the next pass finishes it."""
 
     @property
     def exit_code(self) -> int:
@@ -236,7 +236,7 @@ class Summary:
         return {"schema": "tfbisect/nightly/1", **asdict(self), "exit_code": self.exit_code}
 
     def lines(self) -> list[str]:
-        """Say what a pass did, for people."""
+        """Return what a pass did, for people."""
         if self.busy:
             return [f"another pass is running ({self.busy}); this one did nothing"]
         told = [f"{row.status:<9}  {row.watch} · {row.package}: {row.message}" for row in self.rows]

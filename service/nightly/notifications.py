@@ -1,4 +1,4 @@
-"""Messages about watches: what they say, and how they get there."""
+"""Notifications of watches: their text, and their delivery."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from service.storage.store import Store
 from service.storage.watch_records import Delivery, NewDelivery, NewWatchRun, Watch
 
 SCHEMA = "tfbisect/notification/1"
-# Seconds, minutes, then hours: a restart is bridged within one pass, a weekend within eight tries.
+# Seconds, minutes, then hours: covers a restart within one pass, and hours of outage with eight attempts.
 BACKOFF_SECONDS = (1.0, 5.0, 30.0, 120.0, 600.0, 3600.0, 6 * 3600.0)
 _HOLD_SECONDS = 120.0
 _GONE = 410
@@ -40,7 +40,7 @@ log = structlog.get_logger()
 def messages_for(
     event: str, watch: Watch, found: NewWatchRun, public_url: str, moment: datetime
 ) -> tuple[NewDelivery, ...]:
-    """Return the messages that a night sends, one per address of its watch.
+    """Return the messages of a night, one per address of its watch.
 
     Args:
         event: "changed" or "blind".
@@ -84,14 +84,14 @@ def signature(secret: str, timestamp: int, body: bytes) -> str:
 
 
 def slack_payload(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a message as Slack, Mattermost and others take it; what a snippet said cannot become a link or a call."""
+    """Return a message for Slack, Mattermost and others; text of a snippet cannot become a link or a mention."""
     text = str(payload["text"]).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     link = f"\n<{payload['link']}|timeline and verdict>" if payload.get("link") else ""
     return {"text": text + link}
 
 
 def mail_of(delivery: Delivery, sender: str) -> EmailMessage:
-    """Return a message as e-mail; its id is that of the delivery, so that a second one is known as such."""
+    """Return a message as e-mail; its id is that of the delivery, so that duplicates are recognised."""
     payload = delivery.payload
     mail = EmailMessage()
     mail["From"], mail["To"] = sender, delivery.target
@@ -104,7 +104,7 @@ def mail_of(delivery: Delivery, sender: str) -> EmailMessage:
 
 
 def retry_after_seconds(attempts: int, status_code: int | None) -> float | None:
-    """Return when to try again after so many failed tries; None: never."""
+    """Return the pause after this many failed attempts; None: give up."""
     if status_code == _GONE or attempts > len(BACKOFF_SECONDS):
         return None
     return BACKOFF_SECONDS[attempts - 1]
@@ -120,11 +120,11 @@ class Postage:
     """smtp://user:password@host:587 (STARTTLS), smtps://…, or smtp://host:25?plain=1 without encryption."""
     mail_from: str = "tfbisect@localhost"
     inner_addresses: bool = False
-    """Whether watches that came by the API may name addresses of the inner network."""
+    """Whether watches added by the API may name private addresses."""
 
 
 class Sender:
-    """Delivers messages, each until it is delivered or given up, with a log of every try."""
+    """Delivers messages, each until it is delivered or given up, and logs every attempt."""
 
     def __init__(
         self,
@@ -140,7 +140,7 @@ class Sender:
         self._sleep = sleep
 
     def deliver(self, patience_seconds: float = 0.0) -> Mapping[str, int]:
-        """Deliver what is due and count messages by what became of them.
+        """Deliver what is due and count messages by status.
 
         Args:
             patience_seconds: how long to wait for retries that become due meanwhile.
@@ -155,7 +155,7 @@ class Sender:
             self._sleep(0.5)
 
     def _try(self, delivery: Delivery) -> str:
-        """Try once, write down how it went, and return what became of the message."""
+        """Try once, store the attempt, and return the message's status."""
         status_code, error = None, ""
         try:
             status_code = self._send(delivery)

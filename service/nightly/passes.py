@@ -1,4 +1,4 @@
-"""One pass over all watches: look, run what is new, compare, keep, tell.
+"""One pass over all watches: look, run what is new, compare, store, notify.
 
 Every step is kept before the next one begins, so a pass that is killed is finished by the next: what it kept is not
 done again, and the bisection that it was in the middle of goes on from its observations.
@@ -49,7 +49,7 @@ LEASE_NAME = "nightly"
 LEASE_SECONDS = 120.0
 _RENEW_SECONDS = 30.0
 _NIGHTS_LOOKED_BACK = 365
-_LISTEN_SECONDS = 0.1  # between two looks at the caller's event, while something waits
+_LISTEN_SECONDS = 0.1  # between two checks of the caller's event while waiting
 
 log = structlog.get_logger()
 ReleasesOf = Callable[[str], Sequence[CatalogRelease]]
@@ -76,26 +76,26 @@ class Repeats(Protocol):
         """Run a bisection to its end, or until told to stop."""
 
     def drop_left_ones(self) -> None:
-        """End what earlier passes left and this one had no use for."""
+        """Cancel what earlier passes left and nobody needs."""
 
 
 class Sends(Protocol):
     """What delivers messages; see service.nightly.notifications."""
 
     def deliver(self, patience_seconds: float) -> Mapping[str, int]:
-        """Deliver what is due and count what became of it."""
+        """Deliver what is due and count messages by status."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What one pass may spend; what it does not reach is first the next time."""
+    """What one pass may spend; watches that it does not reach come first in the next pass."""
 
     seconds: float = 6 * 3600.0
     disk_bytes: int | None = None
     free_bytes: Callable[[], int] | None = None
     """Free disk now; needed for `disk_bytes`."""
     patience_seconds: float = 40.0
-    """How long the end of a pass waits for addresses that do not answer at once."""
+    """How long the end of a pass waits for retries."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Looked:
 
     case: Case
     last: WatchRun | None
-    """The last night, whatever came of it."""
+    """The last night, with or without a verdict."""
     told: WatchRun | None
     """The last night with a verdict."""
     found: News
@@ -112,7 +112,7 @@ class Looked:
 
 
 class PassStop(threading.Event):
-    """Ends one pass: set by the pass itself, or because whoever called it wants to end.
+    """Ends one pass: set by the pass itself, or because its caller ends.
 
     The caller's event is only listened to. `tfbisect serve` gives the same one to every pass, so a pass that set it
     would leave all later ones nothing to do.
@@ -122,13 +122,13 @@ class PassStop(threading.Event):
         super().__init__()
         self._caller = caller or threading.Event()
         self.is_spent = False
-        """Ended since its time was spent, not interrupted."""
+        """Ended because its time was spent, not interrupted."""
 
     def is_set(self) -> bool:
         return super().is_set() or self._caller.is_set()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the end of the pass, or so many seconds; say whether the pass is to end."""
+        """Wait for the end of the pass, or this many seconds; return whether the pass must end."""
         until = None if timeout is None else time.monotonic() + timeout
         while not self.is_set():
             left = _LISTEN_SECONDS if until is None else until - time.monotonic()
@@ -138,7 +138,7 @@ class PassStop(threading.Event):
         return True
 
     def spend(self) -> None:
-        """End the pass since its time is spent."""
+        """End the pass because its time is spent."""
         self.is_spent = True
         self.set()
 
@@ -187,7 +187,7 @@ class Nightly:
 
     @contextmanager
     def _only_pass(self, owner: str, stop: threading.Event) -> Iterator[str]:
-        """Hold the right to make a pass and give its holder's name, which may be another."""
+        """Try to hold the lease of the pass; the value names the holder, which may be another one."""
         if not self._store.acquire_lease(LEASE_NAME, owner, LEASE_SECONDS):
             yield self._store.lease_holder(LEASE_NAME) or "just ended"
             return
@@ -202,7 +202,7 @@ class Nightly:
             self._store.release_lease(LEASE_NAME, owner)
 
     def _renew(self, owner: str, over: threading.Event, stop: threading.Event) -> None:
-        """Keep the right to make a pass; end the pass where another one has it by now, this machine having slept."""
+        """Renew the lease of the pass; end the pass if another one has the lease, because this machine slept."""
         while not over.wait(_RENEW_SECONDS):
             try:
                 if not self._store.acquire_lease(LEASE_NAME, owner, LEASE_SECONDS):
@@ -234,7 +234,7 @@ class Nightly:
         return summary
 
     def _keep(self, new: NewWatch) -> Row | None:
-        """Keep a watch from a file; a row where its name is taken."""
+        """Store the watch of a file; an error row if its name is taken."""
         try:
             self._store.put_watch(new)
         except BadInput as error:
@@ -253,7 +253,7 @@ class Nightly:
             timer.cancel()
 
     def _order(self) -> list[tuple[Watch, Mapping[str, Any]]]:
-        """Return what there is to do, those first that waited longest: nobody is postponed for ever."""
+        """Return what there is to do, those first that have waited longest."""
         todo = [(watch, package) for watch in self._store.watches() for package in watch.packages]
         return sorted(todo, key=lambda one: self._last_night(one[0], str(one[1]["package"])))
 
@@ -261,7 +261,7 @@ class Nightly:
         return next((run.id for run in self._store.recent_runs(watch.id, package, 1)), "")
 
     def _one(self, pass_id: str, watch: Watch, package: Mapping[str, Any], stop: threading.Event) -> WatchRun | None:
-        """Do one package of a watch, whatever happens in it; None where the budget does not reach."""
+        """Do one package of a watch, catching its errors; None if the budget does not reach it."""
         if stop.is_set() or self._disk_is_spent():
             return None
         name = str(package["package"])
@@ -272,7 +272,7 @@ class Nightly:
             message = error.message
             log.warning("nightly.watch_failed", watch=watch.name, package=name, reason=message)
         except Exception as error:
-            # One watch must not stop the others; what went wrong is kept and shown.
+            # One watch must not stop the others; its error is stored and shown.
             message = without_credentials(f"{type(error).__name__}: {error}")
             log.exception("nightly.watch_failed", watch=watch.name, package=name)
         return self._tell(watch, NewWatchRun(watch.id, pass_id, name, "failed", {}, message=message))
@@ -306,14 +306,14 @@ class Nightly:
         return self._compare(pass_id, watch, looked, bisection)
 
     def _told(self, watch: Watch, package: str, case: Case) -> WatchRun | None:
-        """Return the last night with a verdict on the same question; a file that was edited asks another one."""
+        """Return the last night with a verdict on the same question; an edited file is another question."""
         told = self._store.last_verdict_run(watch.id, package)
         return told if told is not None and told.seen.get("question") == question_of(case) else None
 
     def _sightings(
         self, case: Case, catalog: Mapping[str, CatalogRelease], before: Mapping[str, SeenRelease]
     ) -> dict[str, SeenRelease]:
-        """Return the releases in the range as they are now, and what became of those that were in it before."""
+        """Return the releases of the range as they are now, and the state of those that were in it before."""
         return {
             release: self._sighting(case, catalog.get(release), release, before.get(release))
             for release in dict.fromkeys((*case.tree.all(), *before))
@@ -329,7 +329,7 @@ class Nightly:
         return SeenRelease(yanked=release.yanked, environment=environment)
 
     def _again(self, watch: Watch, looked: Looked) -> Again:
-        """Say which bisection to run. Its key names the night before and what is seen now, not the pass."""
+        """Return which bisection to run. Its key depends on the last night and the current state, not on the pass."""
         seen = {release: asdict(sighting) for release, sighting in looked.now.items()}
         last, told = looked.last, looked.told
         return Again(
@@ -348,7 +348,7 @@ class Nightly:
         looked: Looked,
         bisection: Bisection,
     ) -> NewWatchRun | None:
-        """Say what a bisection means for its watch; None where it was stopped in the middle."""
+        """Return the result of a bisection for its watch; None if it was stopped in the middle."""
         case = looked.case
         package = case.request.package
         if bisection.status not in FINISHED:
@@ -360,7 +360,7 @@ class Nightly:
         before = looked.told.verdict if looked.told else None
         differs = None if before is None else difference(before, bisection.verdict, case.tree.all())
         status = status_of(before, differs, blind=is_blind(bisection.verdict, case.tree.mainline[-1]))
-        # A night without any outcome is nothing to compare the next one with.
+        # The next night cannot be compared with a night without outcomes.
         kept = bisection.verdict if bisection.verdict.get("segments") else None
         return NewWatchRun(
             watch_id=watch.id,
@@ -375,7 +375,7 @@ class Nightly:
         )
 
     def _seen_in(self, bisection_id: str, looked: Looked) -> dict[str, Any]:
-        """Return what the next night compares with: the question, and each release with what it was run in."""
+        """Return what the next night compares with: the question, and each release with its environment."""
         used = [linked.observation.identity for linked in self._store.linked_observations(bisection_id)]
         environments = {identity.release: identity.environment for identity in used}
         releases = {
@@ -385,7 +385,7 @@ class Nightly:
         return {"question": question_of(looked.case), "releases": releases}
 
     def _tell(self, watch: Watch, found: NewWatchRun) -> WatchRun:
-        """Keep what was found together with the messages that follow from it."""
+        """Store the result together with its messages."""
         before = self._store.recent_runs(watch.id, found.package, _NIGHTS_LOOKED_BACK)
         event = must_be_told(found.status, [run.status for run in before], watch.blind_after)
         messages = () if event is None else messages_for(event, watch, found, self._links.public_url, self._now())
@@ -413,6 +413,6 @@ def _message(status: str, differs: VerdictDifference | None, looked: Looked, bis
 
 
 def _no_answer(release: str, verdict: Mapping[str, Any]) -> str:
-    """Say of which release nothing is known, and why where that is known."""
+    """Return which release has no result, and the reason if it is known."""
     reasons = {str(one["release"]): str(one["reason"]) for one in verdict.get("untestable", ())}
     return f"{release} gave no result" + (f" ({reasons[release]})" if reasons.get(release) else "")

@@ -1,4 +1,4 @@
-"""Sending a request to an address that somebody else has named: looked up once, judged, and connected to as judged."""
+"""Sends requests to addresses that others have named: resolved once, checked, and connected to as checked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import httpx
 
 TIMEOUT_SECONDS = 15.0
-# Ranges whose addresses lead to others, so that an inner one could stand in them, or that nobody is sent to.
+# Ranges that embed other addresses, possibly private ones, or that are not for a single receiver.
 _LEADING_ELSEWHERE: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = tuple(
     ipaddress.ip_network(network)
     for network in (
@@ -30,7 +30,7 @@ _LEADING_ELSEWHERE: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = 
 
 
 class Undeliverable(Exception):
-    """A try failed; `status_code` is what the other side answered, if it did."""
+    """An attempt failed; `status_code` is the answer, if there was one."""
 
     def __init__(self, message: str, status_code: int | None = None) -> None:
         super().__init__(message)
@@ -43,17 +43,17 @@ class Destination:
 
     url: httpx.URL
     addresses: tuple[str, ...] = ()
-    """IP addresses that were found and judged, in the resolver's order; empty: whatever the name stands for."""
+    """IP addresses that were found and checked, in the resolver's order; empty: whatever the name resolves to."""
 
 
 def is_public(address: str) -> bool:
-    """Say whether an IP address is one of the Internet's, and stands for no other."""
+    """Return whether an IP address is public and does not embed another one."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     return ip.is_global and not any(ip in network for network in _LEADING_ELSEWHERE if network.version == ip.version)
 
 
 def public_destination(address: str) -> Destination:
-    """Look an address up, and refuse the inner network: whoever names it shall not reach what only this host reaches.
+    """Resolve an address and refuse private ones: others must not reach what only this host can reach.
 
     Raises:
         Undeliverable: the name cannot be resolved, or leads inside.
@@ -89,7 +89,7 @@ def post(destination: Destination, body: bytes, headers: Mapping[str, str]) -> i
 def _first_that_connects(
     destination: Destination, addresses: Sequence[str | None], body: bytes, headers: Mapping[str, str]
 ) -> httpx.Response:
-    """Send to the first address that takes a connection."""
+    """Send to the first address that accepts a connection."""
     *others, last = addresses
     for address in others:
         try:

@@ -1,4 +1,4 @@
-"""A watched bisection, run again: what was observed before is known to the planner, so that only the new is run."""
+"""Repeats a watched bisection: the planner knows the earlier observations, so only new releases are run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from service.storage.store import Store
 
 _LOOK_SECONDS = 1.0
 RESERVED_FOR = "nightly"
-"""Who goes on with a bisection that a pass left: a coordinator would spend what the pass has no budget for."""
+"""Reserves bisections that a pass left for the next pass: a coordinator would run them beyond the budget."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Again:
 
     case: Case
     key: str
-    """The same key finds the same bisection: a pass that was interrupted goes on with the one that it began."""
+    """The same key finds the same bisection, so an interrupted pass continues with it."""
     previous: str | None = None
     """The bisection of the last night."""
     new_releases: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ class Repetition:
         return self._intake.case(request)
 
     def environment(self, target: Target) -> str:
-        """Return the digest of what a release would run in today; empty where it cannot be had."""
+        """Return the digest of a release's current environment; empty if there is none."""
         try:
             return self._environments.resolve(target).digest
         except ReleaseUntestable:
@@ -88,35 +88,35 @@ class Repetition:
         return self._store.bisection(one)
 
     def _hold(self, claim: Claim, stop: threading.Event) -> bool:
-        """Take the bisection up, or wait while another coordinator works on it; False when it is over."""
+        """Claim the bisection, or wait while another coordinator runs it; False if it has ended."""
         while not self._store.claim_one(claim.bisection_id, claim.owner, LEASE_SECONDS):
             if self._store.bisection(claim.bisection_id).status in FINISHED or stop.wait(_LOOK_SECONDS):
                 return False
         return True
 
     def drop_left_ones(self) -> None:
-        """End what earlier passes left and nobody will ask for again: since then there was other news."""
+        """Cancel what earlier passes left and nobody will ask for again, because there were newer releases."""
         for bisection_id in self._store.reserved(RESERVED_FOR):
             self._store.request_cancel(bisection_id)
 
     def _inherit(self, bisection_id: str, previous: str, case: Case) -> None:
-        """Tell the planner what the last night knew, as far as it still holds."""
+        """Link the last night's observations, as far as they are still valid."""
         for linked in self._store.linked_observations(previous):
             if self._still_holds(linked, case):
                 self._store.link(bisection_id, linked.observation.id, linked.variant, reused=True)
 
     def _still_holds(self, linked: LinkedObservation, case: Case) -> bool:
-        """Say whether an observation answers today's question: same probe, snippet, parameters and environment."""
+        """Return whether an observation answers today's question: same probe, snippet, parameters and environment."""
         seen = linked.observation.identity
         track = next((track for track in case.tracks if track.name == linked.variant), None)
         if track is None or (seen.probe, seen.snippet) != (track.probe.digest, text_digest(track.snippet)):
             return False
         today = self.environment(case.target(seen.release))
-        # A nightly that the index has dropped cannot be measured again; what was seen of it stays true.
+        # A nightly that the index has removed cannot be measured again; its observation stays valid.
         return dict(seen.parameters) == dict(track.parameters) and today in {"", seen.environment}
 
     def _measure_beside_the_mainline(self, claim: Claim, again: Again, stop: threading.Event) -> None:
-        """Run new patch releases, which the planner would pass over while nothing beside them changes."""
+        """Run new patch releases, which the planner skips while nothing next to them changes."""
         questions = [
             Question(again.case, track, release, 0)
             for release in beside_the_mainline(again.case.tree, again.new_releases)
@@ -126,6 +126,6 @@ class Repetition:
 
 
 def beside_the_mainline(tree: ReleaseTree, releases: Iterable[str]) -> tuple[str, ...]:
-    """Return the releases of a tree that stand on branches only, such as 1.12.3, in the order given."""
+    """Return the releases that are only on branches, such as 1.12.3, in the given order."""
     branches = {release for line in tree.branches.values() for release in line[1:]}
     return tuple(release for release in releases if release in branches)

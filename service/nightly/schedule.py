@@ -40,9 +40,9 @@ class CronSchedule(BaseTrigger):  # type: ignore[misc]  # apscheduler ships no t
             raise ValueError("that day never comes")
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
-        """Return the first due moment that is not before now; None where none will come."""
+        """Return the first due time that is not before now; None if there is none."""
         since = max(now, previous_fire_time or now).astimezone(self.timezone)
-        # cronsim begins after the moment it is given.
+        # cronsim starts after the given time.
         begin = since if previous_fire_time == since else since - timedelta(seconds=1)
         return next(CronSim(self.expression, begin), None)
 
@@ -63,7 +63,7 @@ def trigger_of(expression: str, timezone: str) -> CronSchedule:
 
 
 def was_missed(trigger: CronSchedule, last: WatchPass | None, now: datetime) -> bool:
-    """Say whether a pass was due since the last one started, or is to be finished; however many were, one makes up.
+    """Return whether a pass is overdue or unfinished; one pass makes up for all missed ones.
 
     Args:
         trigger: when passes are due.
@@ -81,7 +81,7 @@ def was_missed(trigger: CronSchedule, last: WatchPass | None, now: datetime) -> 
 def start_scheduler(
     trigger: CronSchedule, make_pass: Callable[[], object], deliver: Callable[[], object], *, at_once: bool
 ) -> BackgroundScheduler:
-    """Start a thread that makes passes when they are due, and delivers what waits for another try.
+    """Start a thread that makes passes when they are due, and retries deliveries.
 
     Args:
         trigger: when passes are due.
@@ -90,7 +90,7 @@ def start_scheduler(
         at_once: make one now too, since one was missed.
     """
     scheduler = BackgroundScheduler(timezone=trigger.timezone)
-    # One at a time, however late: a pass that takes longer than a day is not joined by another.
+    # One at a time: no second pass starts while one takes longer than a day.
     options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
     nightly, deliveries = _in_words("make a nightly pass", make_pass), _in_words("deliver messages", deliver)
     scheduler.add_job(nightly, trigger, id="nightly", **options)
@@ -102,7 +102,7 @@ def start_scheduler(
 
 
 def _in_words(doing: str, work: Callable[[], object]) -> Callable[[], None]:
-    """Return work that says in one line why it was not done, where that is foreseen; its next time comes anyway."""
+    """Return work whose expected errors are logged in one line; it runs again next time."""
 
     def done() -> None:
         try:

@@ -1,4 +1,4 @@
-"""Watches as people write them: in a file, in a form, on the command line.
+"""Watches as people describe them: in a file, in a form, on the command line.
 
 A file `NAME.toml`, beside or near the snippet that it names:
 
@@ -148,7 +148,7 @@ def read_watch(path: Path) -> NewWatch:
 
 
 def read_watches(folder: Path) -> tuple[list[NewWatch], list[BadInput]]:
-    """Read every watch file of a folder, and say which cannot be used; one bad file does not stop the others."""
+    """Read every watch file of a folder, and return the errors; one bad file does not stop the others."""
     good: list[NewWatch] = []
     bad: list[BadInput] = []
     for path in sorted(folder.glob("*.toml")):
@@ -173,7 +173,7 @@ def request_of(watch: Watch, package: Mapping[str, Any], snippet: str) -> Bisect
 
 
 def address_of(target: str) -> str:
-    """Return an address, read from the environment where it says so.
+    """Return an address, read from the environment if it starts with env:.
 
     Raises:
         BadInput: the environment does not have it.

@@ -1,4 +1,4 @@
-"""Bisections: made, read, finished, deleted; claims.py says who works them off."""
+"""Bisections: created, read, finished, deleted; claims.py says which coordinator runs them."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ class Bisections(Connected):
         return {"queued": found.get("queued", 0), "running": found.get("running", 0)}
 
     def request_cancel(self, bisection_id: str) -> Bisection:
-        """Ask for an end: a queued bisection is cancelled at once, a running one by its coordinator.
+        """Cancel: a queued bisection at once, a running one by its coordinator.
 
         Raises:
             NotFound: there is none of this id.
@@ -222,7 +222,7 @@ class Bisections(Connected):
             return True
 
     def delete_bisection(self, bisection_id: str) -> None:
-        """Remove a bisection, and what nothing else refers to: its observations and its snippet.
+        """Delete a bisection, with the observations and the snippet that nothing else uses.
 
         Raises:
             NotFound: there is none of this id.
@@ -277,7 +277,7 @@ def add_terms(connection: Connection, bisection_id: str, terms: Iterable[str]) -
 
 
 def _lock(connection: Connection, column: Column[str], value: str) -> None:
-    """Wait for whoever is about to refer to a row, and let nobody begin: what is asked next about it stays true."""
+    """Lock a row against new references, after waiting for those in progress: the next query about it stays true."""
     connection.execute(select(column).where(column == value).with_for_update())
 
 

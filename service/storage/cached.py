@@ -1,4 +1,4 @@
-"""What the package index said, kept. Losing it costs time and nothing else."""
+"""Cached answers of the package index. Losing them costs only time."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ class CachedValues(Connected):
 
     @contextmanager
     def alone(self, name: str) -> Iterator[None]:
-        """Hold a name while the block runs; whoever else asks for it waits, in any process of this database.
+        """Hold a name while the block runs; other threads and processes of this database wait.
 
         A name shares its lock with some others, so that whatever is asked for, there are few. One holder never asks
         for a second name.
         """
         place = int(text_digest(name)[-8:], 16) % _LOCKS
-        # Threads wait here, and not with a connection each.
+        # Threads wait here, without a connection each.
         with self._alone[place]:
             if self._engine.dialect.name == "postgresql":
                 with self._held_in_postgres(place):
@@ -81,8 +81,8 @@ class CachedValues(Connected):
 
     @contextmanager
     def _held_in_postgres(self, place: int) -> Iterator[None]:
-        """Hold an advisory lock; after the time that a lock is waited for, go on without: it saves work, no more."""
-        # A connection apart: were all of the pool's held here, none would be left for what is done meanwhile.
+        """Hold an advisory lock; go on without it after the lock timeout, since it only saves work."""
+        # Not from the pool: the block needs connections too.
         engine = make_engine(self._engine.url)
         try:
             with transaction(engine, writes=False) as connection:

@@ -1,4 +1,4 @@
-"""Claims: which coordinator works which bisection off, and what it writes while it holds it.
+"""Claims: which coordinator runs which bisection, and what it writes while it holds the claim.
 
 Every claim has an owner of its own, never a process or a machine: two threads of one process are two holders too. What
 a holder writes is written only while it holds the bisection, in the same transaction that looks.
@@ -24,7 +24,7 @@ from service.storage.tables import bisections, links
 from service.storage.ulid import new_ulid
 
 WAITING_LOOKED_AT = 1000
-"""How far down the queue a coordinator looks for whom to serve next; the web service takes fewer (queued_at_most)."""
+"""How many queued bisections a coordinator considers; the web service allows fewer (queued_at_most)."""
 
 Purpose = Literal["serve", "nightly", "command"]
 Used = tuple[str, str, bool]
@@ -33,18 +33,18 @@ Choose = Callable[[Sequence[Waiting]], str | None]
 
 
 def new_owner(purpose: Purpose) -> str:
-    """Return an owner for one claim; where and for what is said for people who read the table."""
+    """Return a unique owner for one claim, readable for people who look at the table."""
     return f"{purpose}@{socket.gethostname()}:{os.getpid()}:{new_ulid()}"
 
 
 def oldest(waiting: Sequence[Waiting]) -> str | None:
-    """Choose the bisection that waits longest."""
+    """Choose the bisection that has waited longest."""
     return waiting[0].bisection_id if waiting else None
 
 
 class Claims(Connected):
     def waiting(self, owner: str | None = None) -> list[Waiting]:
-        """Return what anybody may take up, oldest first: queued, or its coordinator died.
+        """Return the bisections that may be claimed, oldest first: queued, or their coordinator died.
 
         With an owner, return what that one holds instead.
         """
@@ -64,7 +64,7 @@ class Claims(Connected):
     def claim(
         self, owner: str, lease_seconds: float, choose: Choose = oldest, *, is_retried: bool = False
     ) -> str | None:
-        """Take up a bisection that is queued, or whose coordinator died; None when there is nothing to do.
+        """Claim a bisection that is queued, or whose coordinator died; None if there is none.
 
         The claim holds until the lease runs out; `renew` keeps it. Two callers never hold one bisection.
 
@@ -83,13 +83,13 @@ class Claims(Connected):
         return None
 
     def claim_one(self, bisection_id: str, owner: str, lease_seconds: float) -> bool:
-        """Take up this bisection, if it is queued or its coordinator died, and say whether this owner holds it."""
+        """Claim this bisection, if it is queued or its coordinator died; return whether this owner holds it."""
         now = self._now()
         is_mine = and_(bisections.c.status == "running", bisections.c.lease_owner == owner)
         gone = has_run_out(bisections.c.lease_expires_at, now)
         free = or_(bisections.c.status == "queued", bisections.c.lease_owner == owner, gone)
         found = and_(bisections.c.id == bisection_id, bisections.c.status.not_in(FINISHED), free)
-        # Whoever took it and was not told asks again, which is no further attempt.
+        # An owner that got no answer claims again, which is not another attempt.
         counted = select(case((and_(is_mine, not_(gone)), 0), else_=1)).where(found).with_for_update()
         with self._writing() as connection:
             attempts = connection.scalar(counted)
@@ -99,7 +99,7 @@ class Claims(Connected):
             return True
 
     def renew(self, claims: Iterable[Claim], lease_seconds: float) -> None:
-        """Keep claims that still hold; see `standing` for those that do not."""
+        """Renew claims that still hold; see `standing` for those that do not."""
         with self._writing() as connection:
             # In one order for all: two that renew at once must not wait for each other.
             for claim in sorted(claims, key=lambda claim: claim.bisection_id):
@@ -107,7 +107,7 @@ class Claims(Connected):
                 connection.execute(update(bisections).where(_held(claim)).values(**lease))
 
     def standing(self, claims: Sequence[Claim]) -> dict[Claim, Standing]:
-        """Say of each claim whether it holds, and whether somebody asked for an end: one question for any number."""
+        """Return for each claim whether it holds and whether it was cancelled: one query for all."""
         query = select(
             bisections.c.id, bisections.c.lease_owner, bisections.c.status, bisections.c.cancel_requested
         ).where(bisections.c.id.in_([claim.bisection_id for claim in claims]))
@@ -129,7 +129,7 @@ class Claims(Connected):
         *,
         after: int | None = None,
     ) -> Standing:
-        """Write one step of a bisection: what it rests on, what is told, how far it is; all or nothing.
+        """Store one step of a bisection: its observations, events and progress; all or nothing.
 
         A bisection that gets ahead is no longer one that takes its coordinators down: its attempts count from 0 again.
 
@@ -173,7 +173,7 @@ class Claims(Connected):
             raise NotFound(f"no observation {named}; deleted?") from error
 
     def requeue(self, claim: Claim, *, reserved_for: str | None = None) -> bool:
-        """Give a claim back in good order, so that the next coordinator goes on; False where it was not held.
+        """Give a claim back, so that the next coordinator continues; False if it was not held.
 
         Args:
             claim: what is held.
@@ -185,7 +185,7 @@ class Claims(Connected):
             return connection.execute(update(bisections).where(_held(claim)).values(**values)).rowcount == 1
 
     def put_back(self, claim: Claim, pause_seconds: float, progress: Mapping[str, Any]) -> bool:
-        """Give a claim back after a failure: nobody takes it up before the pause is over, and the attempt counts."""
+        """Give a claim back after a failure: nobody claims the bisection during the pause, and the attempt counts."""
         values = {
             "status": "queued",
             "lease_owner": None,
@@ -196,7 +196,7 @@ class Claims(Connected):
             return connection.execute(update(bisections).where(_held(claim)).values(**values)).rowcount == 1
 
     def reserved(self, name: str) -> list[str]:
-        """Return the queued bisections that wait for this name, oldest first."""
+        """Return the queued bisections that are reserved for this name, oldest first."""
         waiting = and_(bisections.c.status == "queued", bisections.c.lease_owner == name)
         with self._reading() as connection:
             return list(connection.scalars(select(bisections.c.id).where(waiting).order_by(bisections.c.id)))
@@ -205,7 +205,7 @@ class Claims(Connected):
 def take(
     connection: Connection, bisection_id: str, owner: str, now: datetime, lease_seconds: float, *, attempts: int = 1
 ) -> None:
-    """Write a claim, and how many attempts it counts as, into the caller's transaction."""
+    """Write a claim and its number of attempts in the caller's transaction."""
     taken = {"status": "running", "attempts": bisections.c.attempts + attempts} | _lease(owner, now, lease_seconds)
     started = func.coalesce(bisections.c.started_at, now)
     mine = update(bisections).where(bisections.c.id == bisection_id)
@@ -228,7 +228,7 @@ def _taken(owner: str) -> Any:
 
 
 def _free(now: datetime) -> Any:
-    """Return the condition under which anybody may take a bisection up."""
+    """Return the condition under which a bisection may be claimed."""
     paused_until = bisections.c.lease_expires_at
     queued = and_(
         bisections.c.status == "queued",
@@ -251,5 +251,5 @@ def _lease(owner: str, now: datetime, lease_seconds: float) -> dict[str, Any]:
 
 
 def _one_less(number: Any) -> Any:
-    """Return a count without its last one, never below 0."""
+    """Return a count less one, at least 0."""
     return func.coalesce(func.nullif(number, 0), 1) - 1

@@ -1,4 +1,4 @@
-"""Messages on their way, with a log of every try."""
+"""Messages to be delivered, with a log of every attempt."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.storage.watch_records import Delivery, DeliveryAttempt
 
 class Deliveries(Connected):
     def claim_delivery(self, hold_seconds: float) -> Delivery | None:
-        """Take the message that is due for the longest time; None where nothing is due.
+        """Claim the message that is due for the longest time; None if none is due.
 
         It is due again after `hold_seconds`, unless `note_attempt` says what became of it: a sender that dies between
         sending and noting sends it again, under the same id.
@@ -33,7 +33,7 @@ class Deliveries(Connected):
     def note_attempt(
         self, delivery: Delivery, *, status_code: int | None, error: str, retry_after_seconds: float | None
     ) -> None:
-        """Write down how a try went.
+        """Store the result of an attempt.
 
         Args:
             delivery: as it was claimed.
@@ -60,7 +60,7 @@ class Deliveries(Connected):
             return [Delivery(**row._mapping) for row in connection.execute(query)]
 
     def delivery_log(self, delivery_id: str) -> list[DeliveryAttempt]:
-        """Return every try of a message, oldest first."""
+        """Return every attempt of a message, oldest first."""
         query = select(delivery_attempts).where(delivery_attempts.c.delivery_id == delivery_id)
         with self._reading() as connection:
             rows = connection.execute(query.order_by(delivery_attempts.c.number))

@@ -1,4 +1,4 @@
-"""Rendered answers of finished bisections: what is read most is one row, found by its key."""
+"""Rendered JSON of finished bisections: a read is one row, found by its key."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ INDEX_KIBIBYTES = 32 * 1024
 class Documents(Connected):
     @property
     def is_local(self) -> bool:
-        """Say whether a document is read from a file here: in microseconds, and without waiting for anybody."""
+        """Return whether documents are in a local file: then a read takes microseconds and waits for nobody."""
         return self._engine.dialect.name == "sqlite"
 
     def put_document(self, bisection_id: str, document: StoredDocument) -> bool:
-        """Keep a rendered answer in place of an older one; False where its bisection was deleted."""
+        """Store a rendered answer, replacing an older one; False if its bisection was deleted."""
         row = {"bisection_id": bisection_id, **asdict(document)}
         try:
             with self._writing() as connection:
@@ -45,7 +45,7 @@ class Documents(Connected):
         return self._found(self._tag_alone, bisection_id)
 
     def _found(self, query: str, bisection_id: str) -> StoredDocument | None:
-        """Run one of the two queries past SQLAlchemy's own layers: they cost ten times what the database does."""
+        """Run one of the two queries without SQLAlchemy's layers, which take ten times as long as the database."""
         given = (bisection_id,) if self._engine.dialect.positional else {"id": bisection_id}
         try:
             connection = self._own_pool.connect()
@@ -70,7 +70,7 @@ class Documents(Connected):
 
     @made_once
     def _own_pool(self) -> Pool:
-        """Return connections apart from all others: a reader never queues behind a writer, and the index stays warm."""
+        """Return a separate pool: readers never wait for writers, and the index stays in the cache."""
         return make_engine(self._engine.url, cache_kibibytes=INDEX_KIBIBYTES).pool
 
     @made_once

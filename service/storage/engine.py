@@ -24,9 +24,9 @@ CACHE_KIBIBYTES = 2000
 _LOCK_TIMEOUT_MILLISECONDS = 30_000
 _CONNECT_SECONDS = 10
 _READ_ONLY = "25006"
-"""PostgreSQL's code of a server that takes no writes now: it has become a standby, or its disk ran full."""
+"""PostgreSQL's code of a server that takes no writes: it has become a standby, or its disk is full."""
 _DAMAGED = ("malformed", "not a database", "file is encrypted")
-"""What SQLite says of a file that it cannot read any more (SQLITE_CORRUPT and SQLITE_NOTADB)."""
+"""SQLite's messages about a damaged file (SQLITE_CORRUPT and SQLITE_NOTADB)."""
 
 
 def parse_url(url: str | URL) -> URL:
@@ -51,7 +51,7 @@ def parse_url(url: str | URL) -> URL:
 
 
 def make_engine(url: str | URL, *, cache_kibibytes: int = CACHE_KIBIBYTES) -> Engine:
-    """Return an engine whose write transactions take their lock at once, so that none fails half way.
+    """Return an engine whose write transactions take their lock at the start, so that none fails half-way.
 
     Args:
         url: of the database.
@@ -72,7 +72,7 @@ def make_engine(url: str | URL, *, cache_kibibytes: int = CACHE_KIBIBYTES) -> En
 
 def _postgres_engine(url: URL) -> Engine:
     options = f"-c timezone=UTC -c lock_timeout={_LOCK_TIMEOUT_MILLISECONDS}"
-    # A server that went away without a word must not hold a thread for the minutes that the network waits.
+    # A server that vanishes must not block a thread for minutes.
     arguments = {"options": options, "connect_timeout": _CONNECT_SECONDS}
     return create_engine(url, pool_pre_ping=True, connect_args=arguments, **_JSON)
 
@@ -89,11 +89,11 @@ _JSON: dict[str, Any] = {"json_serializer": json_text.dumps, "json_deserializer"
 
 
 def _set_up_sqlite(connection: Any, cache_kibibytes: int) -> None:
-    connection.isolation_level = None  # `_begin_sqlite` says BEGIN, not the driver: only so are migrations atomic
+    connection.isolation_level = None  # `_begin_sqlite` sends BEGIN; the driver's would not make migrations atomic
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA foreign_keys=ON")
-    # A killed process loses nothing; a power cut may lose the last second, which is measured again.
+    # A killed process loses nothing; a power failure may lose the last writes, which are measured again.
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute(f"PRAGMA cache_size=-{cache_kibibytes}")
     cursor.close()
@@ -101,19 +101,19 @@ def _set_up_sqlite(connection: Any, cache_kibibytes: int) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     writes = connection.get_execution_options().get("tfbisect_writes", False)
-    # A reader that turns writer in the middle cannot wait for its lock; a writer from the start can.
+    # A transaction that starts to write in the middle cannot wait for the lock; one that writes from the start can.
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def insert_unless_there(table: Table, dialect_name: str, values: Any = None) -> Any:
-    """Return an INSERT that leaves a row with the same unique columns as it is; without values, for many rows."""
+    """Return an INSERT that keeps an existing row with the same unique columns; without values, for many rows."""
     insert = postgresql.insert if dialect_name == "postgresql" else sqlite.insert
     into = insert(table) if values is None else insert(table).values(values)
     return into.on_conflict_do_nothing()
 
 
 def upsert(table: Table, dialect_name: str, values: Any, *, keep: bool = False) -> Any:
-    """Return an INSERT that takes the place of the row with the same key, or with `keep` leaves it as it is.
+    """Return an INSERT that replaces the row with the same key, or with `keep` leaves it unchanged.
 
     Two that write one row at once wait for each other, and so does whoever is deleting it; a DELETE followed by an
     INSERT does not on PostgreSQL, where the second of two fails. RETURNING gives the row that stands there in the end.
@@ -122,13 +122,13 @@ def upsert(table: Table, dialect_name: str, values: Any, *, keep: bool = False) 
     into = insert(table).values(values)
     key = _conflicting_columns(table)
     others = [column.name for column in table.c if column.name not in key and not column.primary_key]
-    # A column set to what it was: the row is locked and given back, and readers of its key are not held up.
+    # Sets a column to its own value: the row is locked and returned, and readers of its key are not blocked.
     changed = {others[0]: table.c[others[0]]} if keep else {name: into.excluded[name] for name in others}
     return into.on_conflict_do_update(index_elements=key, set_=changed)
 
 
 def _conflicting_columns(table: Table) -> list[str]:
-    """Return the columns that tell one row from another: those of a constraint of the table's own, else its key."""
+    """Return the columns that identify a row: those of a unique constraint, else the primary key."""
     unique = next((one for one in table.constraints if isinstance(one, UniqueConstraint)), table.primary_key)
     return [column.name for column in unique.columns]
 
@@ -162,7 +162,7 @@ def transaction(engine: Engine, *, writes: bool, snapshot: bool = False) -> Iter
 
 
 def _trouble(error: DBAPIError, url: URL) -> StoreError | None:
-    """Say what keeps a database from answering; None where a statement itself was refused."""
+    """Return the error of a database that does not respond; None if it refused the statement itself."""
     if url.get_backend_name() == "sqlite" and isinstance(error, DatabaseError) and _is_damaged(error):
         return StoreDamaged(
             f"the database file {url.database} is damaged ({error.orig}). Stop tfbisect, move the file aside together "
@@ -177,7 +177,7 @@ def _trouble(error: DBAPIError, url: URL) -> StoreError | None:
 
 
 def _read_only_folder(url: URL) -> str:
-    """Say that SQLite's folder takes no writes, where that is so: SQLite needs files of its own beside the database."""
+    """Return a hint if SQLite's folder is read-only: SQLite needs further files next to the database."""
     folder = Path(str(url.database)).parent
     if url.get_backend_name() != "sqlite" or os.access(folder, os.W_OK):
         return ""
@@ -185,7 +185,7 @@ def _read_only_folder(url: URL) -> str:
 
 
 def _newest_backup(file: Path) -> str:
-    """Name the newest backup that lies beside a database, as docs/database.md names backups."""
+    """Return the newest backup next to a database, named as in docs/database.md."""
     beside = [path for end in (".sqlite3", ".jsonl.gz") for path in file.parent.glob(f"{file.stem}-*{end}")]
     newest = max(beside, key=lambda path: path.stat().st_mtime, default=None)
     return f"your newest backup (none named {file.stem}-DATE lies beside it)" if newest is None else f"{newest}"
@@ -196,5 +196,5 @@ def _is_damaged(error: DatabaseError) -> bool:
 
 
 def place(url: URL) -> str:
-    """Say where the database is, without its password."""
+    """Return where the database is, without its password."""
     return f"check TFBISECT_DATABASE_URL, now {SecretUrl(url.render_as_string(hide_password=False))}"

@@ -21,7 +21,7 @@ def append_events(
     The caller's transaction holds the bisection's row: it is there.
     """
     told = [{"kind": kind, "payload": dict(payload)} for kind, payload in happened]
-    # The counter's row lock is what keeps two writers from one number.
+    # The row lock of the counter prevents equal numbers.
     counter = bisections.c.last_event
     counted = update(bisections).where(bisections.c.id == bisection_id).values(last_event=counter + len(told))
     last: int = connection.execute(counted.returning(counter)).scalar_one()
@@ -43,7 +43,7 @@ class Events(Connected):
             return [Event(**row._mapping) for row in rows]
 
     def event_positions(self, bisection_ids: Sequence[str]) -> dict[str, tuple[int, str]]:
-        """Return the last event's number and the status of each bisection: one question for any number of streams."""
+        """Return the last event's number and the status of each bisection: one query for any number of streams."""
         query = select(bisections.c.id, bisections.c.last_event, bisections.c.status)
         with self._reading() as connection:
             rows = connection.execute(query.where(bisections.c.id.in_(bisection_ids)))

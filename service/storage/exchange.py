@@ -1,4 +1,4 @@
-"""Everything in a database as JSON Lines, and back: from SQLite to PostgreSQL, the other way, or to a file.
+"""A whole database as JSON Lines, and back: from SQLite to PostgreSQL, the other way, or to a file.
 
 The first line names the format and the version of the tables, then one line per row, tables in an order in which every
 row comes after those that it refers to. The last line counts the rows, so that a file that was cut is noticed.
@@ -23,14 +23,14 @@ from service.storage.schema import check_version, newest_version, upgrade
 from service.storage.tables import UtcDateTime, documents, metadata
 
 FORMAT = "tfbisect/export/1"
-_READ_AT_ONCE = 20  # a report may have a quarter of a megabyte
+_READ_AT_ONCE = 20  # a report may have 256 KiB
 _WRITTEN_AT_ONCE = 200
 _TRAVELLING = [table for table in metadata.sorted_tables if table is not documents]
-"""Rendered answers stay behind: they are made again from what travels."""
+"""Rendered answers are not exported: they are made again from the rest."""
 
 
 def export_lines(url: str) -> Iterator[str]:
-    """Give every row of a database as a line of JSON, as of one moment, whatever is written meanwhile.
+    """Yield every row of a database as a line of JSON, from one snapshot.
 
     Raises:
         StoreError: the database cannot be read, is empty, or is of another version.
@@ -58,7 +58,7 @@ def _rows(connection: Connection) -> Iterator[tuple[Table, dict[str, Any]]]:
 
 
 def import_lines(url: str, lines: Iterable[str]) -> Mapping[str, int]:
-    """Fill an empty database with what was exported, all or nothing, and return the rows by table.
+    """Import an export into an empty database, all or nothing, and return the number of rows by table.
 
     Raises:
         BadInput: not an export, one of another version, or one that was cut.

@@ -1,4 +1,4 @@
-"""Leases by name: one holder at a time across threads, processes and machines, and none for ever."""
+"""Leases by name: one holder at a time across threads, processes and machines, for a limited time."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from service.storage.connected import Connected
 from service.storage.tables import leases
 
 LONGEST_LEASE = timedelta(minutes=15)
-"""Nobody takes a lease or a pause for longer: one that ends later was written before the clock was set back."""
+"""No lease or pause lasts longer: one that ends later was written before the clock was set back."""
 
 
 def has_run_out(expires_at: ColumnElement[Any], now: datetime) -> ColumnElement[bool]:
-    """Return the condition under which a lease holds no more, or cannot have been taken by the clock of now."""
+    """Return the condition that a lease has expired, or cannot have been taken by the current clock."""
     return or_(expires_at < now, expires_at > now + LONGEST_LEASE)
 
 
 class Leases(Connected):
     def acquire_lease(self, name: str, owner: str, lease_seconds: float) -> bool:
-        """Take or keep a lease and say whether this owner holds it; one that ran out is free."""
+        """Take or renew a lease and return whether this owner holds it; an expired lease is free."""
         now = self._now()
         fresh = {"owner": owner, "expires_at": now + timedelta(seconds=lease_seconds)}
         free = and_(leases.c.name == name, or_(leases.c.owner == owner, has_run_out(leases.c.expires_at, now)))
@@ -34,7 +34,7 @@ class Leases(Connected):
             )
 
     def release_lease(self, name: str, owner: str) -> None:
-        """Give a lease back; nothing happens where this owner does not hold it."""
+        """Release a lease, if this owner holds it."""
         with self._writing() as connection:
             connection.execute(delete(leases).where(leases.c.name == name, leases.c.owner == owner))
 

@@ -1,4 +1,4 @@
-"""Lists and searches, newest first. Each is a walk along one index from its newest end: none grows with the table."""
+"""Lists and searches, newest first. Each reads one index from its newest end, so none gets slower with the table."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from service.storage.records import EVERYBODY, Bisection, Page, Search, StoredCh
 from service.storage.search_words import change_terms, outcome_term, word_term, words_of
 from service.storage.tables import bisections, changes, search_terms
 
-# A count above this says "common"; counting further would make a search grow with the table.
+# Counts above this mean "common"; counting further would make searches slower with the table.
 _COMMON = 500
-_MOST_WORDS = 50  # each is looked up in every bisection that the rarest of them leads to
+_MOST_WORDS = 50  # each is looked up for every bisection that has the rarest of them
 
 
 class Listing(Connected):
@@ -103,12 +103,12 @@ def bisections_query(
         if (wanted := getattr(search, name)) is not None:
             column = bisections.c[name]
             query = query.where((_unwalked(column, dialect) if terms else column) == wanted)
-    # Both sides of the join, since PostgreSQL may walk along either.
+    # Both sides of the join, since PostgreSQL may read either index.
     return query if cursor is None else query.where(key < cursor, bisections.c.id < cursor)
 
 
 def _unwalked(column: ColumnElement[Any], dialect: Dialect) -> ColumnElement[Any]:
-    """Keep SQLite, which has no statistics until ANALYZE, from the column's index: the walk goes along a term's."""
+    """Keep SQLite, which has no statistics before ANALYZE, from the column's index: the term's index is better."""
     return UnaryExpression(column, operator=custom_op("+")) if dialect.name == "sqlite" else column
 
 
@@ -143,10 +143,10 @@ def _terms_of(search: Search) -> tuple[str, ...]:
 
 
 def _rarest_first(connection: Connection, terms: Iterable[str]) -> tuple[str, ...]:
-    """Order terms by how many bisections have them, counted up to a limit: the walk goes along the rarest."""
+    """Order terms by how many bisections have them, counted up to a limit: the rarest index is read."""
 
     def bounded_count(term: str) -> int:
-        # As a range in the primary key's order, lest PostgreSQL reads the table for a common word.
+        # As a range in the order of the primary key; otherwise PostgreSQL reads the table for a common word.
         some = select(literal(1)).where(search_terms.c.term.between(term, term))
         some = some.order_by(search_terms.c.term, search_terms.c.bisection_id).limit(_COMMON)
         return connection.scalar(select(func.count()).select_from(some.subquery())) or 0

@@ -50,7 +50,7 @@ class Observations(Connected):
             return _read(connection, key, repeat)
 
     def measured_releases(self, package: str, releases: Sequence[str], snippet: str) -> frozenset[str]:
-        """Return those of a package's releases that an observation of a snippet, by its digest, is stored of."""
+        """Return the releases of a package that have a stored observation of a snippet, given its digest."""
         found: set[str] = set()
         with self._reading() as connection:
             for some in _in_batches(releases):
@@ -91,7 +91,7 @@ class Observations(Connected):
         *,
         observation_id: str | None = None,
     ) -> StoredObservation:
-        """Keep an observation and return it; where this repeat was seen before, return what was seen first.
+        """Store an observation and return it; if this repeat is stored already, return the stored one.
 
         Args:
             identity: what it depends on.
@@ -126,7 +126,7 @@ class Observations(Connected):
             return observation_of(connection.execute(kept).one())
 
     def link(self, bisection_id: str, observation_id: str, variant: str = "", *, reused: bool = False) -> None:
-        """Say that a bisection uses an observation; saying it again changes nothing.
+        """Link an observation to a bisection; a second call changes nothing.
 
         Raises:
             NotFound: one of the two was deleted.
@@ -134,7 +134,7 @@ class Observations(Connected):
         self.link_all(bisection_id, [(observation_id, variant, reused)])
 
     def link_all(self, bisection_id: str, used: Iterable[tuple[str, str, bool]]) -> None:
-        """Say that a bisection uses observations, each with its variant and whether it was reused; all or none.
+        """Link observations to a bisection, each with its variant and whether it was reused; all or none.
 
         Raises:
             NotFound: one of them, or the bisection, was deleted.
@@ -174,7 +174,7 @@ def observation_of(row: Row[Any]) -> StoredObservation:
 
 
 def _next_repeat(connection: Connection, key: str) -> int:
-    """Return how many observations of a key there are; nobody else gets the same answer before the transaction ends."""
+    """Return how many observations a key has; no other transaction gets the same number before this one ends."""
     if connection.dialect.name == "postgresql":  # SQLite has one writer at a time, and that is us
         connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
     last = connection.scalar(select(func.max(observations.c.repeat)).where(observations.c.key == key))

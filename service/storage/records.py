@@ -1,4 +1,4 @@
-"""What the store hands out: plain values, read once, safe to keep after the connection is gone."""
+"""What the store returns: plain values, independent of the connection."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Bisection:
     cancel_requested: bool
     last_event: int
     attempts: int
-    """How often a coordinator took it up since it last got ahead; the coordinator gives it up after a few."""
+    """How many attempts made no progress; after a few the coordinator gives up."""
 
     def seen_by(self, viewer: Viewer) -> bool:
         """Say whether this viewer may see it."""
@@ -69,7 +69,7 @@ class Bisection:
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to work one bisection off."""
+    """The right to run one bisection."""
 
     bisection_id: str
     owner: str
@@ -82,23 +82,23 @@ class Standing:
 
     is_held: bool
     is_cancelled: bool
-    """Somebody asked for an end, or deleted it."""
+    """It was cancelled or deleted."""
     last_event: int | None = None
     """The number of its last event, where a step was written."""
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """A bisection that anybody may take up."""
+    """A bisection that may be claimed."""
 
     bisection_id: str
     submitter: str
-    """Id of the token that asked; empty for everybody without one."""
+    """Id of the submitting token; empty without one."""
     nightly: bool
     """A pass of the nightly began it, and died."""
     waited_seconds: float
     abandoned: bool = False
-    """Its coordinator does not renew its claim any more; otherwise it is queued."""
+    """Its coordinator no longer renews its claim; otherwise it is queued."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class StoredDocument:
 
 @dataclass(frozen=True)
 class Created:
-    """The answer to a submission: `is_new` is False where an Idempotency-Key was honoured."""
+    """The answer to a submission: `is_new` is False if its Idempotency-Key was known."""
 
     bisection: Bisection
     is_new: bool
@@ -129,14 +129,14 @@ class Created:
 
 @dataclass(frozen=True)
 class Search:
-    """What to list. Empty fields do not narrow."""
+    """What to list. Empty fields are ignored."""
 
     status: str | None = None
     probe: str | None = None
     package: str | None = None
     owner: str | None = None
     text: str = ""
-    """Words that all stand in the snippet, in any order and case."""
+    """Words that must all be in the snippet, in any order and case."""
     outcomes: tuple[str, ...] = ()
     changed_in: str | None = None
     """A release that a change landed on, of any package or of `package`."""
@@ -160,7 +160,7 @@ class ObservationIdentity:
 
 @dataclass(frozen=True)
 class StoredObservation:
-    """A run that was seen, once and for all."""
+    """A stored run; it never changes."""
 
     id: str
     key: str

@@ -1,4 +1,4 @@
-"""Which version of the tables a database has, and how to bring it to another."""
+"""The version of a database's tables, and migration to another one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def newest_version() -> str:
 
 
 def upgrade(url: str, version: str = "head") -> str:
-    """Bring a database to a version, the newest by default, and return it; two callers at once wait for each other.
+    """Upgrade a database to a version, by default the newest, and return it; concurrent callers wait.
 
     Raises:
         StoreError: the database cannot be reached, stays locked, or is newer than this program.
@@ -34,7 +34,7 @@ def upgrade(url: str, version: str = "head") -> str:
 
 
 def downgrade(url: str, version: str) -> str:
-    """Take a database back to a version ("base": empty) and return it.
+    """Downgrade a database to a version ("base": empty) and return it.
 
     Raises:
         StoreError: as for `upgrade`.
@@ -55,7 +55,7 @@ def _migrate(url: str, version: str, *, back: bool) -> str:
 
 
 def _lock(connection: Connection) -> None:
-    """Wait for whoever migrates now: SQLite has one writer anyway, PostgreSQL has advisory locks."""
+    """Wait for other migrations: SQLite has only one writer, PostgreSQL has advisory locks."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _ADVISORY_LOCK})
 

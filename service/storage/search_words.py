@@ -1,4 +1,4 @@
-"""What a bisection is found by: the words of its snippet, its outcomes, where its changes landed."""
+"""Search terms of a bisection: the words of its snippet, its outcomes, the releases of its changes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.storage.tables import LONGEST_NAME
 
 _WORD = re.compile(r"[^\W\d]\w{2,39}")
 _EVERYWHERE = frozenset(word.lower() for word in keyword.kwlist)
-# A long script says what it is about in far fewer words; without a limit, one hostile snippet fills the index.
+# Long scripts need far fewer words; without a limit one hostile snippet fills the index.
 _MOST_WORDS = 250
 
 

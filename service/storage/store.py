@@ -1,4 +1,4 @@
-"""The store: the one truth. Engines and coordinators may forget; what is here is enough to go on."""
+"""The store: the only state that counts. Engines and coordinators can continue from it alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from service.storage.tokens import Tokens
 from service.storage.watches import Watches
 
 WRITTEN_EVERY_SECONDS = 10.0
-"""How long a database that took a write is believed to take the next one."""
+"""How long after a successful write the database counts as writable."""
 _TRIAL_KIND = "trial"
 
 
@@ -67,7 +67,7 @@ class Store(
             connection.execute(select(literal(1)))
 
     def check_writes(self) -> None:
-        """Do nothing if the database takes writes; tried with one small row, and after a success not for 10 seconds.
+        """Do nothing if the database takes writes; tested with one small row, at most every 10 seconds while it works.
 
         A database that is read-only, locked or without room still answers whoever only reads.
 
@@ -78,7 +78,7 @@ class Store(
         with self._trial:
             if asked_at - self._written_at < WRITTEN_EVERY_SECONDS:
                 return
-            # However many ask while a lock is waited for, they share the answer and do not wait one after the other.
+            # Callers that arrive while another one waits for a lock share its answer.
             if self._refused is not None and asked_at < self._refused[0]:
                 raise StoreError(self._refused[1])
             try:

@@ -39,7 +39,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Refuse a moment without time zone: nobody can say when it was."""
+        """Refuse a time without time zone, since it is ambiguous."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -47,14 +47,14 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Give back a moment in UTC; SQLite forgets the zone that it was told."""
+        """Return a time in UTC; SQLite does not store the zone."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class ExactText(TypeDecorator[str]):
-    """A text that sorts by its bytes on both databases, so that an index answers order and prefix."""
+    """A text that sorts by its bytes on both databases, so that an index serves order and prefix."""
 
     impl = String
     cache_ok = True
@@ -64,24 +64,24 @@ class ExactText(TypeDecorator[str]):
         self.length = length
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
-        """Choose the byte order on PostgreSQL; SQLite has it anyway."""
+        """Choose byte order on PostgreSQL; it is SQLite's default."""
         collation = "C" if dialect.name == "postgresql" else None
         return dialect.type_descriptor(String(self.length, collation=collation))
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        """Replace what a database refuses with an error where it should find nothing, when somebody asks for it."""
+        """Replace characters that the database rejects with an error, so that a search for them finds nothing."""
         return value if value is None else _UNWRITABLE.sub("\ufffd", value)
 
 
 class SaidText(TypeDecorator[str]):
-    """A text that somebody else's program said; what no database takes in a text is replaced."""
+    """Text from another program; characters that the database rejects are replaced."""
 
     impl = Text
     cache_ok = True
 
-    # SQLAlchemy hands every type its dialect.
+    # SQLAlchemy passes the dialect to every type.
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        """Replace NUL, which PostgreSQL refuses, and halves of characters, which no encoding writes."""
+        """Replace NUL, which PostgreSQL rejects, and lone surrogates, which cannot be encoded."""
         return value if value is None else _UNWRITABLE.sub("\ufffd", value)
 
 
@@ -209,11 +209,11 @@ documents = Table(
     metadata,
     _bisection_column(primary_key=True),
     Column("made_by", Digest, nullable=False),
-    # As its bisection has them, for good: who may read it is known from this row alone.
+    # Copied from its bisection, where they never change: this row alone says who may read it.
     Column("public", Boolean, nullable=False),
     Column("owner", Id),
     Column("tag", Digest, nullable=False),
-    # Last: who asks for the tag alone does not read it.
+    # Last, so that reading only the tag does not read it.
     Column("body", LargeBinary, nullable=False),
 )
 
@@ -274,7 +274,7 @@ watches = Table(
     Column("snippet_digest", Digest, ForeignKey("snippets.digest"), nullable=False),
     Column("public", Boolean, nullable=False),
     Column("owner", Id),
-    # One living watch of a name; a removed one keeps its history.
+    # One active watch per name; a removed one keeps its history.
     Index(
         "ix_watches_living_name",
         "name",

@@ -23,7 +23,7 @@ _USE_IS_NOTED_EVERY = timedelta(minutes=1)
 
 class Tokens(Connected):
     def create_token(self, name: str, scopes: Iterable[str], expires_at: datetime | None = None) -> tuple[Token, str]:
-        """Make a token and return it with its secret, which cannot be had again.
+        """Create a token and return it with its secret, which is not stored.
 
         Raises:
             BadInput: no scope, or one that does not exist.
@@ -35,7 +35,7 @@ class Tokens(Connected):
         row = {
             "id": new_ulid(),
             "name": name,
-            # 256 random bits: a plain digest is enough, there is nothing to guess.
+            # 256 random bits: a plain digest is enough, since they cannot be guessed.
             "secret_digest": text_digest(secret),
             "scopes": wanted,
             "created_at": self._now(),
@@ -46,7 +46,7 @@ class Tokens(Connected):
             return _token(connection.execute(select(tokens).where(tokens.c.id == row["id"])).one()), secret
 
     def token_of(self, secret: str) -> Token | None:
-        """Return the token that a secret opens now; None where it is unknown, expired or revoked."""
+        """Return the valid token of a secret; None if it is unknown, expired or revoked."""
         now = self._now()
         with self._reading() as connection:
             row = connection.execute(select(tokens).where(tokens.c.secret_digest == text_digest(secret))).first()
@@ -64,7 +64,7 @@ class Tokens(Connected):
             return [_token(row) for row in connection.execute(select(tokens).order_by(tokens.c.id))]
 
     def revoke_token(self, id_or_name: str) -> int:
-        """Close a token, or all of a name, for ever, and return how many.
+        """Revoke a token, or all of a name, and return how many.
 
         Raises:
             NotFound: there is none open.

@@ -12,7 +12,7 @@ _RANDOM_BITS = 80
 
 
 class _Sequence:
-    """Hands out numbers that only grow, also within one millisecond and when the clock is set back."""
+    """Generates increasing numbers, also within one millisecond and when the clock is set back."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""What the store hands out about watches: plain values."""
+"""What the store returns about watches: plain values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DeliveryStatus = Literal["pending", "delivered", "failed"]
 
 @dataclass(frozen=True)
 class NewWatch:
-    """A watch as somebody wants it."""
+    """A watch to be stored."""
 
     name: str
     request: Mapping[str, Any]
@@ -49,13 +49,13 @@ class Watch:
 
     @property
     def is_trusted(self) -> bool:
-        """Say whether its addresses come from whoever runs this service, not from a request."""
+        """Return whether its addresses come from the operator of this service, not from a request."""
         return self.origin == "cli" or self.origin.startswith("file:")
 
 
 @dataclass(frozen=True)
 class NewWatchRun:
-    """What one pass found out about one package of a watch."""
+    """The result of one pass for one package of a watch."""
 
     watch_id: str
     pass_id: str
@@ -71,7 +71,7 @@ class NewWatchRun:
 
 @dataclass(frozen=True)
 class WatchRun(NewWatchRun):
-    """A night of a watch, as it is kept."""
+    """A stored night of a watch."""
 
     id: str = ""
     finished_at: datetime = datetime(1, 1, 1, tzinfo=UTC)
@@ -79,7 +79,7 @@ class WatchRun(NewWatchRun):
 
 @dataclass(frozen=True)
 class NightStatus:
-    """How a night ended, without what it found."""
+    """How a night ended, without its details."""
 
     id: str
     watch_id: str

@@ -39,7 +39,7 @@ class Watches(Connected):
         return self.watch(str(row["id"]))
 
     def add_watch_once(self, new: NewWatch) -> None:
-        """Keep a watch, unless there is one of this name or was one that somebody removed."""
+        """Store a watch, unless one of this name exists or was removed."""
         row = {"id": new_ulid(), "created_at": self._now(), **self._watch_columns(new)}
         with self._writing() as connection:
             if connection.scalar(select(watches.c.id).where(watches.c.name == new.name)) is None:
@@ -47,7 +47,7 @@ class Watches(Connected):
                 connection.execute(self._insert_unless_there(watches, row))
 
     def put_watch(self, new: NewWatch) -> Watch:
-        """Keep a watch that a file describes: a new one, or what the file says now about the one that it made.
+        """Store the watch of a file: a new one, or an update of the one that the file made before.
 
         Raises:
             BadInput: a living watch of another origin has this name.
@@ -70,7 +70,7 @@ class Watches(Connected):
         connection.execute(self._upsert(snippets, row, keep=True))
 
     def watch(self, id_or_name: str, *, viewer: Viewer = ADMIN) -> Watch:
-        """Return a watch; a name means the living one.
+        """Return a watch; a name means the active one.
 
         Raises:
             NotFound: there is none, or this viewer may not see it.
@@ -84,13 +84,13 @@ class Watches(Connected):
         return _watch(row)
 
     def watches(self, *, viewer: Viewer = ADMIN) -> list[Watch]:
-        """Return the living watches that a viewer may see, oldest first."""
+        """Return the active watches that a viewer may see, oldest first."""
         query = _visible(select(watches), viewer).where(watches.c.removed_at.is_(None)).order_by(watches.c.id)
         with self._reading() as connection:
             return [_watch(row) for row in connection.execute(query)]
 
     def remove_watch(self, id_or_name: str) -> Watch:
-        """End a watch and return it; its history stays.
+        """Remove a watch and return it; its history is kept.
 
         Raises:
             NotFound: there is none.
@@ -123,7 +123,7 @@ class Watches(Connected):
         return None if row is None else WatchPass(**row._mapping)
 
     def add_watch_run(self, new: NewWatchRun, messages: Iterable[NewDelivery] = ()) -> WatchRun:
-        """Keep what a pass found, and the messages that follow from it, all or nothing.
+        """Store the result of a pass with its messages, all or nothing.
 
         Where this pass kept it before, nothing is added and what is there is returned: no message goes out twice.
         """
@@ -178,7 +178,7 @@ class Watches(Connected):
             return [_run(row) for row in connection.execute(query)]
 
     def last_verdict_run(self, watch_id: str, package: str, *, before: str | None = None) -> WatchRun | None:
-        """Return the newest night that reached a verdict, before a night of this id where one is given."""
+        """Return the newest night with a verdict, before the night of this id if one is given."""
         mine = and_(watch_runs.c.watch_id == watch_id, watch_runs.c.package == package)
         told = and_(mine, watch_runs.c.verdict.is_not(None), true() if before is None else watch_runs.c.id < before)
         query = select(watch_runs).where(told).order_by(watch_runs.c.id.desc()).limit(1)
@@ -193,7 +193,7 @@ class Watches(Connected):
     def night_statuses(
         self, *, watch_id: str | None = None, limit: int = 5000, viewer: Viewer = EVERYBODY
     ) -> list[NightStatus]:
-        """Return how the last nights of the living watches ended, newest first, of one watch or of all."""
+        """Return how the last nights of active watches ended, newest first, of one watch or of all."""
         columns = (watch_runs.c.id, watch_runs.c.watch_id, watch_runs.c.package, watch_runs.c.status)
         joined = select(*columns, watches.c.blind_after).join(watches, watches.c.id == watch_runs.c.watch_id)
         seen = _visible(joined, viewer)
