@@ -300,7 +300,7 @@ class Laboratory:
             snippet=question.track.snippet,
             parameters=question.parameters,
             timeout_seconds=case.request.timeout_seconds or self._timeout_seconds,
-            submission=question.bisection,
+            bisection_id=question.bisection,
             process=question.process,
         )
 

@@ -1,4 +1,4 @@
-"""The system calls that bubblewrap's processes are refused: a program for the kernel's filter, made here.
+"""The system calls that are refused to bubblewrap's processes: a program for the kernel's seccomp filter.
 
 An engine brings a filter of its own. Bubblewrap takes one as the kernel does: instructions of 8 bytes that look at the
 number of a call and at its arguments. Named here is what no framework needs and what would reach past the walls: the
@@ -16,7 +16,7 @@ import struct
 from collections.abc import Iterable
 
 MACHINE = "x86_64"
-"""Numbers of calls differ by machine; elsewhere there is no filter, and the runner says so."""
+"""System call numbers differ by machine; on others there is no filter, and the runner says so."""
 X86_64 = 0xC000003E
 FIRST_X32_CALL = 0x40000000
 """The same calls under other numbers."""
@@ -43,9 +43,9 @@ REFUSED = {
     "clock_adjtime": 305, "adjtimex": 159, "personality": 135,
 }  # fmt: skip
 UNKNOWN = {
-    # As if the kernel were older: libraries have another way then. clone3 hides its flags from a filter.
+    # Answered as by an older kernel, so that libraries use a fallback. A filter cannot see the flags of clone3.
     "clone3": 435,
-    # Memory that belongs to no process: nobody counts it.
+    # Memory that belongs to no process and is not counted.
     "memfd_create": 319, "memfd_secret": 447,
 }  # fmt: skip
 CLONE, SOCKET = 56, 41
@@ -92,16 +92,16 @@ def _refuse(error: int) -> Instruction:
 
 
 def _where(test: tuple[int, int], then: list[Instruction]) -> list[Instruction]:
-    """Return instructions that are gone through where the test holds, and skipped where not."""
+    """Return instructions that run if the test holds, and are skipped otherwise."""
     return [(test[0], 0, len(then), test[1]), *then]
 
 
 def _unless(test: tuple[int, int], then: Instruction) -> list[Instruction]:
-    """Return one instruction that is gone through where the test does not hold."""
+    """Return one instruction that runs if the test does not hold."""
     return [(test[0], 1, 0, test[1]), then]
 
 
 def _on_argument(tests: Iterable[tuple[int, int]], then: Instruction, otherwise: Instruction) -> list[Instruction]:
-    """Return instructions that end one way where a test of the first argument holds, else the other."""
+    """Return instructions that return one value if a test of the first argument holds, else another."""
     lines = [line for test in tests for line in _where(test, [then])]
     return [(_LOAD, 0, 0, _FIRST_ARGUMENT), *lines, otherwise]

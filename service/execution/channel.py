@@ -20,14 +20,14 @@ from service.execution.runner import RunRequest
 ANSWER_BYTES = 1024 * 1024
 """Longest line of an answer."""
 MESSAGE_BYTES = 5 * ANSWER_BYTES
-"""Longest line of the protocol: what a child said, written down once more."""
+"""Longest line of the protocol: it quotes what a child wrote."""
 CHANNEL_BYTES = 2 * MESSAGE_BYTES
-"""Most that the protocol lines of one question may come to."""
+"""Largest size of all protocol lines of one question."""
 DEEPEST = 32
 """Deepest nesting of a result: nothing that a probe measures is deeper, and every reader recurses."""
 
 MOST_LINES = 8
-"""Lines that are taken apart in one piece of what came: the protocol has two, and what follows a fault is not read."""
+"""Most lines parsed per chunk: the protocol has two, and lines after a fault are not read."""
 
 BOOT = """
 import json,os
@@ -79,7 +79,7 @@ class Ready(BaseModel):
     python: Word = ""
     device: Word = ""
     forks: bool = False
-    """Whether it answers in children, any number of questions; else it answers one."""
+    """Whether it answers any number of questions in children; otherwise it answers one."""
     memory_bytes: Annotated[int, Field(ge=0, lt=1 << 50)] = 0
     """Memory of its own once the framework is imported."""
 
@@ -94,13 +94,13 @@ class Result(BaseModel):
 
 
 class Over(BaseModel):
-    """A child has ended, and all that it started."""
+    """A child and all that it started have ended."""
 
     event: Literal["over"]
     answer: Word
-    """The word that came with the question; only the parent knows it, so that no child can say this."""
+    """The word that came with the question; only the parent knows it, so no child can send this."""
     said: Annotated[str, Field(max_length=2 * ANSWER_BYTES + (1 << 17))] = ""
-    """What the child wrote, each byte a character."""
+    """What the child wrote, as Latin-1."""
     code: int | None = None
     signal: int | None = None
     out_of_memory: bool = False
@@ -109,7 +109,7 @@ class Over(BaseModel):
 
 
 class CleanedUp(BaseModel):
-    """All is as it was before the last question; or it is not, and nothing more should be asked."""
+    """Whether everything is as before the last question; if not, the process must not be asked again."""
 
     event: Literal["again"]
     answer: Word
@@ -123,7 +123,7 @@ _RESULT: TypeAdapter[Result] = TypeAdapter(Result)
 
 
 def opening(harness_source: str, framework: str, word: str = "") -> bytes:
-    """Return the lines that can be sent ahead of need.
+    """Return the lines that can be sent before a question is known.
 
     Args:
         harness_source: the program that runs probes.
@@ -141,12 +141,12 @@ def question(request: RunRequest, word: str = "") -> bytes:
 
 
 def stop_line() -> bytes:
-    """Return the line that ends the child at work."""
+    """Return the line that ends the running child."""
     return _line({"stop": True})
 
 
 def new_word() -> str:
-    """Return a word that nobody can guess."""
+    """Return an unguessable word."""
     return secrets.token_hex(16)
 
 
@@ -155,7 +155,7 @@ def _line(message: Mapping[str, Any]) -> bytes:
 
 
 class Transcript:
-    """Everything that one process said about its import and about its last question, bounded, as it comes in."""
+    """All output of one process about its import and its last question, bounded."""
 
     def __init__(self, *, output_bytes: int, flood_bytes: int, word: str = "") -> None:
         """Begin.
@@ -167,21 +167,21 @@ class Transcript:
         """
         self.ready: Ready | None = None
         self.over: Over | None = None
-        """How the child of the question ended; None while it works, and where there are no children."""
+        """How the child of the question ended; None while it runs, and without children."""
         self.again: CleanedUp | None = None
         self.result: Mapping[str, Any] | None = None
         self.probe_seconds = 0.0
         self.packages: Mapping[str, str] = {}
         self.fault = ""
-        """Why the protocol lines cannot be trusted; "" while they can.
+        """Why the protocol lines cannot be trusted; "" if they can.
 
         The harness writes nothing but what the protocol allows, whatever the snippet measures, prints or raises: so a
         line that is none of it is proof that something else wrote.
         """
         self.asked = 0
-        """How many questions were put."""
+        """How many questions were asked."""
         self._line = bytearray()
-        """The beginning of a line whose end has not come; there is no newline in it."""
+        """The beginning of an incomplete line, without a newline."""
         self._word = word
         self._marks = Marks(word)
         self._protocol_bytes = 0
@@ -192,7 +192,7 @@ class Transcript:
         self._received = 0
 
     def ask(self, word: str) -> None:
-        """Begin the next question; what follows belongs to it."""
+        """Begin the next question; further output belongs to it."""
         if self.asked == 0 and self._marks.passed:
             self._import_output = self._kept.text()
         self.asked += 1
@@ -204,7 +204,7 @@ class Transcript:
 
     @property
     def flooded(self) -> bool:
-        """Whether more came than is read at all."""
+        """Whether there was more output than is read."""
         return self._received > self._flood_bytes
 
     @property
@@ -214,12 +214,12 @@ class Transcript:
 
     @property
     def is_over(self) -> bool:
-        """Whether all that belongs to the question has come."""
+        """Whether all output of the question has come."""
         return self.over is not None and self._marks.passed
 
     @property
     def can_be_asked(self) -> bool:
-        """Whether the process waits for a question and is what it was before the last one."""
+        """Whether the process waits for a question and is unchanged by the last one."""
         if self.fault or self.ready is None:
             return False
         if self.asked == 0:
@@ -227,16 +227,16 @@ class Transcript:
         return self.is_over and self.again is not None and not self.again.changed
 
     def count(self, received_bytes: int) -> None:
-        """Count what came beside the words themselves."""
+        """Count bytes of framing."""
         self._received += received_bytes
 
     def add_output(self, chunk: bytes) -> None:
-        """Take what came on standard error: the snippet's printing."""
+        """Add bytes from standard error: the snippet's output."""
         self._received += len(chunk)
         self._kept.add(self._marks.strip(chunk))
 
     def add_protocol(self, chunk: bytes) -> None:
-        """Take what came on standard output: protocol lines, whole or in part.
+        """Add bytes from standard output: protocol lines, whole or in part.
 
         The first fault is the last thing that is read: what follows is counted and dropped.
         """
@@ -244,7 +244,7 @@ class Transcript:
         self._protocol_bytes += len(chunk)
         if self.fault:
             return
-        # Only the new bytes are searched: a line that comes in many pieces costs no more than one that comes whole.
+        # Only the new bytes are searched, so that a line in many pieces costs no more than a whole one.
         first, *others = chunk.split(b"\n", MOST_LINES)
         self._line += first
         for part in others:
@@ -283,7 +283,7 @@ class Transcript:
                 self._blame("a second end")
 
     def _take_said(self, words: bytes) -> None:
-        """Take what a child said: one line with its result, or nothing."""
+        """Read what a child wrote: one line with its result, or nothing."""
         if not words:
             return
         *lines, rest = words.split(b"\n", 2)
@@ -316,7 +316,7 @@ def _parsed(kind: TypeAdapter[Event], line: bytes, most_bytes: int) -> Event | N
 
 
 class Marks:
-    """Finds the mark that ends a stretch of printing and takes it out, however it was cut."""
+    """Finds and removes the mark that ends a part of the output, even if it comes in pieces."""
 
     def __init__(self, word: str) -> None:
         self._mark = b"\0" + word.encode() + b"\0" if word else b""
@@ -324,7 +324,7 @@ class Marks:
         self.passed = False
 
     def strip(self, chunk: bytes) -> bytes:
-        """Return what is printing for sure; the beginning of a mark is held until it is known for one."""
+        """Return what is certainly output; a possible beginning of a mark is held back."""
         if not self._mark or self.passed:
             return chunk
         before, mark, after = (self._held + chunk).partition(self._mark)
@@ -337,12 +337,12 @@ class Marks:
 
 
 def _beginning(words: bytes, mark: bytes) -> int:
-    """Return how many bytes at the end of some words begin a mark."""
+    """Return how many bytes at the end may begin a mark."""
     return next((size for size in range(min(len(mark) - 1, len(words)), 0, -1) if words.endswith(mark[:size])), 0)
 
 
 class KeptOutput:
-    """The head and the tail of a stream; what lies between is counted and dropped."""
+    """The head and the tail of a stream; the middle is counted and dropped."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._half = max(1, limit_bytes // 2)
@@ -359,7 +359,7 @@ class KeptOutput:
             self._trim()
 
     def text(self) -> str:
-        """Return what is kept as clean text, with a line that says how much was cut."""
+        """Return the kept parts as clean text, with a line that says how much was cut."""
         self._trim()
         middle = f"\n[… {self._cut} bytes cut …]\n" if self._cut else ""
         return clean_text(_decoded(self._head) + middle + _decoded(self._tail))
@@ -383,7 +383,7 @@ _UNCLEAN = _CONTROLS | _SURROGATES
 
 
 def clean_text(text: str) -> str:
-    """Return text without control characters and lone surrogates, which terminals and databases do not take."""
+    """Return text without control characters and lone surrogates, which terminals and databases do not accept."""
     return text.translate(_UNCLEAN)
 
 

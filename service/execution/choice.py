@@ -13,7 +13,7 @@ from service.settings import Settings
 
 @dataclass(frozen=True)
 class Choice:
-    """A runner and why it was taken."""
+    """A runner and why it was chosen."""
 
     runner: Runner
     why: str
@@ -26,7 +26,7 @@ def choose_runner(
     local: Callable[[], Runner],
     interpreters: Callable[[], list[str]],
 ) -> Choice:
-    """Return the runner that the settings ask for; `auto` takes Docker where an engine answers.
+    """Return the runner that the settings ask for; `auto` chooses Docker if an engine responds.
 
     Args:
         settings: `runner` says which.

@@ -1,4 +1,4 @@
-"""Talk to a started process until it has answered, ended, or gone beyond a limit."""
+"""Talks to a started process until it has answered, ended, or exceeded a limit."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from service.execution.runner import RunRequest
 
 CHUNK_BYTES = 64 * 1024
 TICK_SECONDS = 0.1
-"""How often a cancellation and the memory are looked at."""
+"""How often cancellation and memory are checked."""
 SIGNAL_BASE = 128
-"""A shell's way to say that a signal ended a process: 128 plus its number; the init process says it that way."""
+"""An exit code of 128 plus n means that signal n ended the process, as shells and init processes report it."""
 HIGHEST_SIGNAL = 64
 STOPPING_SECONDS = 5.0
-"""How long a process that answers in children may take to end the one at work."""
+"""How long a parent may take to end its running child."""
 LINGER_SECONDS = 1.0
-"""How long a process may take to end after its result: the rest of what it printed may still be on its way."""
+"""How long a process may take to end after its result: the rest of its output may still come."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Exit:
     signal: int | None = None
     out_of_memory: bool = False
     from_outside: bool = False
-    """The engine, or somebody through it, ended the process: it says nothing about what ran."""
+    """The engine, or somebody through it, ended the process: this says nothing about the run."""
 
     def words(self) -> str:
-        """Say it for people."""
+        """Return it in words."""
         if self.signal is None:
             return f"the process ended with exit code {self.code} and without a result"
         try:
@@ -48,14 +48,14 @@ class Exit:
 
 
 def exit_of(code: int, *, out_of_memory: bool = False) -> Exit:
-    """Say how a process ended, from the number that the init process above it gives."""
+    """Return how a process ended, from the exit code of its init process."""
     if SIGNAL_BASE < code <= SIGNAL_BASE + HIGHEST_SIGNAL:
         return Exit(None, code - SIGNAL_BASE, out_of_memory)
     return Exit(code, None, out_of_memory)
 
 
 class Process(Protocol):
-    """A started process and the ways to it. Used by one thread at a time."""
+    """A started process and its streams. Used by one thread at a time."""
 
     def inputs(self) -> Sequence[int]:
         """Return the file descriptors that its words come from."""
@@ -74,21 +74,21 @@ class Process(Protocol):
         """
 
     def takes_too_much(self) -> bool:
-        """Say whether it has more memory than it may; False where the kernel keeps that limit."""
+        """Return whether it uses more memory than allowed; False if the kernel enforces the limit."""
 
     def exit(self) -> Exit | None:
-        """Wait a moment until it has ended and say how; None when it goes on, deaf and mute."""
+        """Wait a moment for its end and return how it ended; None if it goes on with closed streams."""
 
     def discard(self) -> None:
-        """Stop it with all its children and remove what it left. Can be called again."""
+        """Stop it with all its children and clean up. May be called again."""
 
 
 Stop = Literal["answered", "ended", "timed-out", "output-flood", "out-of-memory", "tampered", "cancelled"]
-"""Why a conversation is over; ended: the process closed its side without a result; tampered: see Transcript.fault."""
+"""Why a conversation is over. ended: its streams closed without a result; tampered: see Transcript.fault."""
 
 
 class Conversation:
-    """Questions to one session, one after the other: what is still to be sent, and a transcript of what came."""
+    """Questions to one session, one after the other: the unsent bytes, and a transcript of the output."""
 
     def __init__(self, session: Process, transcript: Transcript, unsent: bytes = b"") -> None:
         """Begin.
@@ -106,15 +106,15 @@ class Conversation:
         self._answered_at: float | None = None
 
     def send_ahead(self) -> None:
-        """Send as much as is taken without waiting; the first question sends the rest."""
+        """Send as much as possible without waiting; the first question sends the rest."""
         try:
             while self._unsent:
                 self._unsent = self._unsent[self._session.send(self._unsent[:CHUNK_BYTES]) :]
         except OSError:
-            return  # full, or gone: who asks finds out
+            return  # full, or gone: the next question finds out
 
     def settles(self, seconds: float) -> bool:
-        """Listen until the session can be asked once more, that long at most; say whether it can."""
+        """Wait until the session can be asked again, or the time is over; return whether it can."""
         until = time.monotonic() + seconds
         with self._selector() as selector:
             while not self._transcript.can_be_asked and (left := until - time.monotonic()) > 0:
@@ -123,7 +123,7 @@ class Conversation:
         return self._transcript.can_be_asked
 
     def is_there(self) -> bool:
-        """Say whether the session has neither ended nor answered unasked, by what it has said so far."""
+        """Return whether the session has neither ended nor written unasked so far."""
         try:
             return all(
                 self._session.receive(descriptor, self._transcript) for descriptor in self._session.inputs()
@@ -132,7 +132,7 @@ class Conversation:
             return False
 
     def hold(self, request: RunRequest, seconds: float, cancelled: threading.Event) -> Stop:
-        """Ask, once the session can be asked, and listen until there is an answer, or a reason to stop.
+        """Ask as soon as the session is ready, and listen until there is an answer, or a reason to stop.
 
         Args:
             request: the question.
@@ -163,7 +163,7 @@ class Conversation:
         return selector
 
     def _ask(self) -> None:
-        """Put the question once the session waits for it."""
+        """Send the question once the session waits for it."""
         if self._request is not None and not self._unsent and self._transcript.can_be_asked:
             word = new_word()
             self._transcript.ask(word)
@@ -171,11 +171,11 @@ class Conversation:
             self._request = None
 
     def _is_over(self) -> bool:
-        """Say whether a process that answers in children has closed the question."""
+        """Return whether a parent has closed the question."""
         return self._request is None and self._transcript.is_over
 
     def _nearer(self, deadline: float) -> float:
-        """Return until when to listen: once there is an answer, only what is on its way is waited for."""
+        """Return until when to listen: after an answer, only for output that is on its way."""
         answered = self._transcript.over if self._answers_in_children() else self._transcript.result
         return deadline if answered is None else min(deadline, self._since_answer() + LINGER_SECONDS)
 
@@ -187,7 +187,7 @@ class Conversation:
         return self._transcript.ready is not None and self._transcript.ready.forks
 
     def _tell_to_stop(self, reason: Stop) -> bool:
-        """Tell a process that answers in children to end the one at work; False where all of it has to be ended."""
+        """Tell a parent to end its running child; return False if the whole process must be ended."""
         alone = self._stopping is None and self._request is None and self._answers_in_children()
         if not alone or reason in ("cancelled", "tampered", "answered") or self._unsent:
             return False
@@ -208,7 +208,7 @@ class Conversation:
         return "out-of-memory" if self._stopping is None and self._session.takes_too_much() else None
 
     def _exchange(self, selector: selectors.BaseSelector, wait_seconds: float) -> bool:
-        """Wait a little for words either way; return whether more can come."""
+        """Wait a moment to send or receive; return whether more can come."""
         if self._unsent and self._session.output() not in selector.get_map():
             selector.register(self._session.output(), selectors.EVENT_WRITE, "out")
         for key, _ in selector.select(wait_seconds):
@@ -224,6 +224,6 @@ class Conversation:
         except BlockingIOError:
             return
         except OSError:
-            self._unsent = self._unsent[:0]  # it ended before it read all: what it said before says why
+            self._unsent = self._unsent[:0]  # it ended before it read everything: its output says why
         if not self._unsent:
             selector.unregister(self._session.output())

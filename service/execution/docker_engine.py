@@ -21,10 +21,10 @@ CALL_SECONDS = 60
 OK, FORBIDDEN = 200, 403
 NO_SPACE = "no space left"
 CONNECTIONS = 64
-"""Connections kept open: each run under way holds one for its channel."""
+"""Connections kept open: each current run holds one for its channel."""
 
 CLIENT_ERRORS: tuple[type[Exception], ...] = (docker.errors.DockerException, requests.RequestException, HTTPError)
-"""What the client raises: its own, and where a stream breaks off those of the libraries below it."""
+"""What the client raises: its own errors, and those of the libraries below it when a stream breaks off."""
 ENGINE_ERRORS: tuple[type[Exception], ...] = (*CLIENT_ERRORS, OSError)
 """The same, and what a bare socket raises."""
 
@@ -49,7 +49,7 @@ def connect() -> docker.DockerClient:
 
 
 def _knock(place: str) -> None:
-    """Raise OSError where nobody listens at a local socket: the client would leave its own end open."""
+    """Raise OSError if nobody listens at a local socket: the client would leak its own end."""
     scheme, _, path = place.partition("://")
     if scheme == "unix":
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as visitor:
@@ -61,7 +61,7 @@ def _knock(place: str) -> None:
 def calling(
     what: str, *, answers: tuple[type[Exception], ...] = (), errors: tuple[type[Exception], ...] = ENGINE_ERRORS
 ) -> Iterator[None]:
-    """Turn whatever goes wrong between here and the engine into EngineLost, or DiskFull where it says so.
+    """Turn any error of the engine or the connection to it into EngineLost, or DiskFull if it says so.
 
     Args:
         what: the call in words, such as "start a container".
@@ -77,7 +77,7 @@ def calling(
 
 
 def is_filtered(api: Any) -> bool:
-    """Say whether the filter of deploy/ stands in front of the engine: it refuses a call that tfbisect never makes.
+    """Return whether the filter of deploy/ is in front of the engine: it refuses a call that tfbisect never makes.
 
     Raises:
         EngineLost: the engine does not answer.
@@ -88,7 +88,7 @@ def is_filtered(api: Any) -> bool:
 
 
 def trouble(what: str, error: Exception) -> EngineLost | DiskFull:
-    """Return what befell a call, in words: what the engine said where it answered, else why it did not.
+    """Return what happened to a call, in words: the engine's message, or why it did not answer.
 
     Args:
         what: the call in words, such as "start a container".
@@ -103,7 +103,7 @@ def trouble(what: str, error: Exception) -> EngineLost | DiskFull:
 
 
 def refusal(what: str, said: str, *, engine_broke: bool = True) -> EngineLost | DiskFull:
-    """Return what to make of an engine's own words.
+    """Return the error for an engine's message.
 
     Args:
         what: the call in words.
@@ -120,7 +120,7 @@ def refusal(what: str, said: str, *, engine_broke: bool = True) -> EngineLost | 
 
 
 def _silence(error: BaseException) -> str:
-    """Say why nobody answered: of nested errors the innermost, without the client's own wrapping."""
+    """Return why nobody answered: the innermost of nested errors, without the client's wrapping."""
     if isinstance(error, requests.Timeout):
         return "no answer in time"
     inner = [each for each in (*error.args, error.__cause__, error.__context__) if isinstance(each, BaseException)]
@@ -140,7 +140,7 @@ def engine_description(client: Any) -> dict[str, Any]:
 
 
 def orders_to_end(api: Any, container: str, until: int) -> bool | None:
-    """Say whether the engine recorded an order to kill or stop a container; None where it does not tell.
+    """Return whether the engine recorded an order to kill or stop a container; None if it does not say.
 
     Asked by hand: the client's own `events` takes a refusal, and a connection that broke, for the end of the list.
 

@@ -36,14 +36,14 @@ COMMAND = ("python", "-u", "-c", BOOT)
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 RECEIVE_BYTES = 256 * 1024
 MOST_READS = 8
-"""Reads of the channel before the conversation looks at the clock, at cancellation and at the limits again."""
+"""Reads of the channel before clock, cancellation and limits are checked again."""
 EXIT_WAIT_SECONDS = 3
 NO_DEVICE = "could not select device driver"
-"""What an engine says to a device request that nothing on it can meet."""
+"""What an engine answers if it has no such device."""
 STDOUT = 1
 HEADER_BYTES = 8
 STOPPING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGKILL})
-"""Signals by which people and engines stop containers; a run can send them to itself too."""
+"""Signals that people and engines use to stop containers; a run can send them to itself too."""
 
 
 class BuiltImage(Protocol):
@@ -55,36 +55,36 @@ class BuiltImage(Protocol):
 
 
 class ImageSupply(Protocol):
-    """Makes images be there."""
+    """Provides images."""
 
     def ensure(self, environment: Any) -> BuiltImage:
-        """Return the image of an environment, built if need be."""
+        """Return the image of an environment, built if needed."""
 
     def used(self, environment: Any) -> None:
         """Note that the image of an environment is used now."""
 
 
 class Demultiplexer:
-    """Takes the engine's stream of frames apart: 8 bytes of header (stream, length), then the words."""
+    """Splits the engine's stream into frames: 8 bytes of header (stream, length), then the content."""
 
     def __init__(self) -> None:
         self._held = bytearray()
 
     def feed(self, chunk: bytes, transcript: Transcript) -> None:
-        """Hand over the words of every frame as far as they have come."""
+        """Pass on the content of every frame as far as it has come."""
         self._held += chunk
-        taken = 0  # One trim at the end: a trim per frame would copy the rest of the chunk each time.
+        taken = 0  # Trimmed once at the end: a trim per frame would copy the rest of the chunk each time.
         while len(self._held) - taken >= HEADER_BYTES:
             stream, length = struct.unpack_from(">BxxxL", self._held, taken)
             words = bytes(self._held[taken + HEADER_BYTES : taken + HEADER_BYTES + length])
             taken += HEADER_BYTES + len(words)
-            transcript.count(HEADER_BYTES)  # a flood of tiny frames costs as much as one of long ones
+            transcript.count(HEADER_BYTES)  # so that a flood of tiny frames is noticed too
             if stream == STDOUT:
                 transcript.add_protocol(words)
             else:
                 transcript.add_output(words)
             if missing := length - len(words):
-                # The rest of this frame comes later: leave a header for just that much.
+                # The rest of this frame comes later: keep a header for it.
                 self._held = bytearray(struct.pack(">BxxxL", stream, missing))
                 return
         del self._held[:taken]
@@ -100,7 +100,7 @@ class ContainerSession:
         self._channel = channel
         self._socket: socket.socket = getattr(channel, "_sock", channel)
         self._socket.setblocking(False)
-        # A number of its own for the way in: the way out has the other.
+        # A second descriptor: input and output are closed separately.
         self._writable = os.dup(self._socket.fileno())
         self._frames = Demultiplexer()
         self._discarded = False
@@ -148,15 +148,15 @@ class ContainerSession:
                 state = self._api.inspect_container(self.container)["State"]
                 if not state["Running"]:
                     ended = exit_of(state["ExitCode"], out_of_memory=bool(state.get("OOMKilled")))
-                    # An end that nobody can vouch for is no behaviour of the release.
+                    # An end that cannot be confirmed is not a behaviour of the release.
                     doubtful = ended.signal in STOPPING and self._was_stopped(state) is not False
                     return replace(ended, from_outside=doubtful)
                 if time.monotonic() > deadline:
                     return None
-                time.sleep(0.05)  # its channels are closed, so its end is a matter of milliseconds
+                time.sleep(0.05)  # its channels are closed, so it ends within milliseconds
 
     def _was_stopped(self, state: Mapping[str, Any]) -> bool | None:
-        """Say whether the engine was told to end the container; None where it does not say."""
+        """Return whether the engine was told to end the container; None if it does not say."""
         # The record may come a moment after the end; the engine's own clock counts.
         until = math.ceil(datetime.fromisoformat(str(state["FinishedAt"])).timestamp()) + 1
         return orders_to_end(self._api, self.container, until)
@@ -171,7 +171,7 @@ class ContainerSession:
         self._remove()
 
     def _close_channel(self) -> None:
-        # The HTTP response that became the channel buffers the same socket: closed later, it complains.
+        # The HTTP response of the channel buffers the same socket: closed later, it raises.
         response = getattr(self._channel, "_response", None)
         if response is not None:
             response.close()
@@ -197,7 +197,7 @@ class DockerRunner(SessionRunner):
         narrow: bool = True,
         accelerators: Accelerators | None = None,
     ) -> None:
-        """Make a runner and remove what runners that are gone have left.
+        """Make a runner and remove what dead runners have left.
 
         Args:
             client: the engine; see engine.connect.
@@ -223,7 +223,7 @@ class DockerRunner(SessionRunner):
         self._users = RunUsers(container_users(engine))
         self._seccomp = profile_text() if narrow and takes_profiles(engine) else ""
         self._at_work: set[str] = set()
-        # Removing takes the engine longer than a run has to wait.
+        # In the background: removing takes the engine long.
         self._removals = Removals(self._remove, self._orphans)
         self.remove_orphans()
 
@@ -232,7 +232,7 @@ class DockerRunner(SessionRunner):
         return self._missing
 
     def remove_orphans(self) -> list[str]:
-        """Have the containers of runners that are gone removed; return their ids."""
+        """Remove the containers of dead runners in the background; return their ids."""
         orphans = self._orphans()
         for container in orphans:
             self._removals.add(container)
@@ -244,7 +244,7 @@ class DockerRunner(SessionRunner):
         self._removals.close()
 
     def _orphans(self) -> list[str]:
-        """Return the containers that nobody owns any more, those among them whose creation was never confirmed."""
+        """Return the containers without a living owner, including those whose creation was never confirmed."""
         with calling("list containers"):
             found = self._api.containers(all=True, filters={"label": RUN_LABEL})
         now = time.time()
@@ -256,7 +256,7 @@ class DockerRunner(SessionRunner):
         return Place(self._images.ensure(environment).id, environment, target.hardware)
 
     def _can_fork(self, place: Place) -> bool:
-        # What opens an accelerator while it imports would lend its children a device that they cannot use.
+        # Children cannot use an accelerator that their parent opened during the import.
         return place.hardware == "cpu"
 
     def _start(self, place: Place, name: str, start: Start) -> ContainerSession:
@@ -277,7 +277,7 @@ class DockerRunner(SessionRunner):
         return session
 
     def _attach(self, container: str, user: int) -> ContainerSession:
-        """Open the channel of a container ahead of its start, so that no word is missed."""
+        """Open the channel of a container before its start, so that no output is missed."""
 
         def end() -> None:
             self._at_work.discard(container)
@@ -309,7 +309,7 @@ class DockerRunner(SessionRunner):
         try:
             return str(self._api.create_container_from_config(config, own_name)["Id"])
         except BaseException:
-            # The engine may have made it and not had the time to say so.
+            # The engine may have created it without being able to say so.
             self._removals.add(own_name)
             self._users.give_back(user)
             raise
@@ -325,5 +325,5 @@ class DockerRunner(SessionRunner):
 
 
 def container_name(run: str) -> str:
-    """Return a name for the container of a run that no other has, even when the run is repeated."""
+    """Return a unique name for the container of a run, also if the run is repeated."""
     return f"tfbisect-run-{re.sub(r'[^a-zA-Z0-9_.-]', '-', run)[:60]}-{secrets.token_hex(4)}"

@@ -36,7 +36,7 @@ class EnvironmentFolders:
         self._interpreter = interpreter
 
     def ensure(self, environment: ResolvedEnvironment, release: str) -> Path:
-        """Return the folder of an environment, installed if need be.
+        """Return the folder of an environment, installed if needed.
 
         Raises:
             NoInterpreter: no Python of its version is here.
@@ -57,7 +57,7 @@ class EnvironmentFolders:
         return folder
 
     def _make(self, environment: ResolvedEnvironment, interpreter: Path, folder: Path) -> None:
-        """Install; the marker comes last, so what a death half-way leaves is never taken for an environment."""
+        """Install; the marker is written last, so that an interrupted installation never counts as an environment."""
         shutil.rmtree(folder, ignore_errors=True)
         make_venv(interpreter, folder)
         self._environments.install(environment, folder, folder / "bin" / "python")

@@ -29,17 +29,17 @@ Execute = Callable[[RunRequest, threading.Event], RunReport]
 
 
 class Cluster(Protocol):
-    """Hands runs to an executor and can tell a run elsewhere to stop."""
+    """Submits runs to an executor, and can stop a run elsewhere."""
 
     def submit(self, request: RunRequest, ticket: str) -> Future[RunReport]:
-        """Have a run done under a ticket."""
+        """Submit a run under a ticket."""
 
     def cancel(self, ticket: str) -> None:
-        """Tell whoever does the run of a ticket to stop it."""
+        """Stop the run of a ticket."""
 
 
 def executor(settings: Settings) -> Executor:
-    """Return the pool that a coordinator waits with; a run is a container somewhere, so its threads only wait."""
+    """Return the thread pool of a coordinator; its threads only wait for containers."""
     return ThreadPoolExecutor(settings.workers, thread_name_prefix="run")
 
 
@@ -50,7 +50,7 @@ class RemoteRuns:
         self._cluster = cluster
 
     def __call__(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
-        """Have a run done and wait for its report; an engine that fails makes it lost."""
+        """Submit a run and wait for its report; if the executor fails, the run is lost."""
         ticket = f"{request.run_id}-{uuid.uuid4().hex[:8]}"
         try:
             future = self._cluster.submit(request, ticket)
@@ -61,8 +61,8 @@ class RemoteRuns:
             return RunReport("lost", f"the workers failed: {type(error).__name__}: {error}"[:500])
 
     def _await(self, future: Future[RunReport], ticket: str, cancelled: threading.Event) -> RunReport:
-        """Wait for a report; a run that is told to stop gets a while to do so, and is then left to its worker."""
-        # Not result(timeout): a TimeoutError of the run itself would be taken for one of the waiting.
+        """Wait for a report; a cancelled run gets some time to stop, and is then left to its worker."""
+        # Not result(timeout): a TimeoutError of the run itself would look like one of the waiting.
         while not wait([future], TICK_SECONDS).done:
             if cancelled.is_set():
                 self._cluster.cancel(ticket)
@@ -101,22 +101,22 @@ class DaskCluster:
         }
 
     def submit(self, request: RunRequest, ticket: str) -> Future[RunReport]:
-        """Have a run done by a worker with the hardware that it needs."""
+        """Submit a run to a worker with the hardware that it needs."""
         future: Future[RunReport] = self._executors[request.target.hardware].submit(run_on_worker, request, ticket)
         return future
 
     def cancel(self, ticket: str) -> None:
-        """Raise the flag that the run's worker looks at."""
+        """Set the flag that the run's worker checks."""
         self._distributed.Event(_flag(ticket), client=self.client).set()
 
     def problem(self) -> str | None:
-        """Say what keeps runs from being made there, or None."""
+        """Return what prevents runs, or None."""
         if self.client.status == "running":
             return None
         return f"no Dask scheduler answers at {self._address} (the connection is {self.client.status})"
 
     def close(self) -> None:
-        """Let go of the cluster; its workers stay."""
+        """Disconnect from the cluster; its workers stay."""
         for pool in self._executors.values():
             pool.shutdown(wait=False)
         self.client.close()
@@ -138,9 +138,9 @@ def run_on_worker(request: RunRequest, ticket: str) -> RunReport:
 
 
 def _watch(flag: Any, cancelled: threading.Event, over: threading.Event) -> None:
-    """Pass a flag of the cluster on to a run."""
+    """Pass the flag of the cluster on to a run."""
     while not over.wait(TICK_SECONDS):
-        with suppress(Exception):  # a scheduler that is gone ends the worker, and that the run
+        with suppress(Exception):  # without a scheduler the worker ends, and with it the run
             if flag.is_set():
                 cancelled.set()
                 return
@@ -165,12 +165,12 @@ async def serve_worker(address: str, run: Execute, settings: Settings, *, name: 
     distributed = import_distributed()
     resources = worker_resources(settings)
     try:
-        # Before there is a worker: one that cannot be has Dask say so with a stack.
+        # Before the worker starts: Dask would report an error with a stack.
         distributed.comm.addressing.get_address_host_port(address)
         worker = distributed.Worker(address, name=name, nthreads=settings.workers, resources=resources, dashboard=False)
         worker.tfbisect_run = run
         await worker
-    except (RuntimeError, ValueError, TypeError, OSError) as error:  # the first is what Dask wraps others into
+    except (RuntimeError, ValueError, TypeError, OSError) as error:  # Dask wraps others into RuntimeError
         raise NoRunner(
             f"this machine cannot work for {address}: {error.__cause__ or error}; name the address of a Dask scheduler "
             "such as tcp://host:8786."
@@ -182,7 +182,7 @@ async def serve_worker(address: str, run: Execute, settings: Settings, *, name: 
 
 
 def worker_resources(settings: Settings) -> dict[str, float]:
-    """Return what a worker of these settings offers."""
+    """Return the resources that a worker with these settings offers."""
     offered: dict[str, float] = {RUN_RESOURCE: settings.workers}
     return offered | ({CUDA_RESOURCE: settings.gpus} if settings.gpus else {})
 

@@ -1,4 +1,4 @@
-"""When a child's answer is taken, and when the question is put again to a process that was not forked.
+"""When a child's answer counts, and when the question is asked again in a process that was not forked.
 
 A child shares what its parent made when it imported the framework: threads are gone, locks may be held. So what could
 be the fork's doing, and not the release's, is told by a process of its own: a crash, a hang, a parent that did not come
@@ -29,12 +29,12 @@ OF_ITS_OWN = frozenset(
 
 @dataclass(frozen=True)
 class Answered:
-    """A report, and how its conversation came to an end."""
+    """A report, and how its conversation ended."""
 
     report: RunReport
     stop: Stop
     asked: bool = False
-    """Whether the question was put: the import was done."""
+    """Whether the question was asked: the import was done."""
     over: bool = False
     """Whether the parent closed the question."""
 
@@ -50,27 +50,27 @@ class Forking:
         self._proven: set[Target] = set()
         """Children of these have answered."""
         self._start_anew: set[Target] = set()
-        """Children of these ended otherwise than a process of its own."""
+        """Children of these ended differently from a process of their own."""
         self._same: dict[str, set[tuple[Target, Ending]]] = {}
-        """By submission: endings that a process of its own had too."""
+        """By bisection: endings that a process of its own had too."""
 
     def survives(self, target: Target) -> bool:
-        """Say whether a release may be asked in children."""
+        """Return whether a release may be asked in children."""
         with self._lock:
             return target not in self._start_anew
 
     def doubts(self, request: RunRequest, answer: Answered) -> bool:
-        """Say whether a process of its own has to tell; notes that a child of the release has answered."""
+        """Return whether a process of its own must confirm; notes that a child of the release has answered."""
         report = answer.report
         with self._lock:
             if report.ending == "answered" and answer.over:
                 self._proven.add(request.target)
             proven = request.target in self._proven
-            known = (request.target, _ending(report)) in self._same.get(request.submission, ())
+            known = (request.target, _ending(report)) in self._same.get(request.bisection_id, ())
         return is_doubtful(answer, proven=proven) and not known
 
     def compare(self, request: RunRequest, forked: Answered, alone: Answered) -> None:
-        """Take in what a process of its own said where a child's end was in doubt."""
+        """Note the answer of a process of its own where a child's end was doubtful."""
         if alone.report.ending == "lost":
             return
         with self._lock:
@@ -95,7 +95,7 @@ class Forking:
     def forget(self, submission: str) -> None:
         """Drop what was known of a submission."""
         with self._lock:
-            self._same.pop(submission, None)
+            self._same.pop(bisection_id, None)
 
 
 def is_sent(report: RunReport) -> bool:
@@ -116,7 +116,7 @@ def _ending(report: RunReport) -> Ending:
 
 
 def is_doubtful(answer: Answered, *, proven: bool) -> bool:
-    """Say whether the fork could be to blame for how a question ended.
+    """Return whether the fork may be the cause of how a question ended.
 
     Args:
         answer: what a child, or its parent, came to.
@@ -128,5 +128,5 @@ def is_doubtful(answer: Answered, *, proven: bool) -> bool:
     if report.ending == "timed-out" and answer.over:
         return not proven
     if report.ending == "timed-out":
-        return answer.asked  # before that it imported, as any process does
+        return answer.asked  # before that it imports like any process
     return report.ending == "signalled" or not answer.over

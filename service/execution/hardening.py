@@ -1,4 +1,4 @@
-"""From limits to what a container may do: pure, so that every protection can be read and tested in one place."""
+"""What a container may do, from the limits: pure, so that every protection can be tested in one place."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run_environment(limits: Limits, hash_seed: int = 0) -> dict[str, str]:
         "HOME": "/tmp",  # noqa: S108 - the run's own tmpfs
         "LANG": "C.UTF-8",
         "LOGNAME": "tfbisect",  # getpass.getuser() fails where a user has no passwd entry
-        "OMP_NUM_THREADS": threads,  # one buffer per thread of the host would eat the memory limit
+        "OMP_NUM_THREADS": threads,  # one buffer per thread of the host would use up the memory limit
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": str(hash_seed),
         "TF_CPP_MIN_LOG_LEVEL": "2",
@@ -78,7 +78,7 @@ def container_config(
     """
     if accelerators:
         limits, runtime = replace(limits, memory_bytes=accelerators.memory_bytes), accelerators.runtime or runtime
-        # What drivers of accelerators call was measured nowhere: they keep the engine's profile.
+        # The calls of accelerator drivers were not measured: they keep the engine's profile.
         seccomp = ""
     return {
         "Image": image,
@@ -102,13 +102,13 @@ def container_config(
 
 
 def _host_config(limits: Limits, runtime: str, seccomp: str, *, init: bool) -> dict[str, Any]:
-    """Return what the host allows: everything that is not named here is denied."""
+    """Return what the host allows: everything else is denied."""
     config: dict[str, Any] = {
         "NetworkMode": "none",
         "ReadonlyRootfs": True,
         "Tmpfs": {
             "/tmp": _tmpfs(limits.tmpfs_bytes, limits.tmpfs_files),  # noqa: S108 - in the container, not here
-            # Named here since the engine's own bounds its bytes only: an empty file takes none.
+            # Mounted here because the engine's own limit counts bytes only, and empty files have none.
             "/dev/shm": _tmpfs(limits.shared_memory_bytes, limits.shared_memory_files),  # noqa: S108 - likewise
         },
         "CapDrop": ["ALL"],
@@ -121,7 +121,7 @@ def _host_config(limits: Limits, runtime: str, seccomp: str, *, init: bool) -> d
         "MemorySwap": limits.memory_bytes,  # equal to memory: no swap on top
         "NanoCpus": int(limits.cpus * NANO),
         "PidsLimit": limits.pids,
-        "OomScoreAdj": 500,  # where the host itself runs short, a run goes before the host's own processes
+        "OomScoreAdj": 500,  # if the host runs out of memory, runs are killed before its own processes
         "Ulimits": [
             {"Name": "nofile", "Soft": limits.open_files, "Hard": limits.open_files},
             {"Name": "core", "Soft": 0, "Hard": 0},
@@ -133,7 +133,7 @@ def _host_config(limits: Limits, runtime: str, seccomp: str, *, init: bool) -> d
 
 
 def _tmpfs(size_bytes: int, files: int) -> str:
-    """Return how a folder in memory is mounted."""
+    """Return the mount options of a folder in memory."""
     return f"rw,nosuid,nodev,noexec,mode=1777,size={size_bytes},nr_inodes={files}"
 
 
@@ -143,7 +143,7 @@ def accelerators_of(settings: Settings) -> Accelerators:
 
 
 def _device_requests(accelerators: Accelerators | None) -> dict[str, Any]:
-    """Ask for devices by what they can do; an engine that has none refuses to start the container."""
+    """Request devices by capability; an engine without them refuses to start the container."""
     if accelerators is None:
         return {}
     return {"DeviceRequests": [{"Driver": "", "Count": accelerators.devices, "Capabilities": [["gpu", "compute"]]}]}
@@ -158,7 +158,7 @@ _ENGINE_ABILITIES = {
 
 
 def missing_protections(engine: Mapping[str, Any]) -> tuple[str, ...]:
-    """Say which protections this engine cannot give.
+    """Return the protections that this engine cannot give.
 
     Args:
         engine: the engine's own description of itself (GET /info).

@@ -1,4 +1,4 @@
-"""How much one run may take, the same numbers for every runner."""
+"""How much one run may use, the same for every runner."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from service.settings import GIB, MIB, Settings
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one run. What goes beyond is refused by the kernel or stopped by the runner."""
+    """Limits of one run, enforced by the kernel or by the runner."""
 
     memory_bytes: int = 3 * GIB
     """Memory, swap included."""
@@ -17,13 +17,13 @@ class Limits:
     pids: int = 512
     """Processes and threads."""
     tmpfs_bytes: int = 256 * MIB
-    """Size of /tmp, the only place to write to."""
+    """Size of /tmp, the only writable place."""
     tmpfs_files: int = 32_768
-    """Files and folders in /tmp: empty ones take the kernel's memory, and minutes to remove by the million."""
+    """Files and folders in /tmp: even empty ones use kernel memory, and millions take minutes to remove."""
     output_bytes: int = 256 * 1024
-    """How much printing is kept; the middle is cut."""
+    """How much output is kept; the middle is cut."""
     flood_bytes: int = 64 * MIB
-    """How much printing is read at all; beyond it the run is stopped."""
+    """How much output is read; beyond it the run is stopped."""
     open_files: int = 1024
     shared_memory_bytes: int = 64 * MIB
     """Size of /dev/shm, where semaphores live."""

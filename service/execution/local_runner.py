@@ -70,7 +70,7 @@ class ProcessSession:
         self._gone = gone
         self._limits = limits
         self._mark = f"{MARK}={secrets.token_hex(16)}"
-        # Every pipe without a buffer: what is read is read from the descriptor.
+        # Unbuffered pipes: reads use the descriptor.
         self._process = subprocess.Popen(
             command,
             bufsize=0,
@@ -113,17 +113,17 @@ class ProcessSession:
         return os.write(self._in, words)
 
     def takes_too_much(self) -> bool:
-        """Say whether the processes of the run together have more memory than they may."""
+        """Return whether the processes of the run together use more memory than allowed."""
         if self._enclosed and self._process.poll() is not None:
-            # Ended from outside before it had tied what it holds to its own end.
+            # Killed from outside before it had tied its child's life to its own.
             kill_marked(self._mark, self._user)
         if takes_more_than(self._limits.memory_bytes, self._process.pid):
             return True
-        # An empty file takes none of a file system's bytes, and a kilobyte of the kernel's memory.
+        # An empty file uses no bytes of the file system, but a kilobyte of kernel memory.
         return self._enclosed and self._files() > self._limits.tmpfs_files
 
     def _files(self) -> int:
-        """Return how many files the run has in memory: the first process in its namespaces sees what it sees."""
+        """Return how many files the run has in memory, as the first process in its namespaces sees them."""
         first = next(itertools.islice(descendants(self._process.pid), 1, None), None)
         return files_in(IN_MEMORY, first) if first is not None and has_left_our_root(first) else 0
 
@@ -133,11 +133,11 @@ class ProcessSession:
             code = self._process.wait(EXIT_WAIT_SECONDS)
         except subprocess.TimeoutExpired:
             return None
-        # Bubblewrap tells by a number how what it holds has ended; what ended bubblewrap came from outside.
+        # Bubblewrap reports its child's end by its exit code; a signal to bubblewrap itself came from outside.
         return Exit(None, -code, from_outside=self._enclosed) if code < 0 else exit_of(code)
 
     def discard(self) -> None:
-        """Kill the process with all its children and remove its folder. Can be called again."""
+        """Kill the process with all its children and remove its folder. May be called again."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -149,7 +149,7 @@ class ProcessSession:
 
 
 class LocalRunner(SessionRunner):
-    """Runs each probe in a process of its own, with whatever protection this machine has."""
+    """Runs each probe in a process of its own, with the protections that this machine has."""
 
     name = "local"
 
@@ -192,7 +192,7 @@ class LocalRunner(SessionRunner):
         """Run the probe once and say what happened; see Runner."""
         report = super().run(request, cancelled)
         if report.result is not None and report.result.get("exception") == "MemoryError":
-            # Here the limit shows as a refused allocation; in a container the kernel ends the process.
+            # Here the limit makes an allocation fail; in a container the kernel kills the process.
             return replace(report, ending="out-of-memory", reason="asked for more memory than it may take")
         return report
 
@@ -260,7 +260,7 @@ def _python_of(place: Place) -> Path:
 
 
 def _nothing() -> None:
-    """Give nothing back."""
+    """Do nothing."""
 
 
 def _make_home(user: int | None) -> Path:
@@ -275,7 +275,7 @@ def _make_home(user: int | None) -> Path:
 
 
 def _variables(limits: Limits, home: Path | None, datasets: Path | None, hash_seed: int) -> dict[str, str]:
-    """Return the process's environment; a home of its own where /tmp is everybody's."""
+    """Return the process's environment; with a home of its own if /tmp is shared."""
     own = {"HOME": str(home), "TMPDIR": str(home)} if home else {}
     data = {"TFBISECT_DATASETS": str(datasets)} if datasets else {}
     return {**run_environment(limits, hash_seed), "PATH": PROGRAM_FOLDERS, **own, **data}

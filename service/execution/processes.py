@@ -1,4 +1,4 @@
-"""Processes of one run as the host sees them: their memory, and their end."""
+"""Processes of one run, seen from the host: their memory and their end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def descendants(pid: int) -> Iterator[int]:
-    """Yield a process and all that it started, as far as they have not left the family."""
+    """Yield a process and its descendants, except those that were reparented."""
     yield pid
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):
@@ -21,7 +21,7 @@ def descendants(pid: int) -> Iterator[int]:
 
 
 def takes_more_than(limit_bytes: int, pid: int) -> bool:
-    """Say whether a process and its descendants have more memory for themselves than a limit.
+    """Return whether a process and its descendants use more private memory than a limit.
 
     The quick count takes what parent and child share twice; only where it is above the limit the true one is asked for.
     """
@@ -30,7 +30,7 @@ def takes_more_than(limit_bytes: int, pid: int) -> bool:
 
 
 def _resident_bytes(pid: int) -> int:
-    """Return what a process has in memory and no file backs."""
+    """Return the anonymous memory of a process."""
     try:
         resident, shared = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1:3]
     except (OSError, ValueError):
@@ -39,7 +39,7 @@ def _resident_bytes(pid: int) -> int:
 
 
 def _share_bytes(pid: int) -> int:
-    """Return a process's share of the memory that no file backs: pages of several count in parts."""
+    """Return a process's proportional share of anonymous memory."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()[1:]
     except OSError:
@@ -51,7 +51,7 @@ def _share_bytes(pid: int) -> int:
 
 
 def has_left_our_root(pid: int) -> bool:
-    """Say whether a process sees another file system than this one."""
+    """Return whether a process has another root than this one."""
     try:
         return not Path(f"/proc/{pid}/root/").samefile("/")
     except OSError:
@@ -74,7 +74,7 @@ def files_in(folders: Iterable[str], pid: int) -> int:
 
 
 def marked(mark: str, user: int | None) -> Iterator[int]:
-    """Yield processes that carry a run's mark in their environment, or belong to its user.
+    """Yield processes that have a run's mark in their environment, or belong to its user.
 
     Args:
         mark: the whole "NAME=value" that the run was started with.
@@ -89,7 +89,7 @@ def marked(mark: str, user: int | None) -> Iterator[int]:
 
 
 def kill_marked(mark: str, user: int | None) -> None:
-    """Kill the processes of a run until none is left: one that forks may be ahead of the first rounds."""
+    """Kill the processes of a run until none is left, since some may fork meanwhile."""
     for _ in range(100):
         found = [pid for pid in marked(mark, user) if not _is_dead(pid)]
         if not found:
@@ -100,7 +100,7 @@ def kill_marked(mark: str, user: int | None) -> None:
 
 
 def _is_dead(pid: int) -> bool:
-    """Say whether a process has ended and only waits to be collected."""
+    """Return whether a process is a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
         return stat.rpartition(")")[2].split()[0] in "ZX"

@@ -1,4 +1,4 @@
-"""Removing what runs leave in an engine: at once, again until it is gone, and what nobody owns any more."""
+"""Removes what runs leave in an engine: at once, with retries, and what has no owner any more."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from service.errors import EngineLost
 log = structlog.get_logger()
 
 AT_ONCE = 32
-"""Removals under way: an engine may take a minute for one, and none waits for another."""
+"""Concurrent removals: an engine may take a minute for one."""
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
 ORPHANS_SECONDS = 60.0
-"""How often what nobody owns any more is looked for."""
+"""How often orphans are searched."""
 CLOSING_SECONDS = 60.0
-"""How long closing waits for an engine that is slow to remove: what is left carries its owner, and others remove it."""
+"""How long closing waits for a slow engine: others remove what is left, by its owner label."""
 CLOSING_TRIES = 3
 """How often closing asks an engine that refuses, within some seconds: one that is away is not waited for."""
 
 
 def pause_seconds(failures: int) -> float:
-    """Return how long to wait after the n-th failure, n >= 1, until the next try."""
+    """Return the pause after the n-th failure, n >= 1."""
     return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 16))
 
 
 @dataclass
 class _Removal:
-    """A container that has to go."""
+    """A container to be removed."""
 
     failures: int = 0
     due: float = 0.0
@@ -71,7 +71,7 @@ class Removals:
         self._rounds.start()
 
     def add(self, container: str) -> None:
-        """Remove a container, now and until it is gone."""
+        """Remove a container, with retries until it is gone."""
         with self._changed:
             self._waiting.setdefault(container, _Removal())
             self._changed.notify_all()
@@ -82,12 +82,12 @@ class Removals:
             return frozenset(self._waiting)
 
     def wait(self, timeout_seconds: float) -> bool:
-        """Wait until all that was added is gone; return whether it is."""
+        """Wait until everything added is gone; return whether it is."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._waiting, timeout_seconds)
 
     def close(self, timeout_seconds: float = CLOSING_SECONDS) -> None:
-        """Remove what is left and stop; what the engine does not remove in that time stays for others."""
+        """Remove what is left and stop; others remove what the engine did not remove in time."""
         with self._changed:
             for removal in self._waiting.values():
                 removal.due, removal.failures = 0.0, 0
@@ -102,7 +102,7 @@ class Removals:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _has_tried_all(self) -> bool:
-        """Say whether everything is gone, or was refused often enough."""
+        """Return whether everything is gone, or was refused too often."""
         return all(removal.failures >= CLOSING_TRIES for removal in self._waiting.values())
 
     def _go_round(self) -> None:
@@ -131,7 +131,7 @@ class Removals:
         except EngineLost as error:
             log.info("a container is not removed yet", container=container, reason=error.message)
         finally:
-            # Whatever went wrong, it is tried again.
+            # It is retried after any error.
             with self._changed:
                 if gone:
                     self._waiting.pop(container, None)

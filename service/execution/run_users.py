@@ -1,4 +1,4 @@
-"""Numbers of users, one for each run: what the kernel counts per user is then a run's own.
+"""User IDs, one for each run: then runs do not share what the kernel counts per user.
 
 Handles of inotify, pages of pipes, keys, message queues and waiting signals are counted per user: with one number for
 all, one run could use up another's.
@@ -17,7 +17,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class UserRange:
-    """Numbers set aside for runs."""
+    """User IDs reserved for runs."""
 
     first: int
     count: int
@@ -26,26 +26,26 @@ class UserRange:
         return self.first <= user < self.first + self.count
 
 
-# Beyond what systems hand out to people, services and containers (1,879,048,192 and up is free by systemd's table), and
+# Above what systems give to people, services and containers (1,879,048,192 and up is free by systemd's table), and
 # below 2**31, where engines stop. One range for each kind of runner: the local one ends a run by killing its user.
 LOCAL_USERS = UserRange(1_900_000_000, 100_000_000)
 CONTAINER_USERS = UserRange(2_000_000_000, 100_000_000)
 REMAPPED_USERS = UserRange(20_000, 40_000)
-"""Where the engine maps a container's users to a part of the machine's, which is 65,536 numbers long as a rule."""
+"""For engines that map a container's users to a range of the machine's, usually 65,536 long."""
 
 
 @dataclass
 class RunUsers:
-    """Hands out numbers that no other run has; by chance, since runs of other processes do not ask here."""
+    """Gives out unused user IDs; at random, since other processes give out IDs too."""
 
     range: UserRange
     taken_elsewhere: Callable[[], Collection[int]] = lambda: ()
-    """The numbers that other processes have, as far as they can be seen."""
+    """The user IDs of visible processes."""
     _taken: set[int] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self) -> int:
-        """Return a number that is this run's until it is given back."""
+        """Return a user ID for one run, until it is given back."""
         elsewhere = self.taken_elsewhere()
         with self._lock:
             while (user := self.range.first + secrets.randbelow(self.range.count)) in self._taken or user in elsewhere:
@@ -54,13 +54,13 @@ class RunUsers:
         return user
 
     def give_back(self, user: int) -> None:
-        """Let others have a number again."""
+        """Give a user ID back."""
         with self._lock:
             self._taken.discard(user)
 
 
 def container_users(engine: Mapping[str, Any]) -> UserRange:
-    """Return the numbers that an engine's containers can have.
+    """Return the user IDs that an engine's containers can have.
 
     Args:
         engine: the engine's own description of itself (GET /info).
@@ -69,7 +69,7 @@ def container_users(engine: Mapping[str, Any]) -> UserRange:
 
 
 def is_remapped(engine: Mapping[str, Any]) -> bool:
-    """Say whether an engine maps root of a container to a user of the machine that is not root."""
+    """Return whether an engine maps a container's root to another user of the machine."""
     options = engine.get("SecurityOptions") or ()
     return any(option.split(",")[0] in ("name=userns", "name=rootless") for option in options)
 

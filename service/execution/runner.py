@@ -24,21 +24,21 @@ class RunRequest:
     snippet: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     timeout_seconds: float = 120.0
-    submission: str = ""
-    """Whose question it is: a process that was asked answers further questions of the same submission only. "" for
-    nobody's: the process ends with the answer."""
+    bisection_id: str = ""
+    """Whose question it is: a process that was asked answers only further questions of the same bisection. "": of
+    none, and the process ends with the answer."""
     process: int = 0
-    """Which process of that submission answers: answers of one number may share a process and its hash seed; those of
-    two never do."""
+    """Which process of that bisection answers: answers with one number may share a process and its hash seed; those
+    with different numbers never do."""
 
 
 class Runner(Protocol):
-    """Three verbs, safe to call from several threads at once."""
+    """Runs probes; safe to call from several threads at once."""
 
     name: str
 
     def prepare(self, target: Target) -> None:
-        """Make the environment be there: idempotent; two callers wait for one build.
+        """Make sure that the environment exists; two callers wait for one build.
 
         Raises:
             ReleaseUntestable: this release cannot be had, with the reason.
@@ -46,7 +46,7 @@ class Runner(Protocol):
         """
 
     def warm(self, target: Target, framework: str, process: int = 0) -> None:
-        """Have something ready that has imported the framework and waits for its one submission; may do nothing."""
+        """Start a process that imports the framework and waits for its bisection; may do nothing."""
 
     def stand(self, target: Target, framework: str, process: int = 0) -> bool:
         """Have something stand ready for whoever asks first, as far as there is memory set aside for it.
@@ -56,7 +56,7 @@ class Runner(Protocol):
         """
 
     def waiting(self) -> int:
-        """Return how many processes wait to be asked."""
+        """Return how many processes wait for a question."""
 
     def expect(self, submission: str, wanted: Sequence[tuple[Target, int]]) -> None:
         """Note what a submission asks next, release and process, the first one first; may do nothing.
@@ -68,7 +68,7 @@ class Runner(Protocol):
         """End what waits for further questions of a submission."""
 
     def run(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
-        """Run the probe once and say what happened. Never raises for what a release or a snippet does."""
+        """Run the probe once and report what happened. Never raises for what a release or a snippet does."""
 
     def missing_protections(self) -> tuple[str, ...]:
         """Return the protections that this runner cannot give on this machine; empty: all are there."""

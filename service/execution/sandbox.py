@@ -1,4 +1,4 @@
-"""What a machine without a container engine can put around a process: bubblewrap, a user of its own, kernel limits."""
+"""Protections for processes without a container engine: bubblewrap, a user of its own, kernel limits."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ PROGRAM_FOLDERS = "/usr/bin:/bin"
 
 @dataclass(frozen=True)
 class Sandbox:
-    """The means that work on this machine, each really tried."""
+    """The protections that work on this machine, each tested with a process."""
 
     bubblewrap: bool = False
-    """Namespaces of its own: no network, no files but those named, no sight of other processes."""
+    """Namespaces of its own: no network, only the named files, no other processes."""
     own_user: bool = False
-    """Started by root, a run goes on as a user that owns nothing."""
+    """Started by root, a run continues as a user that owns nothing."""
     kernel_limits: bool = False
-    """prlimit is there: processes, files, address space."""
+    """prlimit is available: processes, files, address space."""
     call_filter: bool = False
-    """Bubblewrap's processes are refused the system calls that no framework needs; see call_filter.py."""
+    """System calls that no framework needs are refused to bubblewrap's processes; see call_filter.py."""
     as_root: bool = False
 
     def wrap(
@@ -48,7 +48,7 @@ class Sandbox:
         first: bool = False,
         filter_descriptor: int | None = None,
     ) -> list[str]:
-        """Return the command with all means around it.
+        """Return the command with all protections around it.
 
         Args:
             command: what to run.
@@ -67,7 +67,7 @@ class Sandbox:
 
     @contextmanager
     def filter_to_read(self) -> Iterator[int | None]:
-        """Hold open what bubblewrap reads its filter of system calls from; None where there is no filter."""
+        """Open the file from which bubblewrap reads its system call filter; None without a filter."""
         if not self.call_filter:
             yield None
             return
@@ -77,7 +77,7 @@ class Sandbox:
             yield file.fileno()
 
     def missing(self) -> tuple[str, ...]:
-        """Say in words which protections are not there."""
+        """Return the missing protections in words."""
         gaps = {
             "no network isolation": self.bubblewrap,
             "no file system isolation": self.bubblewrap,
@@ -125,7 +125,7 @@ class Sandbox:
     def _limits(self, limits: Limits, seconds: float) -> list[str]:
         if not self.kernel_limits:
             return []
-        # The kernel counts a user's processes, not a run's: without a user of its own the others' come on top.
+        # The kernel counts processes per user: without a user of its own, others' processes count too.
         processes = limits.pids + (0 if self.own_user else processes_of(os.getuid()))
         cpu_seconds = math.ceil(seconds * (os.cpu_count() or 1)) + 10
         return [
@@ -144,7 +144,7 @@ _KEPT_CAPABILITIES = ("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--c
 
 @cache
 def find_sandbox(python: Path, bubblewrap: bool = True) -> Sandbox:
-    """Return what works on this machine, strongest first; each is tried with a real process.
+    """Return the strongest sandbox that works on this machine, tested with a process.
 
     Args:
         python: the interpreter that runs will use, in its virtual environment: where a user of its own cannot reach
@@ -166,7 +166,7 @@ def find_sandbox(python: Path, bubblewrap: bool = True) -> Sandbox:
 
 
 def _kernel_lists_children() -> bool:
-    """Say whether the kernel was built to list a process's children; without it only the first process is watched."""
+    """Return whether the kernel lists a process's children; without it only the first process is watched."""
     return any(Path("/proc/self/task").glob("*/children"))
 
 

@@ -1,4 +1,4 @@
-"""What all runners share: prepare, warm and run told once, over the few things in which engines differ."""
+"""What all runners share: prepare, warm and run, on top of the few operations in which engines differ."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from service.settings import GIB
 
 
 class ResolvedEnvironment(Protocol):
-    """What a runner needs to know of an environment; the catalog's Environment has it."""
+    """What a runner needs of an environment; implemented by the catalog's Environment."""
 
     @property
     def python(self) -> str:
@@ -41,7 +41,7 @@ class ResolvedEnvironment(Protocol):
 
     @property
     def digest(self) -> str:
-        """Return "sha256:…" over all that makes the environment what it is."""
+        """Return "sha256:…" of everything that defines the environment."""
 
 
 class EnvironmentSupply(Protocol):
@@ -58,7 +58,7 @@ class EnvironmentSupply(Protocol):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a release's probe can run: an image, or a folder with an environment."""
+    """Where the probe of a release runs: an image, or a folder with an environment."""
 
     image: str
     environment: ResolvedEnvironment
@@ -72,40 +72,40 @@ class Start:
     framework: str
     harness_source: str
     hash_seed: int = 0
-    """PYTHONHASHSEED: the order of sets, and before Python 3.6 of dicts, hangs on it."""
+    """PYTHONHASHSEED: the order of sets, and before Python 3.6 of dicts, depends on it."""
     forks: bool = False
-    """Whether it answers in children, as the first process of a table of its own."""
+    """Whether it answers in children, as PID 1 of its own namespace."""
     lifetime_seconds: float = 0.0
-    """How long it may be needed at most."""
+    """How long it may be needed."""
 
 
 WARM_SECONDS = 900.0
-"""How long a warm session may wait: its memory is worth more than a second start by then."""
+"""How long a warm session may wait; later its memory is worth more than saving a start."""
 LONGEST_RUN_SECONDS = 3600.0
-"""What is added to a warm session's life for the run that takes it."""
+"""What is added to a warm session's lifetime for the run that uses it."""
 
 
 READY_SECONDS = 120.0
-"""How long a session that is to stand ready may take to import its framework."""
+"""How long a standing session may take to import its framework."""
 SETTLE_SECONDS = 10.0
-"""How long a process may take to clean up after a child before a new one is started in its place."""
+"""How long a process may take to clean up after a child before it is replaced."""
 
 
 @dataclass(frozen=True)
 class Waits:
-    """What may wait, ready to be asked."""
+    """How many processes may wait for questions."""
 
     unasked: int = 0
-    """Processes that have imported the framework ahead of need."""
+    """Processes that have imported the framework in advance."""
     most_bytes: int = 2 * GIB
-    """Memory of all that wait together."""
+    """Memory of all waiting processes together."""
     seconds: float = WARM_SECONDS
     standing_bytes: int = 0
-    """Memory of those that stand ready for whoever comes, beside all others; 0: none do."""
+    """Additional memory of the standing pool; 0: no pool."""
 
 
 class SessionRunner(ABC):
-    """A runner over sessions. An engine says how a place is made, how a session starts, and what it cannot protect."""
+    """A runner over sessions. Subclasses make places, start sessions, and say which protections are missing."""
 
     name = ""
 
@@ -134,7 +134,7 @@ class SessionRunner(ABC):
 
     @abstractmethod
     def _make_place(self, target: Target) -> Place:
-        """Make the place be there; two callers wait for one."""
+        """Make the place if needed; two callers wait for one."""
 
     @abstractmethod
     def _start(self, place: Place, name: str, start: Start) -> Process:
@@ -142,14 +142,14 @@ class SessionRunner(ABC):
 
     @abstractmethod
     def _can_fork(self, place: Place) -> bool:
-        """Say whether a process can be the first of a table of its own in a place, with folders of its own."""
+        """Return whether a process in a place can be PID 1 of its own namespace, with folders of its own."""
 
     @abstractmethod
     def missing_protections(self, place: Place | None = None) -> tuple[str, ...]:
-        """Protections that this runner cannot give, in general or in a place."""
+        """Return the protections that this runner cannot give, in general or in a place."""
 
     def prepare(self, target: Target) -> None:
-        """Make the environment be there; see Runner."""
+        """Make sure that the environment exists; see Runner."""
         self._place(target)
 
     def warm(self, target: Target, framework: str, process: int = 0) -> None:
@@ -178,7 +178,7 @@ class SessionRunner(ABC):
         return True
 
     def waiting(self) -> int:
-        """Return how many sessions wait to be asked."""
+        """Return how many sessions wait for a question."""
         return self._shelf.count()
 
     def run(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
@@ -222,7 +222,7 @@ class SessionRunner(ABC):
         self._expire()
 
     def _expire(self) -> None:
-        """End what has waited too long, now and by a timer whenever the next one has: a service may idle for days."""
+        """End what has waited too long, now and by a timer, since a service may idle for days."""
         stale, next_seconds = self._shelf.expire()
         self._discard(*stale)
         with self._timing:
@@ -269,7 +269,7 @@ class SessionRunner(ABC):
 
     def _answer(self, place: Place, request: RunRequest, start: Start, cancelled: threading.Event) -> Answered:
         key = _key(request.target, start)
-        started = self._waiting_for(key, request.submission)
+        started = self._waiting_for(key, request.bisection_id)
         if cancelled.is_set():
             if started:
                 self._discard(started)
@@ -278,14 +278,14 @@ class SessionRunner(ABC):
             started = self._begin(place, request.run_id, start)
         return self._converse(started, place, request, start, cancelled)
 
-    def _waiting_for(self, key: str, submission: str) -> Started | None:
-        """Return a process that waits for this question, and is what it was when it was put aside."""
-        purposes = [Purpose(key, submission), Purpose(key)] if submission else [Purpose(key)]
+    def _waiting_for(self, key: str, bisection_id: str) -> Started | None:
+        """Return a process that waits for this question and has not changed meanwhile."""
+        purposes = [Purpose(key, bisection_id), Purpose(key)] if bisection_id else [Purpose(key)]
         while started := self._shelf.take(*purposes):
             conversation = started.conversation
             if conversation.settles(SETTLE_SECONDS) if started.transcript.asked else conversation.is_there():
                 return started
-            # It died or was changed meanwhile: only a session of its own says what this release does.
+            # It died or was changed meanwhile: only a new session shows what this release does.
             self._discard(started)
         return None
 
@@ -309,7 +309,7 @@ class SessionRunner(ABC):
             ended = _ended(started, stop)
             if ended and ended.signal == signal.SIGKILL and killed_for_memory() > killed_before:
                 ended = replace(ended, from_outside=True)
-            kept = bool(request.submission) and transcript.is_over and not transcript.fault and stop != "cancelled"
+            kept = bool(request.bisection_id) and transcript.is_over and not transcript.fault and stop != "cancelled"
             facts = _facts(started, place, start, is_first=is_first)
         finally:
             if not kept:
@@ -330,7 +330,7 @@ class SessionRunner(ABC):
 
 
 def _ended(started: Started, stop: Stop) -> Exit | None:
-    """Return how the process that answered ended, where it ended without an answer."""
+    """Return how the process ended, if it ended without an answer."""
     if stop != "ended":
         return None
     over = started.transcript.over
@@ -338,7 +338,7 @@ def _ended(started: Started, stop: Stop) -> Exit | None:
 
 
 def killed_for_memory(counters: Path = Path("/proc/vmstat")) -> int:
-    """Return how often this machine's kernel ended a process for want of memory; 0 where it does not say."""
+    """Return how many processes this machine's kernel has killed for lack of memory; 0 if it does not say."""
     try:
         return sum(int(line.split()[1]) for line in counters.read_text().splitlines() if line.startswith("oom_kill "))
     except (OSError, ValueError, IndexError):
@@ -346,17 +346,17 @@ def killed_for_memory(counters: Path = Path("/proc/vmstat")) -> int:
 
 
 def _key(target: Target, start: Start) -> str:
-    """Return what a process must have been started with to answer."""
+    """Return what an answering process must have been started with."""
     harness = hashlib.sha256(start.harness_source.encode()).hexdigest()
     place = (target.package, target.release, target.hardware, target.source or "")
     return "\0".join((*place, start.framework, harness, str(start.hash_seed), str(start.forks)))
 
 
 def _facts(started: Started, place: Place, start: Start, *, is_first: bool) -> RunReport:
-    """Return what is known of a run whatever its ending."""
+    """Return the facts of a run that do not depend on its ending."""
     transcript = started.transcript
     ready = transcript.ready
-    # Start and import are told with the first answer of a process, which waited for them.
+    # Start and import count for the first answer of a process, which waited for them.
     seconds = {"start": started.start_seconds if is_first else 0.0, "probe": transcript.probe_seconds}
     if ready:
         seconds["import"] = ready.import_seconds if is_first else 0.0
@@ -375,14 +375,14 @@ def _facts(started: Started, place: Place, start: Start, *, is_first: bool) -> R
 
 
 def _packages(environment: ResolvedEnvironment, transcript: Transcript) -> dict[str, str]:
-    """Return the packages of the lock; without one, what was loaded beside what is known."""
+    """Return the packages of the lock; without a lock the loaded ones and those that are known."""
     return {**({} if environment.lock else transcript.packages), **environment.packages}
 
 
 def report_of_ending(
     facts: RunReport, transcript: Transcript, stop: Stop, ended: Exit | None, timeout_seconds: float
 ) -> RunReport:
-    """Say how a run ended: one decision over why the conversation stopped and how the process ended."""
+    """Decide how a run ended, from why the conversation stopped and how the process ended."""
     if stop == "cancelled":
         return replace(facts, ending="lost", reason="cancelled")
     if transcript.fault:
@@ -402,7 +402,7 @@ def report_of_ending(
 
 
 def on_its_hardware(report: RunReport, hardware: Hardware) -> RunReport:
-    """Return the report, untestable where a run for an accelerator went to the CPU in silence."""
+    """Return the report; untestable if a run for an accelerator silently used the CPU."""
     measured = report.result is not None and report.result.get("kind") == "measured"
     if hardware == "cpu" or not measured or report.device not in ("", "cpu"):
         return report

@@ -1,4 +1,4 @@
-"""Started processes that wait: for their first question, or for the next one of the submission that asked them."""
+"""Started processes that wait for their first question, or for the next one of their bisection."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from service.execution.conversation import Conversation, Process
 from service.settings import MIB
 
 UNKNOWN_BYTES = 200 * MIB
-"""Taken for the memory of a process that has not said it yet; the largest that was measured is 163 MiB."""
+"""Assumed memory of a process that has not reported it yet; the largest measured one is 163 MiB."""
 
 
 @dataclass
 class Started:
-    """A process, what it said, and how it is talked to."""
+    """A process, its transcript and its conversation."""
 
     session: Process
     transcript: Transcript
     conversation: Conversation
     start_seconds: float
     process: str
-    """Sets it apart from all other processes in run reports."""
+    """Identifies the process in run reports."""
     born: float = field(default_factory=time.monotonic)
 
     @property
     def memory_bytes(self) -> int:
-        """Return the memory that it has for itself."""
+        """Return its private memory."""
         ready = self.transcript.ready
         return (ready.memory_bytes if ready else 0) or UNKNOWN_BYTES
 
@@ -58,7 +58,7 @@ class _Waiting:
     started: Started
     since: float
     standing: bool = False
-    """Kept for whoever comes, within a budget of its own."""
+    """Part of the standing pool, with a budget of its own."""
 
 
 class WaitingProcesses:
@@ -93,16 +93,16 @@ class WaitingProcesses:
             self._expected[submission] = turns
 
     def wants(self, key: str) -> bool:
-        """Say whether one more process of this key that nobody asked is of use."""
+        """Return whether one more unasked process of this key is useful."""
         with self._lock:
             return self._slots > 0 and all(each.purpose != Purpose(key) for each in self._waiting)
 
     def put(self, purpose: Purpose, started: Started) -> list[Started]:
-        """Keep a process; return those that have to go."""
+        """Keep a process; return those that must end for it."""
         with self._lock:
             self._waiting.append(_Waiting(purpose, started, time.monotonic()))
             passing = [each for each in self._waiting if not each.standing]
-            unasked = [each for each in passing if not each.purpose.submission]
+            unasked = [each for each in passing if not each.purpose.bisection_id]
             gone = unasked[: max(0, len(unasked) - self._slots)]
             left = [each for each in passing if each not in gone]
             while left and sum(each.started.memory_bytes for each in left) > self._most_bytes:
@@ -120,19 +120,19 @@ class WaitingProcesses:
         return min(turns, default=math.inf), -waiting.since
 
     def has_room_to_stand(self, key: str) -> bool:
-        """Say whether a standing process of this key is missing, and there is memory for one more."""
+        """Return whether the standing pool lacks a process of this key and has memory for it."""
         with self._lock:
             standing = [each for each in self._waiting if each.standing]
             taken = sum(each.started.memory_bytes for each in standing) + UNKNOWN_BYTES
             return taken <= self._standing_bytes and all(each.purpose != Purpose(key) for each in self._waiting)
 
     def stand(self, key: str, started: Started) -> None:
-        """Keep a process for whoever comes first."""
+        """Add a process to the standing pool."""
         with self._lock:
             self._waiting.append(_Waiting(Purpose(key), started, time.monotonic(), standing=True))
 
     def take(self, *purposes: Purpose) -> Started | None:
-        """Return a process for the first of these purposes that one waits for."""
+        """Return a process for the first of these purposes that has one."""
         with self._lock:
             for purpose in purposes:
                 for each in self._waiting:
@@ -146,8 +146,8 @@ class WaitingProcesses:
         with self._lock:
             return len(self._waiting)
 
-    def end(self, submission: str) -> list[Started]:
-        """Give up those that wait for a submission."""
+    def end(self, bisection_id: str) -> list[Started]:
+        """Remove and return those that wait for a bisection."""
         with self._lock:
             self._expected.pop(submission, None)
             gone = [each for each in self._waiting if each.purpose.submission == submission]
@@ -155,7 +155,7 @@ class WaitingProcesses:
         return [each.started for each in gone]
 
     def expire(self) -> tuple[list[Started], float | None]:
-        """Give up those that have waited too long; say in how many seconds the next one will have, None for none."""
+        """Remove and return those that have waited too long, and the seconds until the next one, None for none."""
         now = time.monotonic()
         with self._lock:
             stale = [each for each in self._waiting if now - each.since >= self._lifetime_seconds]
