@@ -70,7 +70,7 @@ def side_by_side(sampling: Sampling, before: str, after: str) -> Difference | No
 def unified(olds: Sequence[str], news: Sequence[str], before: str, after: str) -> str:
     """Return a unified diff of so many lines."""
     lines = list(difflib.unified_diff(olds, news, before, after, lineterm="", n=2))
-    more = [f"… {len(lines) - DIFF_LINES} more lines"] if len(lines) > DIFF_LINES else []
+    more = [f"… {counted(len(lines) - DIFF_LINES, 'more line')}"] if len(lines) > DIFF_LINES else []
     return "\n".join([*lines[:DIFF_LINES], *more])
 
 

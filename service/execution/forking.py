@@ -74,8 +74,8 @@ class Forking:
         if alone.report.ending == "lost":
             return
         with self._lock:
-            if _ending(forked.report) == _ending(alone.report) and request.submission:
-                self._same.setdefault(request.submission, set()).add((request.target, _ending(alone.report)))
+            if _ending(forked.report) == _ending(alone.report) and request.bisection_id:
+                self._same.setdefault(request.bisection_id, set()).add((request.target, _ending(alone.report)))
             elif is_sent(forked.report):
                 return  # by somebody: it says nothing about forks
             elif alone.report.ending == "answered" and forked.asked and request.target not in self._proven:
@@ -88,12 +88,12 @@ class Forking:
                 )
 
     def is_known(self, request: RunRequest, report: RunReport) -> bool:
-        """Say whether two processes of this submission ended like this."""
+        """Say whether two processes of this bisection ended like this."""
         with self._lock:
-            return (request.target, _ending(report)) in self._same.get(request.submission, ())
+            return (request.target, _ending(report)) in self._same.get(request.bisection_id, ())
 
-    def forget(self, submission: str) -> None:
-        """Drop what was known of a submission."""
+    def forget(self, bisection_id: str) -> None:
+        """Drop what was known of a bisection."""
         with self._lock:
             self._same.pop(bisection_id, None)
 

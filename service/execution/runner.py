@@ -58,14 +58,14 @@ class Runner(Protocol):
     def waiting(self) -> int:
         """Return how many processes wait for a question."""
 
-    def expect(self, submission: str, wanted: Sequence[tuple[Target, int]]) -> None:
-        """Note what a submission asks next, release and process, the first one first; may do nothing.
+    def expect(self, bisection_id: str, wanted: Sequence[tuple[Target, int]]) -> None:
+        """Note what a bisection asks next, release and process, the first one first; may do nothing.
 
         What waits for that is kept longest where memory is short.
         """
 
-    def end(self, submission: str) -> None:
-        """End what waits for further questions of a submission."""
+    def end(self, bisection_id: str) -> None:
+        """End what waits for further questions of a bisection."""
 
     def run(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
         """Run the probe once and report what happened. Never raises for what a release or a snippet does."""

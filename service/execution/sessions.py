@@ -201,14 +201,14 @@ class SessionRunner(ABC):
         seconds = {"prepare": prepared, **report.seconds, "total": time.monotonic() - began}
         return replace(report, runner=self.name, seconds={step: round(value, 4) for step, value in seconds.items()})
 
-    def expect(self, submission: str, wanted: Sequence[ProcessOf]) -> None:
-        """Note what a submission asks next; see Runner."""
-        self._shelf.expect(submission, wanted)
+    def expect(self, bisection_id: str, wanted: Sequence[ProcessOf]) -> None:
+        """Note what a bisection asks next; see Runner."""
+        self._shelf.expect(bisection_id, wanted)
 
-    def end(self, submission: str) -> None:
-        """End what waits for further questions of a submission; see Runner."""
-        self._discard(*self._shelf.end(submission))
-        self._forking.forget(submission)
+    def end(self, bisection_id: str) -> None:
+        """End what waits for further questions of a bisection; see Runner."""
+        self._discard(*self._shelf.end(bisection_id))
+        self._forking.forget(bisection_id)
 
     def close(self) -> None:
         """Stop and remove all that this runner started."""
@@ -321,7 +321,7 @@ class SessionRunner(ABC):
         answered = Answered(report, stop, asked=transcript.asked > 0, over=transcript.over is not None)
         if kept:
             asked_next = (request.target, request.process)
-            self._keep(Purpose(_key(request.target, start), request.submission, asked_next), started)
+            self._keep(Purpose(_key(request.target, start), request.bisection_id, asked_next), started)
         return answered
 
     def _discard(self, *gone: Started) -> None:

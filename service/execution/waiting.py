@@ -37,7 +37,7 @@ class Started:
 
 
 ProcessOf = tuple[Target, int]
-"""A release, and which process of a submission it is asked in."""
+"""A release, and which process of a bisection it is asked in."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Purpose:
 
     key: str
     """Release, framework, harness and hash seed: what it was started with."""
-    submission: str = ""
+    bisection_id: str = ""
     """The only one that may ask it, once it was asked; "" while nobody did."""
     answers_as: ProcessOf | None = field(default=None, compare=False)
     """How a planner names it."""
@@ -84,13 +84,13 @@ class WaitingProcesses:
         self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []
         self._expected: dict[str, Mapping[ProcessOf | None, int]] = {}
-        """By submission: when each process is asked, counted."""
+        """By bisection: when each process is asked, counted."""
 
-    def expect(self, submission: str, wanted: Sequence[ProcessOf]) -> None:
-        """Note what a submission asks next, the first one first."""
+    def expect(self, bisection_id: str, wanted: Sequence[ProcessOf]) -> None:
+        """Note what a bisection asks next, the first one first."""
         turns: dict[ProcessOf | None, int] = {one: turn for turn, one in reversed(list(enumerate(wanted)))}
         with self._lock:
-            self._expected[submission] = turns
+            self._expected[bisection_id] = turns
 
     def wants(self, key: str) -> bool:
         """Return whether one more unasked process of this key is useful."""
@@ -114,7 +114,7 @@ class WaitingProcesses:
     def _dispensable(self, waiting: _Waiting) -> tuple[float, float]:
         """Return what is the larger the sooner a process can be done without."""
         purpose = waiting.purpose
-        owners = [purpose.submission] if purpose.submission else list(self._expected)
+        owners = [purpose.bisection_id] if purpose.bisection_id else list(self._expected)
         wanted = [self._expected.get(owner, {}) for owner in owners]
         turns = [each[purpose.answers_as] for each in wanted if purpose.answers_as in each]
         return min(turns, default=math.inf), -waiting.since
@@ -149,8 +149,8 @@ class WaitingProcesses:
     def end(self, bisection_id: str) -> list[Started]:
         """Remove and return those that wait for a bisection."""
         with self._lock:
-            self._expected.pop(submission, None)
-            gone = [each for each in self._waiting if each.purpose.submission == submission]
+            self._expected.pop(bisection_id, None)
+            gone = [each for each in self._waiting if each.purpose.bisection_id == bisection_id]
             self._waiting = [each for each in self._waiting if each not in gone]
         return [each.started for each in gone]
 

@@ -162,7 +162,7 @@ class MadeUpRunner:
     def expect(self, submission: str, wanted: Sequence[tuple[Target, int]]) -> None:
         """Keep nothing."""
 
-    def end(self, submission: str) -> None:
+    def end(self, bisection_id: str) -> None:
         """Nothing waits."""
 
     def run(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
