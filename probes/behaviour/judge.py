@@ -130,17 +130,31 @@ def same_error(message: str) -> str:
     return text[:TEXT_CHARACTERS]
 
 
+class Wording(str):
+    """A text that reads as it was written; equal to others but for blanks, punctuation and capitals."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and words_of(self) == words_of(other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(words_of(self))
+
+
 def with_numbers(name: str, text: str) -> Iterator[tuple[str, Value]]:
-    """Yield a text and, apart from it, its numbers; of its words blanks, capitals and punctuation are left out."""
-    numbers = NUMBER.findall(text)
-    yield name, words_of(NUMBER.sub("\0", text))
-    for at, number in enumerate(numbers[:MOST_ITEMS], start=1):
+    """Yield a text and, apart from it, its numbers."""
+    yield name, Wording(" ".join(NUMBER.sub(STAND_IN, text).split()))
+    for at, number in enumerate(NUMBER.findall(text)[:MOST_ITEMS], start=1):
         yield f"{name}, number {at}", number_of(number)
 
 
 def words_of(text: str) -> str:
-    """Return letters and stand-ins of a text: equal for two wordings that differ in punctuation only."""
-    return re.sub(r"[^\w\0]+|_", "", text).replace("\0", STAND_IN).lower()
+    """Return the letters and digits of a text."""
+    return re.sub(r"[\W_]", "", text).lower()
 
 
 def number_of(text: str) -> Value:

@@ -10,9 +10,11 @@ from tfbisect_clock import Clock
 from tfbisect_listening import Listening
 from tfbisect_seeds import Seeded
 from tfbisect_streams import Stream
-from tfbisect_told import told
+from tfbisect_told import told, within
 
 MOST_REPORTED = 1000
+# Of the parts of a result, which has 1 MiB: what is printed comes to 300,000 at most.
+MOST_BYTES = {"reported": 150000, "warned": 150000, "calls": 200000, "models": 150000}
 
 
 def run(context):
@@ -36,6 +38,13 @@ class Run(object):
             if self._watch is not None:
                 with self._clock.step("models"):
                     self._look()
+        for name, most in MOST_BYTES.items():
+            found = self._seen.get(name, [])
+            kept = within(most, found)
+            if len(kept) < len(found):
+                self._context.note("%s: %d of %d were kept" % (name, len(kept), len(found)))
+            if name in self._seen:
+                self._seen[name] = kept
         self._seen["seconds"], self._seen["cpu_seconds"] = self._clock.seconds, self._clock.cpu_seconds
         return self._seen
 

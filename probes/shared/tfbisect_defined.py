@@ -33,9 +33,19 @@ def train_on_made(context, seen, modules):
         context.note("`model` was not trained on made data: %s" % str(error)[:200])
         return
     seen.example = x
+    if not trainable(model):
+        return
     context.note("no training in the snippet: %d epochs on one batch of random numbers, mean squared error" % EPOCHS)
     try:
         model.compile(optimizer=modules[0].optimizers.SGD(0.01), loss="mse")
         model.fit(x, y, batch_size=count(x), epochs=EPOCHS, shuffle=False, verbose=0)
     except Exception as error:
         context.note("training on made data raised %s: %s" % (type(error).__name__, str(error)[:200]))
+
+
+def trainable(model):
+    """Say whether training can move anything; a model that is not built yet is taken to have weights."""
+    try:
+        return bool(model.trainable_weights) or not model.weights and not model.built
+    except Exception:
+        return True

@@ -31,7 +31,7 @@ def look(context, seen, modules):
     if former is None:
         return facts
     attempt(facts, "fixed", lambda: set_fixed(model))
-    if facts.get("fixed"):
+    if "fixed" in facts:
         answers_of(facts, seen, modules, inputs)
         if facts["kind"] != "subclassed":
             facts["saved"] = saved(context, model, modules, inputs)
@@ -128,16 +128,15 @@ def fixed_inputs(seen):
 
 
 def set_fixed(model):
-    """Give a model weights that are the same wherever they have the same shapes; say whether it has any."""
-    number_of_layer, any_set = 0, False
+    """Give a model weights that are the same wherever they have the same shapes; say how many layers have any."""
+    number_of_layer = 0
     for layer in leaves(model):
         held = layer.get_weights()
         if not held:
             continue
         number_of_layer += 1
         layer.set_weights([fixed(number_of_layer, at, short_name(layer, at), old) for at, old in enumerate(held)])
-        any_set = True
-    return any_set
+    return number_of_layer
 
 
 def leaves(model):

@@ -1,14 +1,20 @@
 """Values of a script as JSON can hold them: short ones as they are, long ones by their statistics."""
 
+import json
 import math
 
 MOST_NUMBERS = 16
 MOST_ITEMS = 100
 MOST_CHARACTERS = 2000
+MOST_LEAVES = 2000
 
 
-def told(value, depth=0):
+def told(value, depth=0, left=None):
     """Return a value: numbers and texts as they are, lists and mappings item by item, arrays by what is in them."""
+    left = [MOST_LEAVES] if left is None else left
+    left[0] -= 1
+    if left[0] < 0:
+        return "and more"
     value = whole_value(value)
     if value is None or isinstance(value, (bool, int, float)):
         return value
@@ -19,11 +25,22 @@ def told(value, depth=0):
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return array_told(value)
     if depth < 6 and isinstance(value, (list, tuple)):
-        return [told(item, depth + 1) for item in list(value)[:MOST_ITEMS]]
+        return [told(item, depth + 1, left) for item in list(value)[:MOST_ITEMS]]
     if depth < 6 and isinstance(value, dict):
         names = sorted(value, key=str)[:MOST_ITEMS]
-        return {str(name): told(value[name], depth + 1) for name in names}
+        return {str(name)[:MOST_CHARACTERS]: told(value[name], depth + 1, left) for name in names}
     return str(value)[:MOST_CHARACTERS]
+
+
+def within(most_bytes, items):
+    """Return as many of the first items as come to so many bytes as JSON: a result has its bounds."""
+    kept, size = [], 0
+    for item in items:
+        size += len(json.dumps(item, default=str))
+        if size > most_bytes:
+            break
+        kept.append(item)
+    return kept
 
 
 def whole_value(value):

@@ -68,6 +68,14 @@ def test_the_last_line_of_a_long_log_is_seen() -> None:
     assert odd == {"lines 9901 to 10000", "lines 9901 to 10000, mean of their numbers"}
 
 
+def test_a_script_that_shows_too_much_is_still_answered() -> None:
+    source = "import sys, warnings\nfor at in range(900):\n    tfbisect_report(str(at), [['x' * 999] * 99] * 99)\n"
+    source += "    warnings.warn('%d %s' % (at, 'x' * 1999))\nprint('\\u2501' * 200000)"
+    measured = ask(NEWEST, PROBE, source).measurements
+    assert facts(measured, "ends") == {"exit code": 0}
+    assert any("were kept" in note for note in measured["notes"])
+
+
 def test_random_numbers_begin_at_the_seed_that_was_given() -> None:
     source = "import random\nprint(random.random())"
     seen = [ask(NEWEST, PROBE, source, parameters={"seed": seed}).measurements["printed"] for seed in (1, 1, 2)]
@@ -95,6 +103,7 @@ DEFINED = """
 def build_model():
     return tf.keras.models.Sequential([layers.Dense(8, input_shape=(4,)), layers.BatchNormalization(), layers.Dense(1)])
 """
+WITHOUT_WEIGHTS = "model = tf.keras.models.Sequential([layers.Activation('relu', input_shape=(4,))])"
 DRAWN = "print(random.random(), np.random.rand())\ntf.ones(())"
 NO_KERAS = "assert tf is None, 'it is %s' % tf.__version__"
 QUESTIONS: dict[str, tuple[str, dict[str, object]]] = {
@@ -103,6 +112,7 @@ QUESTIONS: dict[str, tuple[str, dict[str, object]]] = {
     "training, another seed": (HEAD + TRAINING, {"seed": 2}),
     "whole": (HEAD + TRAINING.replace("epochs=10", "epochs=4"), {"whole": True}),
     "defined": (HEAD + DEFINED, {}),
+    "without weights": (HEAD + WITHOUT_WEIGHTS, {}),
     "drawn": (HEAD + DRAWN, {}),
     "assertion": (HEAD + NO_KERAS, {}),
 }
@@ -141,6 +151,9 @@ def test_a_release_shows_what_a_script_trains_and_what_its_models_are(
     assert facts(seen["defined"], "trains")["fit steps"] == 2
     defined = facts(seen["defined"], "predicts")
     assert defined["call in training mean"] != pytest.approx(defined["call in inference mean"])
+
+    assert facts(seen["without weights"], "predicts")["predict on fixed inputs mean"] > 0
+    assert facts(seen["without weights"], "trains") == {}
 
     assert facts(seen["assertion"], "ends")["raised by"] == "the script"
     assert facts(seen["drawn"], "prints")["line 1, number 1"] == pytest.approx(0.13436424411240122)
