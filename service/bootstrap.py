@@ -74,7 +74,7 @@ WAITING_TOLD_SECONDS = 10.0
 
 
 class House:
-    """Everything put together, each part made when it is first asked for."""
+    """All parts of the program, each made when it is first needed."""
 
     def __init__(self, settings: Settings | None = None, *, clock: Clock = utc_now) -> None:
         self.settings = settings or Settings()
@@ -114,7 +114,7 @@ class House:
         return OfficialImages(DockerImages(engine), self.settings.registry).digest(name)
 
     def _interpreter(self, python: str) -> Path | None:
-        """Return an interpreter of this machine, else that of the image which releases are run on."""
+        """Return an interpreter of this machine, else that of a ground."""
         found = find_interpreter(python)
         if found is not None or self.settings.runner == "local":
             return found
@@ -152,11 +152,11 @@ class House:
 
     @made_once
     def known_images(self) -> KnownImages:
-        """Return what says which releases have an image already."""
+        """Return what knows which releases have an image already."""
         return KnownImages(lambda: DockerImages(connect()).labelled(f"{PART}=release"))
 
     def engine_problem(self) -> str | None:
-        """Say what keeps bisections from being run, or None."""
+        """Return what prevents runs, or None."""
         try:
             if self.settings.scheduler:
                 return self.cluster.problem()
@@ -184,7 +184,7 @@ class House:
         return [Target(STANDING_PACKAGE, release, "cpu") for release in order]
 
     def waiting_containers(self) -> int:
-        """Return how many containers of this process wait to be asked."""
+        """Return how many containers of this process wait for a question."""
         return self.runner.waiting() if "runner" in self.__dict__ else 0
 
     def tell_waiting(self, stop: threading.Event) -> None:
@@ -233,12 +233,12 @@ class House:
         return DaskCluster(self.settings.scheduler)
 
     def execute(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
-        """Run a probe: on the scheduler's workers, else by the runner here, chosen when the first run needs it."""
+        """Run a probe on the scheduler's workers, or by the local choice of runner, made at the first run."""
         runs = RemoteRuns(self.cluster) if self.settings.scheduler else self.runner.run
         return runs(request, cancelled)
 
     def warm(self, target: Target, framework: str, process: int) -> None:
-        """Have a release ready for one more run, where runs are made here: elsewhere the scheduler chooses."""
+        """Prepare a release for one more run, if runs are made here; otherwise the scheduler chooses."""
         if "runner" in self.__dict__ and not self.settings.scheduler:
             self.runner.warm(target, framework, process)
 
@@ -248,13 +248,13 @@ class House:
             self.runner.expect(bisection, wanted)
 
     def end(self, bisection: str) -> None:
-        """End what waits here for further questions of a bisection; elsewhere it expires."""
+        """End the processes here that wait for a bisection; on workers they expire."""
         if "runner" in self.__dict__ and not self.settings.scheduler:
             self.runner.end(bisection)
 
     @made_once
     def executor(self) -> Executor:
-        """Return the pool that the coordinator waits with."""
+        """Return the coordinator's thread pool."""
         return executor(self.settings)
 
     @made_once
@@ -295,7 +295,7 @@ class House:
             self.workers,
             Holding(self.store, self.threads, self.clock),
             patience=self.patience,
-            # Rendered once, by who ended it, so that nobody who reads it waits for that.
+            # Rendered once at the end, so that no reader waits for it.
             after=lambda bisection_id: readings.document(bisection_id, ADMIN),
         )
 
@@ -306,7 +306,7 @@ class House:
     @made_once
     def nightly(self) -> Nightly:
         settings = self.settings
-        # A pass asks the index anew, whatever the age of what is cached.
+        # A pass always asks the index, however new the cache is.
         newest = settings.model_copy(update={"catalog_max_age_seconds": 0.001})
         asked_anew = Catalog(self.store, newest, clock=self.clock)
         repetition = Repetition(self.store, self.intake, self.coordinator, self.laboratory, self.environments)
@@ -328,7 +328,7 @@ class House:
         return Sender(self.store, postage)
 
     def make_pass(self, stop: threading.Event | None = None) -> Summary:
-        """Make one nightly pass over the watches in files and in the store, or a part of it until told to stop."""
+        """Make one nightly pass over the watches in files and in the store, until told to stop."""
         files, problems = read_watches(self.settings.watches_dir or resource_dir("watches"))
         return self.nightly.run(files, problems, stop)
 
@@ -350,7 +350,7 @@ class House:
         return markdown(reading, Views(self).of(reading, readings.outlook(reading)), source, address)
 
     def _built_images(self) -> Mapping[str, str]:
-        """Return the references of the images that are built, by environment digest; none where no engine answers."""
+        """Return the references of built images by environment digest; none if no engine responds."""
         try:
             found = DockerImages(connect()).labelled(f"{LABEL}environment")
         except Unavailable:
@@ -358,10 +358,10 @@ class House:
         return {image.labels[f"{LABEL}environment"]: image.references[0] for image in found if image.references}
 
     def close(self) -> None:
-        """Stop what was started, all of it, whatever one part raises, and raise that then."""
-        made = self.__dict__  # what nobody asked for is not made to be closed
+        """Stop everything that was started, even if one part raises; raise that at the end."""
+        made = self.__dict__  # parts that were never used are not made only to be closed
         with ExitStack() as stack:
-            # Last in, first out: the store is closed when nobody writes to it any more.
+            # In reverse order: the store is closed when nobody writes to it any more.
             for part in ("store", "runner", "cluster"):
                 if part in made:
                     stack.callback(made[part].close)
@@ -372,12 +372,12 @@ class House:
 
 
 def without_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Leave users and passwords of addresses out of a log line: it passes on what libraries say."""
+    """Remove users and passwords of addresses from a log line: libraries' messages may contain them."""
     return {name: without_credentials(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
 def without_stack(record: logging.LogRecord) -> bool:
-    """Let a library's record say what went wrong without the stack that led there."""
+    """Remove the stack from a library's log record."""
     if record.exc_info:
         record.msg, record.args = f"{record.getMessage()}: {record.exc_info[1]}", ()
         record.exc_info = None
@@ -387,7 +387,7 @@ def without_stack(record: logging.LogRecord) -> bool:
 def set_up_logging(*, quiet: bool = False, json: bool = False) -> None:
     """Send log lines to standard error, so that standard output carries only results."""
     level = logging.ERROR if quiet else logging.WARNING
-    # A connection that is given back when its database went away; who waits for the database says that already.
+    # A connection returned to the pool after its database went away; whoever waits for the database logs that already.
     logging.getLogger(f"{QueuePool.__module__}.{QueuePool.__name__}").addFilter(without_stack)
     renderer = (
         structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())

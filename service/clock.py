@@ -1,4 +1,4 @@
-"""What time it is: the machine's, or what a test says."""
+"""The current time: the machine's, or a test's."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from service.secret_urls import without_credentials
 
 EXIT_BAD_INPUT = 2
 EXIT_NO_ANSWER = 3
-"""Nothing testable, something around us is missing, or a check or a watch failed."""
+"""Nothing testable, something required is missing, or a check or a watch failed."""
 EXIT_CHANGED = 10
 """A nightly pass found that a verdict changed."""
 EXIT_INTERRUPTED = 130
@@ -39,13 +39,13 @@ class TfbisectError(Exception):
     title = "Something went wrong"
 
     def __init__(self, message: str, *, field: str | None = None, line: int | None = None, traceback: str = "") -> None:
-        # What a library or a program says is passed on, and may name an address with its password.
+        # Messages of libraries and programs may contain an address with its password.
         self.message = without_credentials(message)
         super().__init__(self.message)
         self.field = field
-        """Path of the offending field in the request, such as `releases`; None where no field is to blame."""
+        """Path of the wrong field in the request, such as `releases`; None if there is none."""
         self.line = line
-        """Line of the snippet, 1-based; None where no line is to blame."""
+        """Line of the snippet, 1-based; None if there is none."""
         self.traceback = traceback
         """The last lines of what the snippet raised; empty where it did not run."""
 
@@ -65,7 +65,7 @@ class SnippetError(BadInput):
 
 
 class RangeError(BadInput):
-    """The releases named hold nothing to bisect."""
+    """The given releases contain nothing to bisect."""
 
     title = "Range not usable"
 
@@ -97,7 +97,7 @@ class ReleaseUntestable(TfbisectError):
 
 
 class NoInterpreter(ReleaseUntestable):
-    """No Python that the release's wheels accept can be had."""
+    """No Python that the release's wheels support is available."""
 
 
 class NotInstallable(ReleaseUntestable):
@@ -105,14 +105,14 @@ class NotInstallable(ReleaseUntestable):
 
 
 class Unavailable(TfbisectError):
-    """Something around us is missing."""
+    """Something required is missing."""
 
     http_status = 503
     title = "Not available"
 
 
 class NoRunner(Unavailable):
-    """Neither an engine nor an interpreter is here."""
+    """There is neither an engine nor an interpreter."""
 
 
 class NoAnswer(Unavailable):
@@ -138,4 +138,4 @@ class StoreError(Unavailable):
 
 
 class StoreDamaged(StoreError):
-    """The database's file cannot be read any more; only a backup helps."""
+    """The database file is damaged; only a backup helps."""

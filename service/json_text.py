@@ -24,7 +24,7 @@ _MARK = "$number"
 _LIKE_THE_MARK = re.compile(r"\$+number")
 _SPECIAL = frozenset({"nan", "inf", "-inf"})
 _HEXADECIMAL = re.compile(r"-?0x[0-9a-f]+")
-# Python reads no more than 4300 decimal digits: a guard against the time that such a reading takes.
+# Python parses at most 4300 decimal digits, because more takes long.
 _MOST_BITS = 14_000
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    made_once = cached_property  # to a checker of types the two are one
+    made_once = cached_property  # the same for type checkers
 else:
 
     class made_once(cached_property):  # noqa: N801 - used as a decorator, as the one that it replaces
-        """A cached property that is made once however many threads ask at once; Python's own promises that no more.
+        """A cached property that is computed once even with several threads; Python's own no longer guarantees that.
 
         One lock per object, which a part may take again: most are made of others.
         """
@@ -25,7 +25,7 @@ else:
             if instance is None:
                 return self
             made = instance.__dict__
-            # `setdefault` is one step for all threads.
+            # `setdefault` is atomic.
             with made.setdefault("_making", threading.RLock()):
                 if self.attrname not in made:
                     made[self.attrname] = self.func(instance)
@@ -42,7 +42,7 @@ def held(path: Path, *, shared: bool = False) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="ascii") as file:
-        # Each opening is a lock holder of its own, so this keeps threads apart as well as processes.
+        # Each open file is a separate holder, so this works between threads as well as processes.
         fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
 

@@ -1,4 +1,4 @@
-r"""Text that strangers wrote, made fit for the place where it is shown. JSON takes it as it is.
+r"""Escapes untrusted text for the place where it is shown. JSON keeps it as it is.
 
 What a place could act on, or nobody could see, is written as Python writes it: `\x1b`, `\u202e`, `\n`.
 """
@@ -24,7 +24,7 @@ _AT_A_BEGINNING = re.compile(r"^(\d{1,9})([.)])|^([-+=])")
 
 
 def printable(text: str, *, lines: bool = False) -> str:
-    """Return a text in which every character is seen and none does anything.
+    """Return a text in which every character is visible and has no effect.
 
     Args:
         text: from anybody: labels, messages, output.
@@ -67,7 +67,7 @@ def in_code_span(text: str, *, in_table: bool = False) -> str:
         return ""
     shown = printable(text)
     fence = "`" * (longest_run(shown) + 1)
-    # One space on both sides is taken off again, unless there are only spaces.
+    # CommonMark removes one space on both sides, unless there are only spaces.
     padded = f" {shown} " if shown.strip(" ") and (shown[0] in "` " or shown[-1] in "` ") else shown
     return fence + (padded.replace("|", r"\|") if in_table else padded) + fence
 

@@ -1,4 +1,4 @@
-"""Where the folders beside the package are: in a checkout beside `service/`, in an installed wheel inside it."""
+"""Finds the data folders: beside `service/` in a checkout, inside it in an installed wheel."""
 
 from __future__ import annotations
 

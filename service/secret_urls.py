@@ -1,4 +1,4 @@
-"""Addresses that may hold a password, and what is said of them."""
+"""Addresses that may contain a password, and how they are shown."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 HIDDEN = "***"
-# Up to the last @, since people write passwords with / and @ in them, and a user name alone can be a token.
+# Up to the last @, since passwords may contain / and @, and a user name alone can be a token.
 _USER = re.compile(r"(?<=://)[^\s\"'<>]*@")
 _USER_WITHOUT_SCHEME = re.compile(r"^(?!\w[\w+.-]*://).*@", re.DOTALL)
 _VALUE = re.compile(r"(?<=[?&])([^=&#]*)=[^&#]*")
 
 
 class SecretUrl:
-    """An address that may hold a password, wherever it is written without it; `reveal` alone gives it."""
+    """An address that may contain a password; only `reveal` returns it."""
 
     __slots__ = ("_text",)
 
@@ -25,12 +25,12 @@ class SecretUrl:
         self._text = text
 
     def reveal(self) -> str:
-        """Return the address as it was set, for whoever connects to it."""
+        """Return the address as it was set, to connect to it."""
         return self._text
 
     @property
     def credentials(self) -> tuple[str, str] | None:
-        """Return the user and the password that it holds, or None."""
+        """Return its user and password, or None."""
         found = _USER.search(self._text)
         if found is None:
             return None
@@ -43,7 +43,7 @@ class SecretUrl:
         return _USER.sub("", self._text)
 
     def __str__(self) -> str:
-        """Return it as everybody may read it: no user, no password, and of its query the names only."""
+        """Return it for display: without user and password, and with only the names of its query."""
         hidden = _USER_WITHOUT_SCHEME.sub(f"{HIDDEN}@", without_credentials(self._text))
         return _VALUE.sub(rf"\1={HIDDEN}", hidden)
 
@@ -61,7 +61,7 @@ class SecretUrl:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Read it from text; dumped, it is what `str` says."""
+        """Parse it from text; serialised it is `str`."""
         read = core_schema.no_info_after_validator_function(cls, core_schema.str_schema())
         return core_schema.json_or_python_schema(
             json_schema=read,
@@ -71,12 +71,12 @@ class SecretUrl:
 
 
 def without_credentials(text: str) -> str:
-    """Return a text with the users and passwords of the addresses in it left out."""
+    """Return a text without the users and passwords of its addresses."""
     return _USER.sub(f"{HIDDEN}@", text)
 
 
 def host_of(address: str) -> str:
-    """Return an address with nothing after its host: paths of webhooks are keys."""
+    """Return an address up to its host: the paths of webhooks are secret."""
     scheme, separator, rest = without_credentials(address).partition("://")
     if not separator:
         return address

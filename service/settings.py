@@ -33,7 +33,7 @@ class Settings(BaseSettings):
         env_prefix="TFBISECT_",
         extra="ignore",
         frozen=True,
-        hide_input_in_errors=True,  # what cannot be read may be a password
+        hide_input_in_errors=True,  # an invalid value may be a password
     )
 
     data_dir: Path = Field(default_factory=_default_data_dir, description="folder of the database and the environments")
@@ -177,7 +177,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read the environment, and below it TFBISECT_SECRETS_DIR: files named like the settings that they hold."""
+        """Read the environment, then the files of TFBISECT_SECRETS_DIR, named like settings."""
         folder = Path(os.environ.get("TFBISECT_SECRETS_DIR") or "/nonexistent")
         secrets = (SecretsSettingsSource(settings_cls, secrets_dir=folder),) if folder.is_dir() else ()
         return (init_settings, env_settings, *secrets)
@@ -185,7 +185,7 @@ class Settings(BaseSettings):
     @field_validator("public_url", "registry", "python_image", "scheduler")
     @classmethod
     def _holds_no_password(cls, value: str) -> str:
-        """Refuse a user and a password where nobody would use them, and everybody would be shown them."""
+        """Refuse a user and a password where they would only be shown and never used."""
         if "@" in re.sub(r"@sha256:[0-9a-f]+$", "", value):
             raise ValueError(
                 "no user and password can stand here: links show the public URL to everybody, a Dask scheduler knows "

@@ -1,4 +1,4 @@
-"""Threads that last as long as their process: one that fails is started again, and said to be down meanwhile."""
+"""Threads that last as long as their process: one that fails is started again, and reported as down meanwhile."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Threads:
         self._checks: dict[str, Callable[[], bool]] = {}
 
     def keep(self, name: str, work: Callable[[threading.Event], object]) -> None:
-        """Have a thread do its work until the end of the process; nothing happens where it does already.
+        """Start a thread that does its work until the end of the process, unless it runs already.
 
         Args:
             name: of the thread, as /readyz says it.
@@ -62,7 +62,7 @@ class Threads:
         return [f"{name}: {reason}" for name, reason in sorted(found.items())]
 
     def close(self, wait_seconds: float = JOIN_SECONDS) -> None:
-        """Tell all to end, and wait for them."""
+        """Stop all threads and wait for them."""
         self.stop.set()
         with self._lock:
             threads = list(self._threads.values())

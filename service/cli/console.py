@@ -50,7 +50,7 @@ def opened_store() -> Iterator[Store]:
 
 
 def complain(title: str, detail: str, traceback: str = "") -> None:
-    """Say what went wrong on standard error, and show the end of a traceback where there is one."""
+    """Print an error on standard error, with the end of its traceback if there is one."""
     err.print(f"[bold red]{title}:[/] ", end="")
     err.print(detail, markup=False)
     for line in traceback.splitlines():
@@ -58,6 +58,6 @@ def complain(title: str, detail: str, traceback: str = "") -> None:
 
 
 def fail(title: str, detail: str, code: int, traceback: str = "") -> NoReturn:
-    """Say what went wrong on standard error and exit."""
+    """Print an error on standard error and exit."""
     complain(title, detail, traceback)
     raise typer.Exit(code)

@@ -1,4 +1,4 @@
-"""What works on this machine, and what to do about what does not."""
+"""Checks what works on this machine, and says how to fix the rest."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ State = Literal["ok", "warning", "failure"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at."""
+    """The result of one check."""
 
     subject: str
     state: State
@@ -28,12 +28,12 @@ class Finding:
 
 
 def examine(house: House) -> list[Finding]:
-    """Look at everything that the main job needs. A failure means that the main job cannot run."""
+    """Check everything that `tfbisect run` needs. After a failure it cannot run."""
     return [_guarded(subject, look, house) for subject, look in CHECKS]
 
 
 def _guarded(subject: str, look: Callable[[House], tuple[State, str]], house: House) -> Finding:
-    """Turn an error of ours into a failure that says what to do."""
+    """Return one of our errors as a failed check."""
     try:
         state, message = look(house)
     except (TfbisectError, OSError) as error:
@@ -99,7 +99,7 @@ CHECKS: Iterable[tuple[str, Callable[[House], tuple[State, str]]]] = (
 
 
 def setting_rows(settings: Settings) -> list[dict[str, Any]]:
-    """List every setting: its variable, its value and what it does; the types of secrets do not show them."""
+    """List every setting: variable, value and description; secrets are hidden by their types."""
     return [
         {
             "name": f"TFBISECT_{name.upper()}",

@@ -1,4 +1,4 @@
-"""How the building of images looks: a bar of MB on a terminal, a line for each step elsewhere."""
+"""Progress of image builds: a bar in MB on a terminal, a line per step elsewhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from service.reports.durations import seconds_left, time_left
 
 
 class BuildBar:
-    """Shows how far all builds of an order are; takes what each tells, from any thread."""
+    """Shows the progress of all builds of an order; called from any thread."""
 
     def __init__(self, console: Console, forecast: BuildForecast) -> None:
         self._console = console
@@ -64,12 +64,12 @@ class BuildBar:
         return f"{time.monotonic() - self._started:7.1f} s  {self._count()}  {what}  ({self._left()})"
 
     def _count(self) -> str:
-        """Say how many images are finished, of how many."""
+        """Return how many images are finished, of how many."""
         ended = sum(step in {"done", "failed"} for step in self._steps.values())
         return f"{ended}/{counted(len(self._sizes), 'image')}"
 
     def _left(self) -> str:
-        """Say how long it will still take."""
+        """Return the time left in words."""
         elapsed = time.monotonic() - self._started
         moved, total = sum(self._moved.values()), sum(self._sizes.values())
         return time_left(seconds_left(elapsed, moved, total, self._forecast.seconds))

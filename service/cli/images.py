@@ -30,7 +30,7 @@ from service.reports.durations import duration
 from service.settings import Settings
 
 app = typer.Typer(help="Build, list, check and remove images of releases.", no_args_is_help=True)
-wide = None if out.is_terminal else 240  # a file or a pipe has no edge to fold a reference at
+wide = None if out.is_terminal else 240  # wide enough not to wrap references in a file or pipe
 
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
 
@@ -92,7 +92,7 @@ def bases(
 
 
 def pythons_of(opened: House, targets: Sequence[Target]) -> list[str]:
-    """Return the interpreters that targets need, oldest first; what cannot be run needs none."""
+    """Return the interpreters that targets need, oldest first; untestable ones need none."""
     found = set()
     for target in targets:
         with suppress(ReleaseUntestable):
@@ -174,7 +174,7 @@ def print_checks() -> None:
 
 
 def verified(opened: House, targets: Sequence[Target], *, discard: bool) -> list[Check]:
-    """Check targets, note each in the ledger, and remove again what was built for the check, if asked for."""
+    """Check targets, note each in the ledger, and optionally remove the images built for it."""
     settings = opened.settings
     checker = Checker(opened.environments, opened.images, opened.runner, opened.probes, settings.timeout_seconds)
     ledger, leaving = ledger_of(opened), Leaving(opened)
@@ -195,7 +195,7 @@ def verified(opened: House, targets: Sequence[Target], *, discard: bool) -> list
 
 
 class Leaving:
-    """Images to remove; the last container of one may still be on its way out, then it waits for the next turn."""
+    """Images to remove; one whose last container is still being removed waits for the next turn."""
 
     def __init__(self, opened: House) -> None:
         self._opened = opened
@@ -203,7 +203,7 @@ class Leaving:
         self._images: list[str] = []
 
     def add(self, image: str) -> None:
-        """Remove an image now or later; none where there is no image."""
+        """Remove an image now or later, if there is one."""
         with self._lock:
             self._images += [image] if image else []
         self.settle()
@@ -240,12 +240,12 @@ def target_of_image(row: ImageRow) -> Target:
 
 
 def built_of(opened: House, targets: Sequence[Target]) -> list[Target]:
-    """Return the targets whose image is here, made by today's recipe."""
+    """Return the targets that have an image by the current recipe."""
     return [target for target in targets if is_built(opened, target)]
 
 
 def is_built(opened: House, target: Target) -> bool:
-    """Say whether the image that a run would take is here; one of an earlier recipe is never taken again."""
+    """Return whether the image of a run exists; images of earlier recipes are never used again."""
     try:
         return opened.images.built(opened.environments.resolve(target)) is not None
     except ReleaseUntestable as error:
@@ -254,7 +254,7 @@ def is_built(opened: House, target: Target) -> bool:
 
 
 def warn_of_shortage(forecast: BuildForecast, settings: Settings) -> None:
-    """Say ahead of a build that the disk will not do."""
+    """Warn before a build that the disk is too small."""
     free = free_bytes(settings.data_dir)
     missing = shortage(forecast, free, settings.disk_reserve_bytes, settings.image_budget_bytes)
     if missing:

@@ -1,4 +1,4 @@
-"""What is typed on the command line, made into a request."""
+"""Makes a request from the command line's options."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def parse_parameters(pairs: Iterable[str], expected: Iterable[str], **named: Any
 
 
 def parse_variants(names: Iterable[str]) -> dict[str, Any]:
-    """Sort variants into named ones and sources of one's own, as the request has them.
+    """Separate named variants from files, as the request has them.
 
     Raises:
         BadInput: a file cannot be read.

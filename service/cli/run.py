@@ -1,4 +1,4 @@
-"""`tfbisect run`, `show` and `probes`: what is asked, what came of it, and what can be asked."""
+"""`tfbisect run`, `show` and `probes`."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def run(
 
 
 def say_runner(opened: House, *, quiet: bool) -> None:
-    """Choose the runner before anything is started, and say which one it is and why."""
+    """Choose the runner before anything is started, and print which one and why."""
     choice = opened.runner_choice
     missing = choice.runner.missing_protections()
     if not quiet:
@@ -208,13 +208,13 @@ def progress(*, quiet: bool) -> Iterator[Listener]:
 
 
 def tell_ending(finished: Finished, expected: frozenset[str], *, as_json: bool) -> None:
-    """Print how a bisection ended, and exit by the contract."""
+    """Print how a bisection ended, and exit with the contract's code."""
     verdict, error = finished.verdict, finished.error
     at_fault = error is not None and int(error["exit_code"]) == EXIT_BAD_INPUT
     if as_json and verdict is not None:
         print(json.dumps(verdict if error is None else {**verdict, "error": error}, indent=2))
     elif verdict is not None and not at_fault:
-        # A snippet that is itself at fault says nothing about releases: there is no result to print.
+        # If the snippet itself is at fault, there is no result to print.
         _print_lines(verdict, expected)
     if error is not None:
         complain(str(error["title"]), str(error["detail"]), str(error.get("traceback", "")))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def serve_until_stopped(house: House, host: str, port: int, role: Role = "all") -> None:
-    """Serve until interrupted; runs in flight are stopped and go on at the next start.
+    """Serve until interrupted; current runs are stopped and repeated after the next start.
 
     Args:
         house: everything put together.
@@ -32,7 +32,7 @@ def serve_until_stopped(house: House, host: str, port: int, role: Role = "all") 
         port: to listen on.
         role: all; web: nothing here touches an engine; coordinator: nothing here listens.
     """
-    clear_away_the_dead()  # at once: this service may have nothing to run for days
+    clear_away_the_dead()  # now: this service may have nothing to run for days
     threads = house.threads
     with scheduled(house, role):
         try:
@@ -58,7 +58,7 @@ def _wait_for_signal() -> None:
 
 
 def _listen_no_more(*_: object) -> None:
-    """Do nothing more about a signal that the server has seen already: it passes it on once it has ended."""
+    """Ignore a signal that the server has handled already: it raises it again after its end."""
 
 
 def _listen(house: House, host: str, port: int, role: Role) -> None:
@@ -66,14 +66,14 @@ def _listen(house: House, host: str, port: int, role: Role) -> None:
     known = house.known_images if role == "all" else none_known
     waiting = house.waiting_containers if role == "all" else house.waiting_elsewhere
     app = create_app(house, Surroundings(resource_dir("examples"), problem, known, house.threads.down, waiting))
-    # Else its own end by SIGTERM would be that of the process, with runs under way and claims held.
+    # Otherwise SIGTERM would end the process while runs are active and claims are held.
     signal.signal(signal.SIGTERM, _listen_no_more)
     uvicorn.Server(server_config(app, host, port, house.settings)).run()
 
 
 @contextmanager
 def scheduled(house: House, role: Role) -> Iterator[None]:
-    """Make nightly passes meanwhile, where a cron expression says when."""
+    """Make nightly passes meanwhile, if a cron expression is set."""
     if role == "web" or not house.settings.nightly_cron:
         yield
         return
@@ -82,7 +82,7 @@ def scheduled(house: House, role: Role) -> Iterator[None]:
     stop = threading.Event()
 
     def make_pass() -> None:
-        # What a pass kept is not done again, so it may begin again where the database was away.
+        # Stored parts of a pass are not repeated, so it may start again after a database outage.
         patiently(lambda: house.make_pass(stop), house.patience, stop, "make a nightly pass")
 
     scheduler = start_scheduler(trigger, make_pass, house.sender.deliver, at_once=missed)

@@ -1,4 +1,4 @@
-"""How bisections look on a terminal: progress while they run, the timeline and the verdict when they end."""
+"""Bisections on a terminal: progress while they run, timeline and verdict at the end."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STYLES = {"introduced": "bold red", "fixed": "bold green", "changed": "bold yell
 
 
 def answer_style(answer: Answer | str, expected: frozenset[str]) -> str:
-    """Return the colour of an answer; words and marks say the same without colour."""
+    """Return the colour of an answer; words and signs show the same without colour."""
     label = answer.label if isinstance(answer, Outcome) else answer
     if not isinstance(label, str):
         return "dim"
@@ -54,13 +54,13 @@ class PlainProgress:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Nothing to undo."""
+        """Do nothing."""
 
     def started(self, case: Case) -> None:
         self._say(case_headline(case))
 
     def running(self, track: str, release: str) -> None:
-        """Say nothing: an answer says it all."""
+        """Print nothing: the answer is printed."""
 
     def measured(self, measurement: Measurement, done: int, planned_at_least: int) -> None:
         name = f"{measurement.release} [{measurement.track}]" if measurement.track else measurement.release
@@ -71,7 +71,7 @@ class PlainProgress:
 
 
 class LiveProgress:
-    """A row per release that fills in, what runs now, and the time left."""
+    """A row per release, the current runs, and the time left."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -159,7 +159,7 @@ def case_headline(case: Case) -> str:
 
 
 def origin(measurement: Measurement) -> str:
-    """Say where an answer comes from."""
+    """Return where an answer comes from."""
     if measurement.reused:
         return "reused"
     seconds = measurement.report.seconds.get("total")
@@ -167,7 +167,7 @@ def origin(measurement: Measurement) -> str:
 
 
 def verdict_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> Iterable[Text]:
-    """Draw the timeline and say the verdict, from the contract's JSON."""
+    """Print the timeline and the verdict, from the contract's JSON."""
     yield from timeline_lines(verdict, expected)
     yield Text()
     yield Text(printable(str(verdict["summary"])), style="bold")
@@ -211,7 +211,7 @@ def _diff_style(line: str) -> str:
 
 
 def detail_lines(verdict: Mapping[str, Any]) -> Iterable[Text]:
-    """Show what is behind outcomes whose label alone does not tell."""
+    """Explain outcomes whose label does not."""
     for entry in verdict.get("details", ()):
         yield Text(f"{printable(entry['outcome'])}, as in {entry['release']}:")
         lines = str(entry["detail"]).splitlines()
@@ -221,7 +221,7 @@ def detail_lines(verdict: Mapping[str, Any]) -> Iterable[Text]:
 
 
 def unknown_lines(verdict: Mapping[str, Any]) -> Iterable[Text]:
-    """Say which releases have no outcome: those that could not answer, and why, and those that were not run."""
+    """List the releases without an outcome: untestable ones with the reason, and those that were not run."""
     untestable, not_run = STATES["untestable"], STATES["not_run"]
     for reason, releases in by_reason(verdict["untestable"]).items():
         which = named(releases).rstrip(",")
@@ -231,7 +231,7 @@ def unknown_lines(verdict: Mapping[str, Any]) -> Iterable[Text]:
 
 
 def timeline_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> Iterable[Text]:
-    """Draw one row per release, line by line, with a mark before each change."""
+    """Print one row per release, line by line, with a mark before each change."""
     marks = {(change["line"], change["after"]): change for change in verdict["changes"]}
     on_mainline = {
         release
@@ -244,7 +244,7 @@ def timeline_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> Iter
         line = segment["line"]
         for release, how in segment_releases(segment):
             if line != MAINLINE and release in on_mainline:
-                continue  # a branch starts at a mainline release, which stands above already
+                continue  # a branch starts at a mainline release, which has its row already
             row = Text(f"  {line if line != shown_line else '':<10}")
             shown_line = line
             change = marks.get((line, release))
@@ -269,7 +269,7 @@ def _release_text(release: str, outcome: str, how: State, expected: frozenset[st
 
 
 def shortened(outcome: str) -> str:
-    """Return an outcome that fits a row; its end stays, since long ones end in a digest."""
+    """Return an outcome that fits a row; its end is kept, since long ones end in a digest."""
     return outcome if len(outcome) <= OUTCOME_CHARACTERS else f"{outcome[: OUTCOME_CHARACTERS - 8]}… {outcome[-6:]}"
 
 

@@ -1,4 +1,4 @@
-"""`tfbisect tokens`: API tokens made, listed, revoked."""
+"""`tfbisect tokens`: create, list and revoke API tokens."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def revoke(
 
 
 def token_json(token: Token) -> dict[str, Any]:
-    """Return a token as JSON, without its secret, which nobody knows any more."""
+    """Return a token as JSON; its secret is not stored."""
     return {
         "id": token.id,
         "name": token.name,
@@ -78,7 +78,7 @@ def token_json(token: Token) -> dict[str, Any]:
 
 
 def state_of(token: Token, moment: datetime) -> str:
-    """Say whether a token opens anything."""
+    """Return the state of a token."""
     if token.revoked_at is not None:
         return "revoked"
     return "open" if token.valid_at(moment) else "expired"

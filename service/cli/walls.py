@@ -1,4 +1,4 @@
-"""Which walls stand between a snippet and this machine; docs/security.md says what each is for."""
+"""The protections between a snippet and this machine; docs/security.md explains each."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from service.bootstrap import House
 
 OWN_KERNELS = ("runsc", "kata", "krun")
-"""Beginnings of the names of runtimes that put a kernel of their own between a run and the machine's."""
+"""Prefixes of the names of runtimes with a separate kernel."""
 
 
 def walls(house: House) -> list[Finding]:
-    """Say which walls stand for the runner that this machine would take.
+    """Return the protections of the runner that this machine would use.
 
     Raises:
         TfbisectError: no runner, or its engine does not answer.
@@ -36,14 +36,14 @@ def walls(house: House) -> list[Finding]:
 
 
 def local_walls(missing: tuple[str, ...]) -> list[Finding]:
-    """Say what the local runner gives, from what it says is missing."""
+    """Return the protections of the local runner, from the list of missing ones."""
     named = [Finding(words, "warning", "missing; docs/security.md says how to get it") for words in missing]
     advice = "do not offer a service with the local runner to people you do not trust; use Docker"
     return [Finding("runner", "warning", f"local: {advice}"), *named]
 
 
 def engine_walls(engine: Mapping[str, Any], settings: Settings, *, filtered: bool) -> list[Finding]:
-    """Say which walls stand, from an engine's description of itself.
+    """Return the protections of an engine, from its description of itself.
 
     Args:
         engine: GET /info.

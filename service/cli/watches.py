@@ -1,4 +1,4 @@
-"""`tfbisect watch`: what the nightly repeats."""
+"""`tfbisect watch`: add, list and remove watches."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from service.coordination.laboratory import PROCESSES
 from service.errors import TfbisectError
 
 LOOK_SECONDS = 5.0
-"""How often it is looked at whether everything stands that should."""
+"""How often the standing pool is checked."""
 ORDER_SECONDS = 60.0
 """How long an order of what stands is kept: what is asked most changes slowly."""
 

@@ -11,7 +11,7 @@ SAME = ("kind", "line", "before", "after", "old", "new")
 
 
 def outcomes_by_release(verdict: Mapping[str, Any]) -> dict[str, str]:
-    """Map each release that a verdict speaks of to its outcome; an inferred one counts."""
+    """Map each release of a verdict to its outcome, inferred ones included."""
     found: dict[str, str] = {}
     for segment in verdict.get("segments", ()):
         for release in (*segment.get("measured", ()), *segment.get("inferred", ())):
@@ -20,7 +20,7 @@ def outcomes_by_release(verdict: Mapping[str, Any]) -> dict[str, str]:
 
 
 def compare_verdicts(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
-    """Say where two verdicts agree and where they do not, release by release and change by change."""
+    """Compare two verdicts, release by release and change by change."""
     sides = outcomes_by_release(left), outcomes_by_release(right)
     releases = [_side(release, *sides) for release in sorted({*sides[0], *sides[1]}, key=Version)]
     ours, theirs = _changes(left), _changes(right)
@@ -34,7 +34,7 @@ def compare_verdicts(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[
 
 
 def _side(release: str, left: Mapping[str, str], right: Mapping[str, str]) -> dict[str, Any]:
-    """Compare one release; one that only one side knows does not differ."""
+    """Compare one release; one that only one side has does not differ."""
     ours, theirs = left.get(release), right.get(release)
     return {"release": release, "left": ours, "right": theirs, "differs": None not in (ours, theirs) and ours != theirs}
 

@@ -1,4 +1,4 @@
-"""What the web service is handed: everything it needs and nothing that starts a container."""
+"""What the web service gets: everything it needs and nothing that starts a container."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ class Dependencies(Protocol):
 
     @property
     def submission(self) -> Submission:
-        """Return the way in."""
+        """Return what submits bisections."""
 
 
 def no_problem() -> str | None:
-    """Say that nothing keeps bisections from being run, as far as this process knows."""
+    """Return None: this process knows of nothing that prevents runs."""
     return None
 
 
 def none_known(_package: str, _hardware: str) -> Collection[str]:
-    """Say that no image is known to be there."""
+    """Return no release: no image is known."""
     return ()
 
 
@@ -65,15 +65,15 @@ def none_waiting() -> int:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What only the process around the web service knows; all of it may be left out."""
+    """What only the process around the web service knows; all of it is optional."""
 
     examples: Path | None = None
     """The folder of example snippets that the form offers."""
     engine_problem: Callable[[], str | None] = no_problem
-    """Says what keeps bisections from being run, or None; asked by /readyz."""
+    """Returns what prevents runs, or None; used by /readyz."""
     warm_releases: Callable[[str, str], Collection[str]] = none_known
-    """Returns the releases of a package on a hardware whose image is there; for the estimate."""
+    """Returns the releases of a package on a hardware that have an image; used by the estimate."""
     threads_down: Callable[[], Sequence[str]] = all_alive
-    """Names the threads of this process that are not alive, each with the reason; asked by /readyz."""
+    """Returns the threads of this process that are not alive, each with the reason; used by /readyz."""
     waiting_containers: Callable[[], int] = none_waiting
-    """Counts the containers that wait to be asked; for /metrics."""
+    """Counts the containers that wait for a question; used by /metrics."""

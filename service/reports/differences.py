@@ -12,7 +12,7 @@ from service.bisection.outcomes import RunReport
 
 @dataclass(frozen=True)
 class VersionDifference:
-    """One package that is not the same on both sides; "" where it is absent."""
+    """One package that differs between the sides; "" if it is absent."""
 
     name: str
     before: str

@@ -1,4 +1,4 @@
-"""What is stored, in the contract's JSON."""
+"""Stored bisections as the contract's JSON."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ API = "/api/v1"
 
 
 COMPRESSION = 1
-"""zlib's fastest: a fifth larger than its best, in a fifth of the time."""
+"""zlib's fastest level: a fifth larger than its best, in a fifth of the time."""
 
 GZIP = zlib.MAX_WBITS | 16
-"""How zlib is told that bytes are in gzip's format; gzip's own function takes half as long again."""
+"""Makes zlib write gzip's format; Python's gzip module takes 50 % longer."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """A rendered answer and the tag that it is known by."""
+    """A rendered answer and its ETag."""
 
     etag: str
     content: bytes
@@ -43,15 +43,15 @@ class Document:
     @classmethod
     def of_bytes(cls, body: bytes) -> Document:
         """Give a rendered answer its tag."""
-        # Weak: the same tag stands for the compressed bytes and for the plain ones.
+        # Weak: compressed and plain bytes have the same tag.
         return cls(f'W/"{hashlib.sha256(body).hexdigest()[:20]}"', body)
 
     def zipped(self) -> Document:
-        """Return it as it is stored."""
+        """Return it as a row of the store."""
         return self if self.is_zipped else Document(self.etag, gzip.compress(self.content, COMPRESSION, mtime=0), True)
 
     def plain(self) -> Document:
-        """Return it as everybody can read it."""
+        """Return it uncompressed."""
         return Document(self.etag, zlib.decompress(self.content, GZIP)) if self.is_zipped else self
 
     def answer(
@@ -62,7 +62,7 @@ class Document:
         cache_control: str = "no-cache",
         vary: str = "authorization, cookie, accept-encoding",
     ) -> tuple[int, dict[str, str], bytes]:
-        """Return status, head and body of the answer to a request with these headers: 304 where it has this one."""
+        """Return status, headers and body for a request: 304 if the client has this version."""
         headers = {"etag": self.etag, "cache-control": cache_control, "vary": vary}
         if names_tag(asked.get("if-none-match", ""), self.etag):
             return 304, headers, b""
@@ -72,12 +72,12 @@ class Document:
 
 
 def names_tag(if_none_match: str, etag: str) -> bool:
-    """Say whether an If-None-Match header names a tag; weak or strong is all the same to it."""
+    """Return whether an If-None-Match header names a tag, weak or strong."""
     return if_none_match.strip() == "*" or etag.removeprefix("W/") in if_none_match
 
 
 def json_text(value: Any) -> str:
-    """Return standard JSON, in ASCII. What JSON has no number for, such as NaN in a measurement, becomes a text."""
+    """Return standard JSON in ASCII. Numbers that JSON does not have, such as NaN, become text."""
     try:
         return json.dumps(value, separators=(",", ":"), allow_nan=False, default=str)
     except ValueError:
@@ -85,7 +85,7 @@ def json_text(value: Any) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """Return a value with texts in place of numbers that JSON cannot say."""
+    """Return a value with text in place of numbers that JSON does not have."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, Mapping):
@@ -94,7 +94,7 @@ def _finite(value: Any) -> Any:
 
 
 def is_finished(bisection: Bisection) -> bool:
-    """Say whether a bisection will never change again."""
+    """Return whether a bisection will never change again."""
     return bisection.status in FINISHED
 
 
@@ -103,7 +103,7 @@ JudgeOf = Callable[[LinkedObservation], Judge | None]
 
 
 def meaning(report: RunReport, judge: Judge | None) -> Answer:
-    """Say what a stored run means today; without its probe, which is gone, nothing."""
+    """Return what a stored run means today; untestable if its probe is gone."""
     return Untestable("its probe is not installed here any more") if judge is None else classify(report, judge)
 
 
@@ -163,7 +163,7 @@ def progress_json(bisection: Bisection, observations: Sequence[LinkedObservation
 
 
 def observation_json(linked: LinkedObservation, judge: Judge | None) -> dict[str, Any]:
-    """Return an observation in short; the release's own call has output and packages."""
+    """Return a short observation; the call for one release has output and packages."""
     stored = linked.observation
     report = stored.report
     return {
@@ -220,7 +220,7 @@ def probe_json(probe: Probe) -> dict[str, Any]:
 
 
 def parameter_json(parameter: Parameter) -> dict[str, Any]:
-    """Return a parameter of a probe; without `choices` any value of its type will do."""
+    """Return a parameter of a probe; without `choices` any value of its type is allowed."""
     said = {"type": parameter.type, "default": parameter.default, "help": parameter.help}
     return {**said, "choices": list(parameter.choices)} if parameter.choices else said
 

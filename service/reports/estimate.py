@@ -1,4 +1,4 @@
-"""What a bisection would cost, said before anything is started."""
+"""What a bisection would cost, before anything is started."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Estimate:
 
 
 class Estimator:
-    """Estimates from the plan, the images that are known to be there, and typical times."""
+    """Estimates from the plan, the known images, and typical times."""
 
     def __init__(self, dependencies: Dependencies, surroundings: Surroundings) -> None:
         self._dependencies = dependencies

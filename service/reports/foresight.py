@@ -1,4 +1,4 @@
-"""What is known in the middle, and what is still to come: the planner asked without running anything."""
+"""The verdict so far, and the runs to come: the planner asked without running anything."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from service.coordination.intake import BisectionRequest, Intake
 
 MOST_ROUNDS = 400
 MOST_STEPS = 30_000
-"""Rounds times releases that are played through: a round costs time by its releases, about half a second in all."""
+"""Limit of rounds times releases in a simulation: about half a second in all."""
 MOST_REPEATS_PLAYED = 2
 
 
@@ -62,7 +62,7 @@ def look_ahead(
     return Outlook(case.tree, verdict, max(least, quiet), eventful, planned)
 
 
-@lru_cache(256)  # the form asks again with each key that is pressed, and only snippet and releases change
+@lru_cache(256)  # the form asks after each key press, and the releases rarely change
 def _forecast(
     mainline: tuple[str, ...], branches: tuple[tuple[str, tuple[str, ...]], ...], policy: Policy
 ) -> tuple[int, int, tuple[str, ...]]:
@@ -78,7 +78,7 @@ def _forecast(
 
 
 def simulated(tree: ReleaseTree, policy: Policy, *, changes: bool) -> list[str]:
-    """Return the releases that are run, in order, where nothing ever changes, or where the middle third misbehaves."""
+    """Return the releases that are run, in order, if nothing changes, or if the middle third has a wrong outcome."""
     third = len(tree.mainline) // 3
     broken = set(tree.mainline[third : len(tree.mainline) - third]) if changes and third else set()
     branch_of = {release: releases[0] for releases in tree.branches.values() for release in releases}

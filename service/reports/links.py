@@ -1,4 +1,4 @@
-"""Where the source and the notes of a release are, and how a run is repeated by hand. Pure."""
+"""Links to the source and the notes of a release, and commands that repeat a run. Pure."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ REPOSITORIES: Mapping[str, str] = {
 
 
 def tag_of(package: str, release: str) -> str:
-    """Return the tag under which a release's source is kept."""
+    """Return the tag of a release's source."""
     return f"jax-v{release}" if package == "jax" else f"v{release}"
 
 
 def notes_url(package: str, release: str) -> str:
-    """Return the address of a release's notes; the package index where the project's place is not known."""
+    """Return the address of a release's notes; its page on the package index if the project is not known."""
     home = REPOSITORIES.get(package)
     if home is None or Version(release).is_devrelease:
         return urljoin(PYPI_SIMPLE_ENDPOINT, f"/project/{package}/{release}/")
@@ -38,7 +38,7 @@ def notes_url(package: str, release: str) -> str:
 
 
 def compare_url(package: str, before: str, after: str) -> str | None:
-    """Return the address that shows the commits between two releases, where the project's place is known."""
+    """Return the address of the commits between two releases, if the project is known."""
     home = REPOSITORIES.get(package)
     if home is None or any(Version(release).is_devrelease for release in (before, after)):
         return None
@@ -48,7 +48,7 @@ def compare_url(package: str, before: str, after: str) -> str | None:
 def reproduce_from_page(
     bisection_id: str, request: Mapping[str, Any], release: str, base_url: str, variant: str = ""
 ) -> str:
-    """Return the shell command that measures one release again, from nothing but this page."""
+    """Return the shell command that measures one release again, given only this page."""
     own = f"?{urlencode({'variant': variant})}" if variant in request.get("variant_snippets", {}) else ""
     source = shlex.quote(f"{base_url}/b/{bisection_id}.py{own}")
     return f"curl -sSf {source} | {reproduce_command(request, release, snippet='-', variant=variant)}"

@@ -40,7 +40,7 @@ def markdown(reading: StoredBisection, view: BisectionView, source: str, base_ur
 
 
 def _facts(reading: StoredBisection, verdict: Mapping[str, Any], base_url: str) -> str:
-    """Return what was asked and how it was answered, in one line."""
+    """Return the request and its status, in one line."""
     bisection, counts = reading.bisection, verdict.get("releases", {})
     said = [
         in_code_span(bisection.package),
@@ -53,7 +53,7 @@ def _facts(reading: StoredBisection, verdict: Mapping[str, Any], base_url: str) 
 
 
 def _error(error: Mapping[str, Any]) -> str:
-    """Return why there is no verdict, with the traceback where the snippet broke off."""
+    """Return why there is no verdict, with the snippet's traceback if there is one."""
     if not error:
         return ""
     said = f"**{in_markdown(str(error.get('title', 'No verdict')))}.** {in_markdown(str(error.get('detail', '')))}"
@@ -94,7 +94,7 @@ def _aspect_difference(found: ShownDifference) -> str:
 
 
 def _change(change: Mapping[str, Any], reading: StoredBisection, base_url: str) -> str:
-    """Return one change with its links and the commands that show it."""
+    """Return one change with its links and the commands that reproduce it."""
     bisection = reading.bisection
     package, before, after = bisection.package, str(change["before"]), str(change["after"])
     compared = compare_url(package, before, after)

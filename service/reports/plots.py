@@ -18,7 +18,7 @@ MOST_POINTS = 60
 MOST_NAMES = 200
 OF_THEIR_OWN = frozenset({"shares", "reported"})
 SETTINGS = frozenset({"parameters", "exit_code"})
-"""Numbers that were not measured: what was asked for, and what the outcome says already."""
+"""Numbers that are not plotted: parameters, and what the outcome says already."""
 """Of one run and one measurement; a longer list is thinned out."""
 LABEL_ROOM = 46
 
@@ -52,7 +52,7 @@ class Plot:
     rows: tuple[Tick, ...]
     columns: tuple[Tick, ...]
     changes: tuple[float, ...]
-    """Where a change lies: just before the release that shows it first."""
+    """The place of a change: just before the first release that shows it."""
     series: tuple[tuple[str, str], ...]
     """Name and shape."""
     says: str
@@ -79,23 +79,23 @@ def numbers_in(measurements: Mapping[str, Any], prefix: str = "", depth: int = 0
 
 
 def _shares(listed: Any) -> dict[str, tuple[float, ...]]:
-    """Return what each layer dropped, where a probe measured that."""
+    """Return what each layer dropped, if the probe measured it."""
     shares = [item for item in listed[:MOST_NAMES] if isinstance(item, Mapping)] if isinstance(listed, list) else []
     named = {f"share dropped by {item.get('layer')}": item for item in shares if item.get("measures") == "share"}
     return {name: values for name, item in named.items() if (values := _numbers(item.get("losses")))}
 
 
 def _reported(listed: Any) -> dict[str, tuple[float, ...]]:
-    """Return the numbers among what a script reported: pairs of name and value."""
+    """Return the numbers among the reported pairs of name and value."""
     pairs = listed[:MOST_NAMES] if isinstance(listed, list) else []
     named = {f"reported {pair[0]}": pair[1] for pair in pairs if isinstance(pair, list) and len(pair) == 2}
     return {name: values for name, value in named.items() if (values := _numbers(value))}
 
 
 def _numbers(value: Any) -> tuple[float, ...]:
-    """Return the finite numbers of a value, thinned out where there are many; truth values are none."""
+    """Return the finite numbers of a value, thinned out if there are many; booleans do not count."""
     listed = value if isinstance(value, list) else [value]
-    # What is next to nothing is drawn as nothing: no step of an axis is as small.
+    # Tiny numbers are drawn as 0: no step of an axis is that small.
     finite = [float(item) if abs(item) > SMALLEST else 0.0 for item in listed[:5000] if _is_finite(item)]
     if len(finite) < len(listed[:5000]) and not finite:
         return ()
@@ -103,7 +103,7 @@ def _numbers(value: Any) -> tuple[float, ...]:
 
 
 def _is_finite(item: Any) -> bool:
-    """Say whether an item is a number that can be drawn."""
+    """Return whether an item is a number that can be drawn."""
     return isinstance(item, int | float) and not isinstance(item, bool) and abs(item) < 1e300 and item == item  # noqa: PLR0124  # NaN
 
 
@@ -139,7 +139,7 @@ def _marks(
     tones: Mapping[str, str],
     span: tuple[float, float],
 ) -> Iterator[Mark]:
-    """Yield a mark for each number; the series stand side by side within a column."""
+    """Yield a mark for each number; the series are side by side within a column."""
     for index, (name, by_release) in enumerate(values.items()):
         aside = (index - (len(values) - 1) / 2) * 12
         for release, row in by_release.items():
@@ -150,7 +150,7 @@ def _marks(
 
 
 def _range(numbers: Sequence[float]) -> tuple[float, float]:
-    """Return what the vertical axis spans: the numbers and some air."""
+    """Return the range of the vertical axis: the numbers and a margin."""
     low, high = min(numbers, default=0.0), max(numbers, default=1.0)
     air = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
     return (low - air if low < 0 or low - air > 0 else 0.0), high + air
@@ -175,6 +175,6 @@ def _rows(low: float, high: float) -> tuple[Tick, ...]:
 
 
 def _columns(steps: Mapping[str, float]) -> tuple[Tick, ...]:
-    """Return the releases along the bottom, as many as have room."""
+    """Return the releases below the axis, as many as fit."""
     every = max(1, math.ceil(len(steps) * LABEL_ROOM / (WIDTH - LEFT - RIGHT)))
     return tuple(Tick(at, release) for i, (release, at) in enumerate(steps.items()) if i % every == 0)

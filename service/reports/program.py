@@ -1,4 +1,4 @@
-"""Which program an answer was rendered by: a digest of all code that rendering can come to, found by its imports."""
+"""Which program rendered an answer: a digest of all code that rendering can reach by imports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 OWN = "service"
-"""The package whose modules are followed; what others do is fixed by the lock of requirements."""
+"""The package whose modules are followed; others are fixed by requirements.lock."""
 IMPORT = re.compile(
     r"^[ \t]*(?:from[ \t]+(?P<module>[\w.]+)[ \t]+)?import[ \t]*(?P<names>\([^)]*\)|[^\n]*)", re.MULTILINE
 )
@@ -28,7 +28,7 @@ def program_of(*entrances: ModuleType) -> str:
     files = {_file_of(entrance) for entrance in entrances}
     reached = {path for file in files for path in _reached_from(file)}
     whole = hashlib.sha256()
-    # By content alone: the same program in another folder is the same program.
+    # By content only: the same program in another folder is the same program.
     for digest in sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in files | reached):
         whole.update(digest.encode())
     return f"sha256:{whole.hexdigest()}"
@@ -53,7 +53,7 @@ def _reached_from(file: Path) -> set[Path]:
 
 @cache
 def imported_by(file: Path) -> tuple[Path, ...]:
-    """Return the files of the modules of ours that a file imports, wherever in it that stands."""
+    """Return the files of the modules of ours that a file imports anywhere."""
     names = set(imported_names(file.read_text(encoding="utf-8")))
     return tuple(path for name in sorted(names) if (path := _place_of(name)) is not None)
 
@@ -76,7 +76,7 @@ def imported_names(source: str) -> Iterator[str]:
 
 @cache
 def _place_of(name: str) -> Path | None:
-    """Return the file of a module; None where the name is of something in a module."""
+    """Return the file of a module; None if the name is not a module."""
     known = sys.modules.get(name)
     if known is not None:
         return _file_of(known)

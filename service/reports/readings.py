@@ -1,4 +1,4 @@
-"""Reading bisections: who may, what is rendered already, what is known in the middle."""
+"""Reads bisections: access, stored rendered answers, and the state of running ones."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Readings:
 
     @made_once
     def _programs(self) -> Mapping[str, str]:
-        """Return which program renders the answers about each probe; read when it is first needed."""
+        """Return the digest of the program that renders the answers of each probe; computed when first needed."""
         probes = self._dependencies.probes
         beside = [probe for probe in probes.values() if probe.runs_beside]
         return {
@@ -92,7 +92,7 @@ class Readings:
     async def at_hand(self, bisection_id: str, viewer: Viewer, if_none_match: str | None = None) -> Document | None:
         """Return what `stored` does, from the event loop."""
         if self._store.is_local:
-            # One row of a local file: the way to a thread and back takes longer than reading it.
+            # One row of a local file: switching to a thread takes longer than reading it.
             return self.stored(bisection_id, viewer, if_none_match)
         return await run_in_threadpool(self.stored, bisection_id, viewer, if_none_match)
 
@@ -113,7 +113,7 @@ class Readings:
         return self._current(self._store.document(bisection_id), viewer)
 
     def _current(self, found: StoredDocument | None, viewer: Viewer) -> Document | None:
-        """Return a stored answer that this viewer may see and that this program would give too."""
+        """Return a stored answer that this viewer may see and that this program rendered."""
         if found is None or found.made_by not in self._current_programs or not found.seen_by(viewer):
             return None
         return Document(found.tag, found.body, is_zipped=True)
@@ -128,7 +128,7 @@ class Readings:
         if stored is not None:
             return stored
         bisection = self.bisection(bisection_id, viewer)
-        # Rendering is all computing: done by several threads at once, all of them would wait for all.
+        # Rendering is pure computation: several threads at once would only slow each other down.
         with self._rendering:
             reading = self._reading(bisection)
             document = Document.of(bisection_json(bisection, reading.observations, reading.judge_of))
@@ -137,10 +137,10 @@ class Readings:
         return document
 
     def _keep(self, bisection: Bisection, document: Document) -> None:
-        """Store a rendered answer; a store that takes nothing now must not keep anybody from reading."""
+        """Store a rendered answer; if the store takes no writes, reading must still work."""
         made_by = self._programs.get(bisection.probe)
         if made_by is None:
-            return  # its probe may be installed again, and say what the runs mean
+            return  # its probe may be installed again, and judge the runs
         content = document.zipped().content
         kept = StoredDocument(made_by, bisection.public, bisection.owner, document.etag, content)
         try:
@@ -149,7 +149,7 @@ class Readings:
             log.warning("document.not-kept", bisection=bisection.id, reason=error.message)
 
     def bisection(self, bisection_id: str, viewer: Viewer) -> Bisection:
-        """Return a bisection that the viewer may see; one they may not looks as if it were not there.
+        """Return a bisection that the viewer may see; for others it does not exist.
 
         Raises:
             NotFound: there is none.
@@ -170,7 +170,7 @@ class Readings:
         return StoredBisection(bisection, observations, probe.judge if probe else None, self._judges)
 
     def outlook(self, reading: StoredBisection) -> Outlook | None:
-        """Return what is known in the middle; None where the catalog cannot say what it was about. Asks no index."""
+        """Return the state of a running bisection; None if the catalog does not know its releases. Asks no index."""
         source = self._store.snippet(reading.bisection.snippet_digest)
         try:
             request = BisectionRequest.model_validate({**reading.bisection.request, "snippet": source})
@@ -179,7 +179,7 @@ class Readings:
             return None
 
     def outlook_of(self, bisection: Bisection) -> Outlook | None:
-        """Return what is known in the middle of a bisection that its reader may see."""
+        """Return the state of a running bisection that its reader may see."""
         return self.outlook(self._reading(bisection))
 
 
@@ -199,5 +199,5 @@ def verdict_of(reading: StoredBisection, outlook: Outlook | None) -> Mapping[str
 
 
 def not_found(bisection_id: str) -> NotFound:
-    """Return the error for a bisection that is not there, or not for this viewer."""
+    """Return the error for a bisection that does not exist, or not for this viewer."""
     return NotFound(f"no bisection {bisection_id[:64]!r} here; it may have been deleted, or it needs a token.")

@@ -12,7 +12,7 @@ State = Literal["measured", "inferred", "running", "untestable", "not_run"]
 
 @dataclass(frozen=True)
 class Shown:
-    """What one state looks like. No meaning hangs on colour alone: each has a sign and a word too."""
+    """How one state is shown. Colour is never the only difference: each has a sign and a word too."""
 
     word: str
     sign: str

@@ -1,4 +1,4 @@
-"""From a verdict to the cells that a page draws: the mainline above, branches hanging below. Pure."""
+"""The timeline of a verdict as cells: the mainline above, branches below. Pure."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ class Cell:
 
     @property
     def says(self) -> str:
-        """Return the cell in words, for a screen reader and a tooltip."""
+        """Return the cell as text, for a screen reader and a tooltip."""
         words = [self.release, *([self.outcome] if self.outcome else []), self.shown.word]
         return ", ".join(words) + (f": {self.note}" if self.note else "")
 
 
 @dataclass(frozen=True)
 class Marker:
-    """A change, drawn just before the release that shows it first."""
+    """A change, drawn just before the first release that shows it."""
 
     change: Change
     tone: str
     level: int = 0
-    """How far the flag is raised, so that it does not cover its neighbour's."""
+    """The row of the flag, so that it does not cover its neighbour's."""
     is_mirrored: bool = False
-    """The flag flies to the left, since there is no room to the right."""
+    """The flag points to the left, because there is no room to the right."""
 
     @property
     def says(self) -> str:
@@ -65,7 +65,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Column:
-    """A step of the mainline and the branch that hangs below it."""
+    """A step of the mainline and the branch below it."""
 
     step: Step
     branch: tuple[Step, ...] = ()
@@ -92,7 +92,7 @@ class Timeline:
 
     @property
     def says(self) -> str:
-        """Return the mainline in words: each behaviour with where it starts."""
+        """Return the mainline as text: each behaviour with its first release."""
         said: list[str] = []
         last = ""
         for column in self.columns:
@@ -105,7 +105,7 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What is known beside the verdict."""
+    """What the timeline needs beside the verdict."""
 
     tree: ReleaseTree | None = None
     """All releases of the bisection: those the verdict does not mention were not run. None: what it mentions."""
@@ -161,7 +161,7 @@ def _cell(
 
 
 def _markers(verdict: Mapping[str, Any], tones: Mapping[str, str]) -> dict[tuple[str, str], Marker]:
-    """Map the line and the release that shows a change first to its marker."""
+    """Map line and first release of each change to its marker."""
     markers: dict[tuple[str, str], Marker] = {}
     for change in map(change_of, verdict.get("changes", ())):
         markers[change.line, change.after] = Marker(change, tones.get(change.new, "none"))
@@ -171,7 +171,7 @@ def _markers(verdict: Mapping[str, Any], tones: Mapping[str, str]) -> dict[tuple
 def _columns(
     tree: ReleaseTree, cells: Mapping[str, Cell], markers: Mapping[tuple[str, str], Marker]
 ) -> tuple[Column, ...]:
-    """Sort cells into columns: a step of the mainline on top, the rest of its branch below."""
+    """Arrange cells in columns: a step of the mainline on top, the rest of its branch below."""
     branches = {releases[0]: (minor, releases[1:]) for minor, releases in tree.branches.items() if releases}
     columns = []
     for first in tree.mainline:
@@ -182,7 +182,7 @@ def _columns(
 
 
 def tree_in(verdict: Mapping[str, Any]) -> ReleaseTree:
-    """Return the releases that a verdict mentions on its lines; what it never placed is left out."""
+    """Return the releases on the lines of a verdict."""
     lines: dict[str, set[str]] = {MAINLINE: set()}
     for segment in verdict.get("segments", ()):
         line = lines.setdefault(str(segment["line"]), set())
@@ -196,7 +196,7 @@ def tree_in(verdict: Mapping[str, Any]) -> ReleaseTree:
 
 
 def _staggered(columns: Sequence[Column]) -> tuple[Column, ...]:
-    """Raise each flag to the lowest row where nothing is in its way."""
+    """Put each flag into the lowest free row."""
     column_pixels = min(WIDEST_COLUMN, max(NARROWEST_COLUMN, PAGE_WIDTH / max(1, len(columns))))
     right_edge = column_pixels * len(columns)
     ends = [0.0] * HIGHEST_FLAGS

@@ -1,4 +1,4 @@
-"""Which tone an outcome wears: a colour with a pattern of its own, so that no meaning hangs on colour alone."""
+"""The tone of an outcome: a colour with its own pattern, so that colour is never the only difference."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def tones_of(outcomes: Iterable[str], known: Iterable[str], expected: Collection
 
 
 def _tone(label: str, declared: list[str], expected: Collection[str]) -> str:
-    """Return the tone of one outcome; an undeclared one takes the next place after the declared ones."""
+    """Return the tone of one outcome; undeclared ones come after the declared ones."""
     if label in expected:
         return "good"
     if label == FLAKY:

@@ -1,4 +1,4 @@
-"""What the pages show of a bisection: gathered here, so that templates only place it."""
+"""What the pages show of a bisection; templates only lay it out."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from service.storage.records import Bisection, LinkedObservation
 REMEMBERED_SECONDS = 300.0
 LONGEST_LINE = 170
 LONGEST_ROW = 70
-"""Letters of a verdict on its page and in a list; a longer one is said in short."""
+"""Maximum length of a verdict on its page and in a list; a longer one is abbreviated."""
 NAMED_CHANGES = 4
 
 
 class KnownReleases:
-    """Releases of packages, remembered for some minutes; a page never waits for the index."""
+    """Releases of packages, cached for some minutes; a page never waits for the index."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog.at_rest()
         self._remembered: dict[str, tuple[float, Sequence[CatalogRelease]]] = {}
 
     def of(self, package: str) -> Sequence[CatalogRelease]:
-        """Return a package's releases in version order; none where they are not known."""
+        """Return a package's releases in version order; none if they are not known."""
         now = time.monotonic()
         kept = self._remembered.get(package)
         if kept is not None and now - kept[0] <= REMEMBERED_SECONDS:
@@ -49,7 +49,7 @@ class KnownReleases:
         try:
             found = self._catalog.releases(package)
         except TfbisectError:
-            return ()  # and not remembered: a stranger may ask for any name
+            return ()  # not cached, since anybody may ask for any name
         self._remembered[package] = (now, found)
         return found
 
@@ -68,7 +68,7 @@ class ChangeView:
     notes: str
     compare: str | None
     environment: EnvironmentDifference | None
-    """None where one of the sides has no stored run."""
+    """None if one of the sides has no stored run."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Views:
         outlook: Outlook | None = None,
         running: Sequence[str] = (),
     ) -> Timeline:
-        """Return the timeline of a bisection; a finished one shows what there was in its day."""
+        """Return the timeline of a bisection; a finished one shows the releases of its time."""
         # Where several aspects were looked at, the timeline shows the leading one.
         probe = self._probes.get(verdict.get("leading", bisection.probe))
         tree = outlook.tree if outlook else None
@@ -130,7 +130,7 @@ class Views:
         return timeline_of(verdict, knowledge)
 
     def row(self, bisection: Bisection, outlook: Outlook | None = None) -> dict[str, Any]:
-        """Return a bisection as lists show it; a running one with what is known so far."""
+        """Return a bisection as lists show it; a running one with its state so far."""
         verdict = bisection.verdict or (outlook.verdict if outlook else {})
         running = (bisection.progress or {}).get("current", ()) if outlook else ()
         return {
@@ -167,14 +167,14 @@ class Views:
 def _environment(
     runs: Mapping[str, list[LinkedObservation]], before: str, after: str, package: str
 ) -> EnvironmentDifference | None:
-    """Return what differs between two releases' environments besides themselves."""
+    """Return the differences between the environments of two releases, except the releases themselves."""
     if before not in runs or after not in runs:
         return None
     return between(runs[before][0].observation.report, runs[after][0].observation.report, package)
 
 
 def headline(bisection: Bisection, verdict: Mapping[str, Any], longest: int = LONGEST_LINE) -> str:
-    """Return a bisection in one sentence, in short where the whole would be too long."""
+    """Return a bisection in one sentence, abbreviated if it would be too long."""
     said = str(verdict.get("summary", ""))
     if len(said) > longest and verdict.get("changes"):
         said = changes_in_short(verdict["changes"])
@@ -209,7 +209,7 @@ def title_of(bisection: Bisection) -> str:
 
 
 def _time_left(bisection: Bisection, progress: Mapping[str, Any], workers: int) -> str:
-    """Return about how long it will take, from its own pace once there is one."""
+    """Return the estimated time left, from its own pace as soon as there is one."""
     done, left = progress["runs_done"], progress["runs_planned_at_least"] - progress["runs_done"]
     if is_finished(bisection) or left <= 0:
         return ""
@@ -222,7 +222,7 @@ def _time_left(bisection: Bisection, progress: Mapping[str, Any], workers: int) 
 def plot_of(
     reading: StoredBisection, timeline: Timeline, wanted: Sequence[str]
 ) -> tuple[Plot | None, list[str], list[str]]:
-    """Return a plot of measurements over releases, the names that were chosen, and all there are."""
+    """Return a plot of measurements over releases, the chosen names, and all names."""
     values: dict[str, dict[str, list[float]]] = {}
     for linked in reading.observations:
         if linked.variant:
@@ -241,6 +241,6 @@ def plot_of(
 
 
 def default_measurements(values: Mapping[str, Any]) -> list[str]:
-    """Return what to plot first: training beside evaluation where both were measured, else what comes first."""
+    """Return the default measurements: training and evaluation if both exist, otherwise the first."""
     pair = [name for name in ("train_losses", "evaluate_losses") if name in values]
     return pair or list(values)[:1]
