@@ -323,6 +323,12 @@ def test_an_attack_ends_as_its_file_says_and_harms_nothing(attack: Attack, place
     assert not faults, (faults, seen(report, 500), report.reason, report.output[-2000:])
 
 
+def test_what_is_attacked_is_a_forked_child(place: Place) -> None:
+    report = place.run(uuid.uuid4().hex[:12], "x = 1", 60 + IMPORT_SECONDS, place.framework)
+    assert meets(report, "measured x == 1", place.limits), report
+    assert report.forked, "the attacks above met a process of their own, which is not what a bisection asks"
+
+
 def test_there_are_sixty_attacks_and_a_third_of_them_is_always_run() -> None:
     assert len(ATTACKS) >= 60
     assert sum(attack.ci for attack in ATTACKS) >= len(ATTACKS) / 3

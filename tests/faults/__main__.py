@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.faults import databases, engines, kills, surroundings
-from tests.faults.table import Fault, is_good, print_rows, summary, write
+from tests.faults.table import Fault, Row, is_good, line_of, rows_of, summary, write
 from tests.faults.world import temporary_folder
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "faults"
@@ -30,7 +30,12 @@ def main() -> int:
             for fault in wanted:
                 print(f"{fault.group:<12} {fault.name}")
             return 0
-        rows = print_rows(wanted)
+        rows: list[Row] = []
+        for row in rows_of(wanted):
+            rows.append(row)
+            print(line_of(row), flush=True)
+            if not asked.only:
+                write(rows, RESULTS, whole=False)  # what ends this in the middle leaves a table of what was run
     print(summary(rows))
     if not asked.only:
         write(rows, RESULTS)

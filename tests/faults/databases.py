@@ -134,6 +134,16 @@ def sqlite_locked(seconds: float) -> Findings:
         return _interrupted(made, lock)
 
 
+def answers_lost() -> Findings:
+    """Make every third commit and take its answer away, as a network does that breaks off at the wrong moment."""
+    with small_world() as made:
+        service = made.serve(loses_answers=3)
+        ids = [wait_until("it is taken", partial(service.submit, f"doubtful {number}", 1)) for number in range(2)]
+        found = of_bisections(service, ids)
+        found.add(of_tracebacks(service))
+        return found
+
+
 @contextmanager
 def _small_disk(made: World) -> Iterator[Path]:
     """Mount a disk of some megabytes and put the database on it."""
@@ -270,6 +280,7 @@ def faults() -> list[Fault]:
         row(f"PostgreSQL read-only for {READ_ONLY_SECONDS:g} s under runs", postgres_read_only, waits),
         row("SQLite locked for 4 s under runs", partial(sqlite_locked, 4), waits),
         row("SQLite locked for 40 s under runs", partial(sqlite_locked, 40), waits),
+        row("the answer to every third commit lost", answers_lost, "nothing is written twice"),
         row(f"disk of the database full for {FULL_SECONDS:g} s under runs", disk_full, waits),
         row(
             "database read-only from the start",

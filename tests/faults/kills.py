@@ -147,4 +147,5 @@ def faults_at_writes(folder: Path, stride: int) -> Iterator[Fault]:
             f"service, in place of write {number} of {len(writes)} ({writes[number - 1]})",
             partial(killed_at, {"die_at_commit": number}, template),
             "the next service goes on from what is stored",
+            alone=False,
         )

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from tests.faults.findings import Findings
 
+ROW_SECONDS = 900.0
+"""How long a row may take; the longest waits three times for a bisection to end."""
 KINDS = ("lost", "doubled", "orphaned", "blamed", "said")
 
 
@@ -29,6 +36,8 @@ class Fault:
     """What the service should do about it, in words."""
     fast: bool = False
     """Whether it is one of the ordinary tests too."""
+    alone: bool = True
+    """Whether nothing else may run beside it: what it does takes the machine's time, or hangs on that."""
 
 
 @dataclass(frozen=True)
@@ -58,21 +67,44 @@ class Row:
 def tried(fault: Fault) -> Row:
     """Run one fault and return its row, whatever happens."""
     started = time.monotonic()
+    findings, broken, missing = Findings(), "", ""
     try:
-        findings, broken = fault.run(), ""
+        with _deadline():
+            findings = fault.run()
+    except LeftOut as reason:
+        missing = str(reason)
     except Exception as error:
-        findings = Findings()
         broken = f"{type(error).__name__}: {error}" if str(error) else traceback.format_exc()[-300:]
-    return Row(fault, findings, time.monotonic() - started, broken)
+    return Row(fault, findings, time.monotonic() - started, broken, missing)
 
 
-def print_rows(faults: Iterable[Fault]) -> list[Row]:
-    """Run faults, printing a line as each ends."""
-    rows = []
-    for fault in faults:
-        rows.append(row := tried(fault))
-        print(line_of(row), flush=True)
-    return rows
+@contextmanager
+def _deadline() -> Iterator[None]:
+    """End a row that hangs, so that the others are run without anybody who looks; only the main thread can be ended."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def give_up(*_: object) -> None:
+        raise TimeoutError(f"not over after {ROW_SECONDS:g} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, ROW_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def rows_of(faults: Iterable[Fault], at_once: int = 2) -> Iterator[Row]:
+    """Run faults and yield the row of each in their order; those that may, several at once."""
+    for alone, several in groupby(faults, lambda fault: fault.alone):
+        if alone:
+            yield from map(tried, several)
+        else:
+            with ThreadPoolExecutor(at_once) as pool:
+                yield from pool.map(tried, several)
 
 
 def line_of(row: Row) -> str:
@@ -95,22 +127,24 @@ def is_good(rows: Sequence[Row]) -> bool:
     return bool(tried_rows) and all(row.is_as_expected for row in tried_rows)
 
 
-def summary(rows: Sequence[Row]) -> str:
-    """Return the last line: how many did no harm."""
+def summary(rows: Sequence[Row], *, whole: bool = True) -> str:
+    """Return the last line: how many did no harm, and whether that is all that was to be run."""
     good = sum(row.is_as_expected for row in rows)
     left_out = sum(bool(row.left_out) for row in rows)
     tail = f"; {left_out} more left out, since this machine lacks what they need" if left_out else ""
+    tail += "" if whole else "; broken off, and the others were not run"
     return f"{good} of {len(rows) - left_out} faults did no harm: nothing lost, doubled, orphaned or blamed{tail}"
 
 
-def write(rows: Sequence[Row], stem: Path) -> None:
+def write(rows: Sequence[Row], stem: Path, *, whole: bool = True) -> None:
     """Write the rows as JSON and as a Markdown table."""
     stem.parent.mkdir(parents=True, exist_ok=True)
-    told = {"summary": summary(rows), "rows": [row.as_json() for row in rows]}
+    last = summary(rows, whole=whole)
+    told = {"summary": last, "rows": [row.as_json() for row in rows]}
     stem.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     head = ["| group | fault | what should happen | lost | doubled | orphaned | blamed | said | |", "|" + "---|" * 9]
     lines = [_markdown(row) for row in rows]
-    stem.with_suffix(".md").write_text("\n".join([*head, *lines, "", summary(rows), ""]), encoding="utf-8")
+    stem.with_suffix(".md").write_text("\n".join([*head, *lines, "", last, ""]), encoding="utf-8")
 
 
 def _markdown(row: Row) -> str:

@@ -7,6 +7,7 @@ The wound is in TFBISECT_WOUND, as JSON, and the service knows nothing of it:
     die_in             kill -9 by itself when "module:Class.function" is called, or has returned with `die_after`
     die_after          let the function of `die_in` return first
     commits            a file that gets a line for each commit: the first writing statement of its transaction
+    loses_answers      make every n-th commit and tell its caller that the database is away
     runs               a file that gets a line for each run that a runner begins
     repeats_runs       answer a run from memory with what the first run of its release said, but for snippets that
                        contain "for real": the volume of a soak
@@ -22,6 +23,8 @@ import json
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -75,6 +78,22 @@ def _die_at_commit(number: int, told: Path | None) -> None:
     @event.listens_for(Engine, "rollback")
     def forget(connection: Connection) -> None:
         connection.info.pop("first_write", None)
+
+
+def _lose_answers(every: int) -> None:
+    from service.errors import StoreError
+    from service.storage.connected import Connected
+
+    whole, counted = Connected._writing, itertools.count(1)
+
+    @contextmanager
+    def writing(self: Connected) -> Iterator[Any]:
+        with whole(self) as connection:
+            yield connection
+        if next(counted) % every == 0:
+            raise StoreError("the database went away while it answered")
+
+    setattr(Connected, whole.__name__, writing)
 
 
 def _die_in(place: str, *, after: bool) -> None:
@@ -132,6 +151,8 @@ def main() -> None:
         _step_clock(Path(clock))
     if "die_at_commit" in wound or "commits" in wound:
         _die_at_commit(wound.get("die_at_commit", 0), Path(wound["commits"]) if "commits" in wound else None)
+    if every := wound.get("loses_answers"):
+        _lose_answers(every)
     if "runs" in wound:
         _count_runs(Path(wound["runs"]))
     if wound.get("repeats_runs"):
