@@ -80,7 +80,11 @@ def _segment(line: Line, group: list[int], known: Known) -> Segment:
         line.releases[first],
         line.releases[last],
         measured,
-        tuple(line.releases[at] for at in within if not line.gaps[at] and line.releases[at] not in measured),
+        tuple(
+            line.releases[at]
+            for at in within
+            if not line.gaps[at] and line.releases[at] not in measured and _is_covered(line, known, at)
+        ),
         tuple(line.releases[at] for at in within if line.gaps[at]),
     )
 
@@ -168,7 +172,7 @@ def _coverage(known: Known, todo: Agenda) -> Coverage:
     releases = known.tree.all()
     measured = {release for release in releases if known.reading(release).label}
     gaps = {release for release in releases if known.reading(release).gap}
-    inferred = {release for line in known.lines for release in _inferred(line)} - measured - gaps
+    inferred = {release for line in known.lines for release in _inferred(line, known)} - measured - gaps
     not_run = tuple(release for release in releases if release not in measured | gaps | inferred)
     return Coverage(
         first=releases[0] if releases else "",
@@ -186,8 +190,21 @@ def _coverage(known: Known, todo: Agenda) -> Coverage:
     )
 
 
-def _inferred(line: Line) -> Iterator[str]:
-    """Return the releases of a line that lie between two measured ones that agree."""
+def _inferred(line: Line, known: Known) -> Iterator[str]:
+    """Return the releases that lie between two measured ones that agree, as far as the promise covers them."""
     for left, right in line.neighbours():
-        if line.labels[left] == line.labels[right]:
+        if line.labels[left] == line.labels[right] and _is_covered(line, known, left + 1):
             yield from line.releases[left + 1 : right]
+
+
+def _is_covered(line: Line, known: Known, at: int) -> bool:
+    """Say whether what lies between the measured neighbours of a release is too short to hide a behaviour.
+
+    While the survey is not finished, or where it was cancelled, more lies between two releases that agree: that was not
+    run, and nothing is concluded of it.
+    """
+    if line.name != MAINLINE:
+        return True
+    left = max((index for index in line.measured if index < at), default=-1)
+    right = min((index for index in line.measured if index > at), default=len(line))
+    return sum(not line.gaps[index] for index in range(left + 1, right)) < known.resolution

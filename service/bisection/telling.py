@@ -17,6 +17,7 @@ from service.bisection.words import counted, label_in_short, place_of, sentence
 DIFF_LINES = 200
 VALUES = 50
 LINE_LETTERS = 400
+TOLD_LETTERS = 80
 FEWEST_DIGITS = 3
 MOST_DIGITS = 17
 NUMBER_OF = re.compile(r"(?P<field>.*), number \d+\Z", re.DOTALL)
@@ -221,8 +222,12 @@ def _leading_number(text: str) -> float | None:
 def _moves(values: SideBySide) -> str:
     """Say how one value moves."""
     old, new = _leading_number(values.before), _leading_number(values.after)
+    if values.before == ABSENT:
+        return f"{values.name} is new: {values.after[:TOLD_LETTERS]}"
+    if values.after == ABSENT:
+        return f"{values.name} is gone, it was {values.before[:TOLD_LETTERS]}"
     if old is None or new is None:
-        return f"{values.name} is {values.after[:80]} instead of {values.before[:80]}"
+        return f"{values.name}: {values.after[:TOLD_LETTERS]} instead of {values.before[:TOLD_LETTERS]}"
     verb = "falls" if new < old else "rises"
     return f"{values.name} {verb} from {values.before} to {values.after}"
 

@@ -141,7 +141,12 @@ def _unchanged_line(verdict: Unchanged) -> str:
         return f"{verdict.outcome} in {verdict.segments[0].first}, the only release that was measured."
     ends = verdict.segments[0]
     span = f"{ends.first} to {ends.last}"
-    text = f"No change from {span}: {verdict.outcome} in all {coverage.measured} releases measured."
+    if coverage.measured == coverage.considered:
+        text = f"No change from {span}: {verdict.outcome} in all {coverage.measured} releases measured."
+    else:
+        # What was not measured may hide one, if only a patch release's: this is no proof.
+        found = f"No change found in the {coverage.measured} of {coverage.considered} releases measured"
+        text = f"{found}, {span}: {verdict.outcome} in all of them."
     if is_failure(verdict.outcome):
         text += " The same failure everywhere points to the snippet rather than to a release."
     return text

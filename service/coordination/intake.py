@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.bisection.planner import Policy
 from service.bisection.releases import ReleaseTree, tree_of
 from service.bisection.untrusted import brief, finite
+from service.bisection.words import counted
 from service.catalog.probes import Parameter, Probe
 from service.catalog.ranges import absent, parse_releases, select
 from service.catalog.releases import Catalog, CatalogRelease, package_name
@@ -142,6 +143,20 @@ def check_source(source: str) -> None:
         raise SnippetError("the snippet is nested too deeply; flatten it.", field="snippet") from None
 
 
+def check_resolution(resolution: int | None, tree: ReleaseTree) -> None:
+    """Refuse a promise that is empty: with so many releases between two looks, only the ends would be looked at.
+
+    Raises:
+        BadInput: the resolution is larger than the range.
+    """
+    if resolution is not None and resolution > 1 and resolution >= len(tree.mainline):
+        raise BadInput(
+            f"the resolution is {resolution} and the range has {counted(len(tree.mainline), 'mainline release')}: "
+            "everything between the two ends could hide; choose a smaller one, or none.",
+            field="resolution",
+        )
+
+
 def _syntax_error(source: str, error: SyntaxError) -> SnippetError:
     """Say where Python gave up, and show the line."""
     number = error.lineno or 1
@@ -202,10 +217,12 @@ class Intake:
         parameters = accepted(probe, _parameters(request))
         selection = parse_releases(request.releases or _all_that_fit(probe, framework))
         known = self._still_of_use(request)
+        tree = tree_of(select(selection, known, prereleases=request.prereleases, keep_gone=True))
+        check_resolution(request.resolution, tree)
         return Case(
             request=request,
             probe=probe,
-            tree=tree_of(select(selection, known, prereleases=request.prereleases, keep_gone=True)),
+            tree=tree,
             policy=self._policy(request, probe),
             tracks=self._tracks(request, probe, parameters),
             absent=absent(selection, known),

@@ -11,7 +11,7 @@ import pytest
 from service.bisection.comparison import differences
 from service.bisection.outcomes import Answer, Lost, Outcome, Refused, Untestable
 from service.bisection.planner import NextRuns, current_verdict, plan
-from service.bisection.releases import ReleaseTree
+from service.bisection.releases import ReleaseTree, tree_of
 from service.bisection.verdict import NothingTestable, changes_of
 from tests.bisection.worlds import bisected, branch, policy, rows, spoken
 
@@ -125,6 +125,7 @@ def test_a_failure_in_every_release_is_laid_at_the_door_of_the_snippet() -> None
         ("uuu", {}, "No verdict: none of the 3 releases tried can be tested (1.0.0: no wheel)"),
         ("lll", {}, "this says nothing about the releases"),
         ("wwww", {}, "No change from 1.0.0 to 1.3.0: works in all 4 releases measured."),
+        ("w" * 9, {"resolution": 4}, "No change found in the 3 of 9 releases measured, 1.0.0 to 1.8.0"),
         ("w", {}, "works in 1.0.0, the only release that was measured."),
         ("w", {}, "The only release, 1.0.0, was measured."),
         ("u", {}, "The only release, 1.0.0, is untestable."),
@@ -153,6 +154,16 @@ def test_a_flaky_release_is_said_with_its_probability_and_interval() -> None:
 )
 def test_verdicts_differ_when_a_change_does(earlier: str, later: str, count: int) -> None:
     assert len(differences(bisected(earlier).to_json()["verdict"], bisected(later).to_json()["verdict"])) == count
+
+
+def test_what_the_promise_does_not_cover_yet_is_not_run_rather_than_inferred() -> None:
+    tree = tree_of([f"1.{minor}.0" for minor in range(12)])
+    ends: dict[str, list[Answer]] = {release: [Outcome("works")] for release in ("1.0.0", "1.11.0")}
+    cancelled = current_verdict(tree, ends, policy(resolution=4))
+    assert (cancelled.coverage.inferred, cancelled.coverage.unexamined) == (0, 10)
+    assert cancelled.segments[0].inferred == ()
+    survey: dict[str, list[Answer]] = {**ends, "1.4.0": [Outcome("works")], "1.8.0": [Outcome("works")]}
+    assert current_verdict(tree, survey, policy(resolution=4)).coverage.inferred == 8
 
 
 @pytest.mark.parametrize("wrong", [{"resolution": 0}, {"workers": 0}, {"branches": "some"}])

@@ -67,6 +67,7 @@ def test_the_same_idempotency_key_makes_no_second_bisection(service: Served) -> 
         ({"snippet": TUTORIAL, "hardware": "abacus"}, "hardware", "cpu"),
         ({"snippet": TUTORIAL, "input_shape": [28, -1]}, "input_shape.1", "greater"),
         ({"snippet": TUTORIAL, "resolution": 0}, "resolution", "greater"),
+        ({"snippet": TUTORIAL, "releases": "1.9..1.14", "resolution": 500}, "resolution", "6 mainline releases"),
         ({"snippet": TUTORIAL, "colour": "red"}, "colour", "not permitted"),
         ({"snippet": TUTORIAL, "parameters": {"depth": 3}}, "parameters.depth", "no parameter"),
         ({"snippet": TUTORIAL, "visibility": "private"}, "visibility", "token"),
