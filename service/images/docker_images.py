@@ -1,4 +1,4 @@
-"""Images in a Docker engine, through its own Python client."""
+"""Images in a Docker engine, by its Python client."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from service.images.engine import (
 )
 from service.images.layers import LayerArchive, config_of
 
-BUILD_TIMEOUT_SECONDS = 1800  # between two words of the engine; a layer of 5 GB takes minutes
+BUILD_TIMEOUT_SECONDS = 1800  # between two messages of the engine; a layer of 5 GB takes minutes
 PULL_TIMEOUT_SECONDS = 1800
 KEPT_LINES = 40
 FINISHED = "/finished"
-"""Folder of a container that takes what finishing adds."""
+"""Folder of a container for what finishing adds."""
 LARGEST_IN_MEMORY_BYTES = 64 << 20
 BAD_REQUEST, CONFLICT, ENGINE_BROKE = 400, 409, 500
 BUILD = "build an image"
@@ -45,14 +45,14 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class DockerImages:
-    """Implements ImageEngine. The classic builder is enough: it is there in every engine."""
+    """Implements ImageEngine. Uses the classic builder, which every engine has."""
 
     def __init__(self, client: docker.DockerClient) -> None:
         self._api = client.api
         self._layers_alone: bool | None = None
-        """Whether the engine takes a layer without those below it; None: not tried yet."""
+        """Whether the engine loads a layer without those below it; None: not tested yet."""
         self._unremoved: set[str] = set()
-        """Containers that are done with and stayed, since the engine went away under them."""
+        """Finished containers that could not be removed, because the engine was lost."""
 
     def find(self, reference: str) -> StoredImage | None:
         with _asking("look at an image"):
@@ -74,7 +74,7 @@ class DockerImages:
             return self._inspected(rows)
 
     def pull(self, reference: str) -> StoredImage:
-        """Fetch an image from its registry, by tag or by digest."""
+        """Pull an image from its registry, by tag or by digest."""
         repository, by_digest, tag = reference.partition("@")
         if not by_digest:
             repository, _, tag = reference.rpartition(":")
@@ -132,23 +132,23 @@ class DockerImages:
             return self._committed(order)
 
     def _takes_a_layer(self, base: str) -> bool:
-        """Say whether the engine loads a layer over others that it has, by trying it once with none."""
+        """Return whether the engine loads a layer without those below it; tested once with an empty one."""
         if self._layers_alone is None:
             trial = LayerArchive(self._api.inspect_image(base), Description("", {PART: SCRATCH}))
             body = b"".join(trial.chunks())
             try:
                 answer = self._api.post(self._place("/images/load"), params={"quiet": "1"}, data=body)
             except requests.ConnectionError:
-                return False  # a filter hung up; if it was the engine, the next call says so
+                return False  # the filter refused; if the engine is lost, the next call reports it
             if answer.status_code >= ENGINE_BROKE:
-                return False  # says nothing of what it takes; asked again next time
+                return False  # no answer to the question; tested again next time
             self._layers_alone = answer.ok and self.find(trial.image_id) is not None
             if self._layers_alone:
                 self.remove(trial.image_id)
         return self._layers_alone
 
     def _laid_beside(self, order: LayerOrder) -> StoredImage | None:
-        """Give the engine the layer while a container finishes the image; None where the engine sees other files."""
+        """Load the layer while a container finishes the image; None if the engine sees other files."""
         mount = docker.types.Mount(order.place, str(order.folder), type="bind", read_only=True)
         try:
             container = self._created(order.base, [*order.finish, FINISHED], [mount])
@@ -167,9 +167,9 @@ class DockerImages:
                 self.remove(laid.id)
 
     def _finished(self, container: str, laid: StoredImage, order: LayerOrder) -> StoredImage:
-        """Lay what a container added over an image, and name the result."""
+        """Add a container's changes to an image, and name the result."""
         below = self._api.inspect_image(laid.id)
-        below["Config"]["Labels"].pop(OWNER_LABEL, None)  # who made it is no part of an image that stays
+        below["Config"]["Labels"].pop(OWNER_LABEL, None)  # a finished image has no owner
         with tempfile.SpooledTemporaryFile(LARGEST_IN_MEMORY_BYTES, dir=str(order.folder.parent)) as added:
             for chunk in self._added(container):
                 added.write(chunk)
@@ -179,11 +179,11 @@ class DockerImages:
             return self._loaded(LayerArchive(below, order.result, layer, size_bytes))
 
     def _added(self, container: str) -> Iterable[bytes]:
-        """Return what finishing put into its folder, as an archive; nothing where it made none."""
+        """Return the files that finishing added, as an archive; empty if there are none."""
         try:
             chunks: Iterable[bytes] = self._api.get_archive(container, f"{FINISHED}/.")[0]
         except docker.errors.NotFound:
-            self._api.inspect_container(container)  # a container that is gone is not one that added nothing
+            self._api.inspect_container(container)  # raises if the container is gone
             return ()
         return chunks
 
@@ -195,7 +195,7 @@ class DockerImages:
         return found
 
     def _committed(self, order: LayerOrder) -> StoredImage:
-        """Fill a container, finish the image in it, and make it one."""
+        """Fill a container, finish the image in it, and commit it."""
         repository, _, tag = order.result.reference.rpartition(":")
         with self._container(order.base, [*order.finish, ""]) as container:
             self._patiently("PUT", f"/containers/{container}/archive", params={"path": "/"}, data=order.archive())
@@ -206,7 +206,7 @@ class DockerImages:
         return self._surely(order.result.reference)
 
     def _patiently(self, method: str, path: str, **content: Any) -> requests.Response:
-        """Make a call that takes as long as its bytes do: the client's own verbs wait no longer than for any other."""
+        """Make a call with a long timeout, which the client's own methods do not offer."""
         answer: requests.Response = self._api.request(
             method, self._place(path), timeout=BUILD_TIMEOUT_SECONDS, **content
         )
@@ -218,13 +218,13 @@ class DockerImages:
         return f"{self._api.base_url}/v{self._api.api_version}{path}"
 
     def run(self, reference: str, command: list[str]) -> str:
-        """Run a command in a throw-away container, without network, and return what it prints."""
+        """Run a command in a temporary container without network and return its output."""
         with self._container(reference, command) as container:
             self._api.start(container)
             return self._ended(container)
 
     def _ended(self, container: str) -> str:
-        """Wait for the end of a container's command, and return what it printed."""
+        """Wait for the end of a container's command and return its output."""
         status = self._api.wait(container, timeout=BUILD_TIMEOUT_SECONDS)["StatusCode"]
         output = str(self._api.logs(container).decode(errors="replace"))
         if status != 0:
@@ -239,12 +239,12 @@ class DockerImages:
 
     @contextmanager
     def _container(self, reference: str, command: Sequence[str] = ("true",)) -> Iterator[str]:
-        """Give a throw-away container without network and rights, not started."""
+        """Provide a temporary container without network and privileges, not started."""
         with _asking("run a container"), self._removing(self._created(reference, command)) as container:
             yield container
 
     def _created(self, reference: str, command: Sequence[str], mounts: Sequence[docker.types.Mount] = ()) -> str:
-        """Make a container without network and rights, and return its id."""
+        """Create a container without network and privileges, and return its id."""
         self._remove_what_stayed()
         host = self._api.create_host_config(
             network_mode="none",
@@ -275,7 +275,7 @@ class DockerImages:
 
     def _remove_what_stayed(self) -> None:
         for container in tuple(self._unremoved):
-            with suppress(*CLIENT_ERRORS):  # one that another thread removes, too; the next verb tries again
+            with suppress(*CLIENT_ERRORS):  # another thread may remove it too; the next call tries again
                 self._remove(container)
 
     def remove(self, reference: str) -> bool:
@@ -292,7 +292,7 @@ class DockerImages:
         return True
 
     def remove_scratch(self, before: datetime) -> None:
-        """Remove the containers of verbs that began before a moment, or whose process is gone, and dead ones."""
+        """Remove containers of old operations or dead processes, and containers in the state "dead"."""
         with _asking("remove containers"):
             self._remove_the_dead()
             for row in self._api.containers(all=True, filters={"label": f"{PART}={SCRATCH}"}):
@@ -306,7 +306,7 @@ class DockerImages:
         Those of its own builder are among them, which have no owner that would look for them.
         """
         for row in self._api.containers(all=True, filters={"label": PART, "status": "dead"}):
-            with suppress(*CLIENT_ERRORS):  # one that cannot be removed now does not keep anybody from a build
+            with suppress(*CLIENT_ERRORS):  # a failed removal must not prevent a build
                 self._api.remove_container(row["Id"], force=True)
 
     def images_in_use(self) -> frozenset[str]:
@@ -321,7 +321,7 @@ class DockerImages:
         return folder if self._api.base_url.startswith("http+docker://") and folder.exists() else None
 
     def _inspected(self, rows: Iterable[Mapping[str, Any]]) -> list[StoredImage]:
-        """Describe listed images, but for those that were removed since."""
+        """Return listed images, except those that were removed meanwhile."""
         found = []
         for row in rows:
             with suppress(docker.errors.NotFound):
@@ -329,21 +329,21 @@ class DockerImages:
         return found
 
     def _surely(self, reference: str) -> StoredImage:
-        """Return an image that was made a moment ago."""
+        """Return an image that was just made."""
         found = self.find(reference)
         if found is None:
             raise EngineLost(f"the Docker engine built {reference} but does not have it; was it pruned? Try again.")
         return found
 
     def _remove_layers(self, layer: str) -> None:
-        """Remove what a failed build left: its last layer, and with it those below that nobody else has."""
+        """Remove the last layer of a failed build, and with it unused layers below."""
         if layer:
             with suppress(*CLIENT_ERRORS):
                 self._api.remove_image(layer)
 
 
 class _Steps:
-    """Reads the builder's words: keeps the last lines and layer, raises on an error."""
+    """Reads the builder's output: keeps the last lines and layer, raises on an error."""
 
     def __init__(self) -> None:
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
@@ -363,7 +363,7 @@ class _Steps:
 
 
 def _said(answer: requests.Response) -> str:
-    """Return the words in an answer of the engine, which are JSON where it has something to say."""
+    """Return the message in an engine's answer."""
     try:
         content = answer.json()
     except requests.JSONDecodeError:
@@ -372,13 +372,13 @@ def _said(answer: requests.Response) -> str:
 
 
 def _asking(what: str) -> AbstractContextManager[None]:
-    """Make a call to which "it is not there" is an answer."""
+    """Make a call; None if the engine answers that something does not exist."""
     return calling(what, answers=(docker.errors.NotFound,), errors=CLIENT_ERRORS)
 
 
 @contextmanager
 def _pulling() -> Iterator[None]:
-    """Tell a registry that refuses from an engine that went away."""
+    """Tell a registry's refusal from a lost engine."""
     try:
         with calling("pull an image", answers=(docker.errors.APIError,), errors=CLIENT_ERRORS):
             yield
@@ -387,17 +387,17 @@ def _pulling() -> Iterator[None]:
 
 
 def _scratch_labels() -> dict[str, str]:
-    """Return what containers and images carry that are gone when a verb is through: whose they are, too."""
+    """Return the labels of temporary containers and images, with their owner."""
     return {PART: SCRATCH, OWNER_LABEL: owner_of(os.getpid())}
 
 
 def _named(row: Mapping[str, Any]) -> bool:
-    """Say whether an image has a reference."""
+    """Return whether an image has a reference."""
     return any(tag != "<none>:<none>" for tag in row.get("RepoTags") or [])
 
 
 def _stored(facts: Mapping[str, Any]) -> StoredImage:
-    """Read the engine's description of an image."""
+    """Parse the engine's description of an image."""
     return StoredImage(
         id=facts["Id"],
         references=tuple(facts.get("RepoTags") or ()),
@@ -409,7 +409,7 @@ def _stored(facts: Mapping[str, Any]) -> StoredImage:
 
 
 def _moment(text: str) -> datetime | None:
-    """Read the engine's time: nanoseconds, which Python reads as microseconds."""
+    """Parse the engine's time, nanoseconds to microseconds."""
     try:
         return datetime.fromisoformat(text[:19] + "+00:00")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Who asks, what they may do, and how much of it."""
+"""Callers: identity, permissions and limits."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from service.web.problems import Problem, Refusal, too_many
 
 COOKIE = "tfbisect_token"
 OPEN_SCOPES = frozenset({"read", "submit"})
-"""What everybody may do where no token is asked for; `admin` always takes a token."""
+"""The scopes of callers without a token if none is required; `admin` always needs one."""
 
 
 class TokenStore(Protocol):
-    """What access asks of the store."""
+    """The store's part that access needs."""
 
     def token_of(self, secret: str) -> Token | None:
-        """Return the open token of a secret, or None."""
+        """Return the valid token of a secret, or None."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ class Caller:
         return Viewer(owner=self.owner, sees_all="admin" in self.scopes)
 
     def may_end(self, owner: str | None) -> bool:
-        """Say whether this caller may cancel and delete what that token made: its own, or, with `admin`, everything."""
+        """Return whether this caller may cancel and delete what a token made: its own, or all with `admin`."""
         return "admin" in self.scopes or ("submit" in self.scopes and owner == self.owner)
 
     def require(self, scope: str) -> None:
-        """Refuse a caller without a scope; `admin` holds the others.
+        """Refuse a caller without a scope; `admin` includes the others.
 
         Raises:
             Refusal: 403.
@@ -61,7 +61,7 @@ class Caller:
 
 
 class Access:
-    """Knows callers and counts what they do."""
+    """Identifies callers and enforces their limits."""
 
     def __init__(self, settings: Settings, tokens: TokenStore) -> None:
         self._settings = settings
@@ -73,7 +73,7 @@ class Access:
         self._streams: Counter[str] = Counter()
 
     async def caller(self, request: Request, scope: str) -> Caller:
-        """Return who asks, if they may.
+        """Return the caller, if allowed.
 
         Raises:
             Refusal: 401 without a good token where one is needed, 403 where it does not reach that far.
@@ -106,7 +106,7 @@ class Access:
             self._count(limit, "submissions", caller)
 
     def count_estimate(self, caller: Caller) -> None:
-        """Count an estimate: it starts nothing, and costs the service time.
+        """Count an estimate: it starts nothing, but costs computing time.
 
         Raises:
             Refusal: 429, too many of late.
@@ -114,13 +114,13 @@ class Access:
         self._count(self._estimates, "estimates", caller)
 
     def _count(self, limit: RateLimitItem, what: str, caller: Caller) -> None:
-        """Count one of something, unless that is too many."""
+        """Count one, unless the limit is reached."""
         if not self._limiter.hit(limit, what, caller.name):
             wait_seconds = self._limiter.get_window_stats(limit, what, caller.name).reset_time - time.time()
             raise too_many(f"At most {limit.amount} {what} per {limit.GRANULARITY.name}.", wait_seconds)
 
     def check_streams(self, caller: Caller) -> None:
-        """Look whether a caller may open one more event stream.
+        """Check whether a caller may open one more event stream.
 
         Raises:
             Refusal: 429, too many are open.
@@ -141,7 +141,7 @@ class Access:
 
 
 def secret_in(request: Request) -> str:
-    """Return the secret that a request carries: in its header, or in the cookie of a signed-in browser."""
+    """Return the secret of a request: from its header, or from the cookie of a signed-in browser."""
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and secret.strip():
         return secret.strip()
@@ -149,6 +149,6 @@ def secret_in(request: Request) -> str:
 
 
 def unauthorised(detail: str) -> Refusal:
-    """Return the refusal of somebody whom nothing identifies."""
+    """Return the refusal of a caller without a valid token."""
     headers = {"www-authenticate": 'Bearer realm="tfbisect"'}
     return Refusal(Problem(401, "Unauthorized", detail, "unauthorized", headers=headers))

@@ -1,4 +1,4 @@
-"""The web service: REST, pages, events. Everything it needs is handed in; it never starts a container."""
+"""The web service: REST, pages, events. It gets everything it needs and never starts a container."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(ClientDisconnect)
     async def _left(_request: Request, _error: ClientDisconnect) -> Response:
-        return Response(status_code=400)  # nobody is there to read it, and nothing went wrong here
+        return Response(status_code=400)  # the client is gone, and nothing went wrong here
 
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> Response:

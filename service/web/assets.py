@@ -1,4 +1,4 @@
-"""Static files: named by their content, compressed once, kept for ever by browsers."""
+"""Static files: named by their content, compressed once, cached for ever by browsers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Asset:
 
     @cached_property
     def document(self) -> Document:
-        """Return what is sent: compressed as far as it goes, once, unless that gains nothing."""
+        """Return the content, compressed if that helps."""
         plain = Document.of_bytes(self.body)
         if self.media_type not in COMPRESSED_TYPES:
             return plain
@@ -65,7 +65,7 @@ class Assets:
         return f"/static/{self._by_name[name].fingerprinted}"
 
     async def serve(self, request: Request) -> Response:
-        """Answer a request for a file; any other name, without its fingerprint too, is not found."""
+        """Answer a request for a file; names without the right fingerprint are not found."""
         asset = self._by_address.get(request.path_params["path"])
         if asset is None:
             return Response("no such file", 404, media_type="text/plain")

@@ -1,4 +1,4 @@
-"""Live events: one question to the store per tick, however many streams are open.
+"""Live events: one query to the store per tick for all streams.
 
 Each bisection that somebody watches has a topic: its events, encoded once, in order. A stream is a position in that
 list, so that a slow or a late reader loses nothing.
@@ -35,15 +35,15 @@ class StoredEvent(Protocol):
 
     @property
     def kind(self) -> str:
-        """Return what kind it is."""
+        """Return its kind."""
 
     @property
     def payload(self) -> Mapping[str, Any]:
-        """Return what it says."""
+        """Return its content."""
 
 
 class EventStore(Protocol):
-    """What the broadcaster asks of the store."""
+    """The store's part that the broadcaster needs."""
 
     def events_after(self, bisection_id: str, seq: int = 0, limit: int = 1000) -> Sequence[StoredEvent]:
         """Return the events after a number, oldest first."""
@@ -57,20 +57,20 @@ class Topic:
     """What is known of one watched bisection."""
 
     encoded: list[bytes] = field(default_factory=list)
-    """Item i is event i + 1, as it goes over the wire."""
+    """Item i is event i + 1, encoded."""
     is_over: bool = False
-    """No further event will come: finished and all read, or deleted."""
+    """Whether no further event will come: finished and all read, or deleted."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     streams: int = 0
 
     def wake(self) -> None:
-        """Let every stream look again."""
+        """Wake every stream."""
         self.changed.set()
         self.changed = asyncio.Event()
 
 
 class Broadcaster:
-    """Follows the watched bisections and hands their events to every stream."""
+    """Follows the watched bisections and passes their events to every stream."""
 
     def __init__(self, store: EventStore, tick_seconds: float = TICK_SECONDS) -> None:
         self._store = store
@@ -106,7 +106,7 @@ class Broadcaster:
                 del self._topics[bisection_id]
 
     async def close(self) -> None:
-        """End every stream and stop asking."""
+        """End every stream and stop polling."""
         for topic in self._topics.values():
             topic.is_over = True
             topic.wake()
@@ -116,24 +116,24 @@ class Broadcaster:
                 await self._task
 
     def _follow(self) -> None:
-        """Ask the store for as long as anybody watches."""
+        """Poll the store while there are streams."""
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        """Ask once per tick, until nobody watches any more."""
+        """Poll once per tick, until there is no stream."""
         while self._topics:
             try:
                 await self._tick()
             except StoreError as error:
-                # A store that is away for a moment must not end the streams; they go on where they were.
+                # A short outage of the store must not end the streams; they continue where they were.
                 log.warning("events.tick", reason=error.message)
             except Exception:
                 log.exception("events.tick")
             await asyncio.sleep(self._tick_seconds)
 
     async def _tick(self) -> None:
-        """Take in what happened since the last tick."""
+        """Read the events since the last tick."""
         watched = {name: topic for name, topic in self._topics.items() if not topic.is_over}
         if not watched:
             return
@@ -157,7 +157,7 @@ def encoded(event: StoredEvent) -> bytes:
 
 
 async def _woken(changed: asyncio.Event) -> bool:
-    """Wait for news; False: none came, and it is time for a ping."""
+    """Wait for events; False: none came, and a ping is due."""
     try:
         await asyncio.wait_for(changed.wait(), PING_SECONDS)
     except TimeoutError:

@@ -1,4 +1,4 @@
-"""What every request meets first: the host it names, where it comes from, how much it sends.
+"""Checks of every request: its host, its origin, its size.
 
 It also puts the security headers on each answer. A plain ASGI layer: it costs microseconds, and streams pass through it
 untouched.
@@ -37,7 +37,7 @@ EVERY_SITE = (b"cross-origin-resource-policy", b"cross-origin")
 
 
 class Guard:
-    """Refuses what no handler should see, and puts the security headers on what they answer."""
+    """Refuses bad requests, and adds the security headers to answers."""
 
     def __init__(self, app: ASGIApp, *, hosts: Collection[str], body_bytes: int) -> None:
         """Wrap an application.
@@ -60,7 +60,7 @@ class Guard:
         headers = Headers(scope=scope)
         sealed = _sealed(send, EVERY_SITE if scope["path"].endswith(".svg") else SAME_SITE)
         if scope["method"] == "HEAD" and not scope["path"].endswith("/events"):
-            # The server leaves the body out; a route need not know. A stream has no end that HEAD could wait for.
+            # The server leaves out the body. HEAD must not wait for the end of a stream.
             scope = {**scope, "method": "GET"}
         problem = await self._misdirected(scope, headers) or self._refusal(scope, headers)
         if problem is not None:
@@ -71,7 +71,7 @@ class Guard:
             await self._app(scope, receive, sealed)
 
     def _refusal(self, scope: Scope, headers: Headers) -> Problem | None:
-        """Return why a request is refused, from its head alone."""
+        """Return why a request is refused, from its headers."""
         if scope["method"] not in UNSAFE:
             return None
         if is_cross_origin(headers, headers.get("host", "")):
@@ -83,7 +83,7 @@ class Guard:
         return None
 
     async def _misdirected(self, scope: Scope, headers: Headers) -> Problem | None:
-        """Refuse a request that names another host: an attacker may have rebound a name of theirs to this machine.
+        """Refuse a request for another host: this prevents DNS rebinding.
 
         Starlette's middleware judges names. IP addresses pass by here, since it cannot be told "any address", and they
         cannot be rebound; and its refusal is put into words here, since ours are problems with security headers.
@@ -103,7 +103,7 @@ class Guard:
         return Problem(421, "Misdirected Request", detail, "misdirected-request")
 
     async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, counting what it sends: a body without a length is bounded too."""
+        """Pass a request on and count its bytes: a body without a length is limited too."""
         received = 0
 
         async def counted() -> Message:
@@ -122,7 +122,7 @@ def too_large(limit_bytes: int) -> Problem:
 
 
 def is_cross_origin(headers: Headers, host: str) -> bool:
-    """Say whether a browser sent a request from another site's page; programs send neither header."""
+    """Return whether a browser sent a request from another site; programs send neither header."""
     site = headers.get("sec-fetch-site")
     if site is not None:
         return site not in ("same-origin", "none")
@@ -150,9 +150,9 @@ async def _nothing() -> Message:
     return {"type": "http.disconnect"}
 
 
-@lru_cache(1024)  # asked with each request, and nearly always about the same name
+@lru_cache(1024)  # called for each request, nearly always with the same name
 def _is_address(host: str) -> bool:
-    """Say whether a Host header is an IP address, with or without a port, and nothing else."""
+    """Return whether a Host header is just an IP address, with or without a port."""
     found = re.fullmatch(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<four>[0-9.]+))(?::[0-9]{1,5})?", host, re.ASCII)
     try:
         return found is not None and bool(ipaddress.ip_address(found["six"] or found["four"]))

@@ -18,14 +18,14 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
 class Counts(Protocol):
-    """What is asked of the store at each scrape."""
+    """The store's part that metrics need."""
 
     def open_counts(self) -> Mapping[str, int]:
         """Return how many bisections are queued and running."""
 
 
 class Metrics:
-    """Counters of this process, and what the store says when asked."""
+    """Counters of this process, and numbers from the store."""
 
     def __init__(self, store: Counts, broadcaster: Broadcaster, waiting: Callable[[], int]) -> None:
         self._registry = CollectorRegistry()
@@ -61,7 +61,7 @@ class _Open(Collector):
         self._broadcaster = broadcaster
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """Describe without asking the store."""
+        """Describe the metrics without the store."""
         yield GaugeMetricFamily("tfbisect_bisections_open", "Bisections queued and running", labels=("status",))
         yield GaugeMetricFamily("tfbisect_event_streams", "Event streams open in this process")
         yield GaugeMetricFamily("tfbisect_warm_containers", WARM)
@@ -78,7 +78,7 @@ class _Open(Collector):
 
 
 class Measured:
-    """Counts requests by the route's template, never by the address that was asked for."""
+    """Counts requests by the route's template, never by the requested address."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app

@@ -39,7 +39,7 @@ class Problem:
     title: str
     detail: str = ""
     kind: str = ""
-    """Ends the type URI; clients may rely on it."""
+    """The end of the type URI; stable for clients."""
     faults: tuple[FieldFault, ...] = ()
     headers: Mapping[str, str] | None = None
 
@@ -55,7 +55,7 @@ class Problem:
 
     def response(self) -> Response:
         """Return the answer for a program."""
-        # Pure ASCII: a lone surrogate in what somebody sent must not break the answer about it.
+        # ASCII: a lone surrogate in the input must not break the answer about it.
         body = json.dumps(self.as_json(), ensure_ascii=True).encode()
         return Response(body, self.status, media_type=MEDIA_TYPE, headers=dict(self.headers or {}))
 
@@ -76,7 +76,7 @@ def problem_of(error: TfbisectError) -> Problem:
 
 
 def problem_of_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
-    """Return the problem for a request that does not fit its schema; what was sent is not repeated."""
+    """Return the problem for a request that does not fit its schema, without repeating the input."""
     faults = tuple(FieldFault(_path(error["loc"]), str(error["msg"])) for error in errors[:20])
     if faults and any(error["type"] == "json_invalid" for error in errors):
         return Problem(422, "Not JSON", "The body is not JSON; send one JSON object.", "not-json", faults)
@@ -97,7 +97,7 @@ def too_many(what: str, retry_seconds: float) -> Refusal:
 
 
 def _path(location: Sequence[Any]) -> str:
-    """Return the path of a field as the client wrote it: without the part of the request that it was found in."""
+    """Return the path of a field as the client wrote it, without the part of the request that contains it."""
     parts = [str(part) for part in location]
     if len(parts) > 1 and parts[0] in ("body", "query", "path", "header", "cookie"):
         parts = parts[1:]

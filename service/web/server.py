@@ -1,4 +1,4 @@
-"""The server below the web service: whose word about the client counts, and how long a request may take to arrive."""
+"""The HTTP server: trusted proxies, and the time limit of incoming requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from service.settings import Settings
 
 ARRIVAL_SECONDS = 10.0
-"""How long a request may take to arrive, its head and its body together; what is larger gets more by its size."""
+"""How long a request may take to arrive, headers and body; larger ones get more time."""
 SLOWEST_BYTES_PER_SECOND = 8 * 1024
 """A slow line in the field is ten times as fast; somebody who sends a byte now and then is not."""
 GRACE_SECONDS = 3
@@ -31,7 +31,7 @@ def server_config(
         access_log=False,
         http=PromptProtocol,
         ws="none",
-        # uvicorn's own default believes whoever connects from this machine.
+        # uvicorn's default trusts every client of this machine.
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies,
         timeout_graceful_shutdown=grace_seconds,
@@ -39,7 +39,7 @@ def server_config(
 
 
 class PromptProtocol(H11Protocol):
-    """Drops connections whose request does not arrive within seconds: uvicorn waits for ever for half of one."""
+    """Drops connections whose request does not arrive in time; uvicorn waits for incomplete ones for ever."""
 
     _overdue: asyncio.TimerHandle | None = None
     _begun = 0.0
@@ -59,7 +59,7 @@ class PromptProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def _watch(self) -> None:
-        """Have the connection dropped in time as long as a request is not all there."""
+        """Schedule the drop of the connection while a request is incomplete."""
         if self.conn.their_state not in (h11.IDLE, h11.SEND_BODY):
             self._arrived()
         elif self._overdue is None and not self.transport.is_closing():
@@ -67,7 +67,7 @@ class PromptProtocol(H11Protocol):
             self._overdue = self.loop.call_at(self._begun + ARRIVAL_SECONDS, self._look)
 
     def _look(self) -> None:
-        """Drop the connection unless so much has come that it may take longer."""
+        """Drop the connection, unless the received bytes earn more time."""
         until = self._begun + ARRIVAL_SECONDS + self._received / SLOWEST_BYTES_PER_SECOND
         if self.loop.time() < until:
             self._overdue = self.loop.call_at(until, self._look)
@@ -75,7 +75,7 @@ class PromptProtocol(H11Protocol):
             self.transport.close()
 
     def _arrived(self) -> None:
-        """Stop watching: a request is there, or nobody is."""
+        """Stop the timer: the request is complete, or the client is gone."""
         self._received = 0
         if self._overdue is not None:
             self._overdue.cancel()

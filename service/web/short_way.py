@@ -1,4 +1,4 @@
-"""The short way: a finished public bisection is answered from its stored document, without waking anything else."""
+"""The short way: finished public bisections are answered from their stored documents, before any other layer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COUNTED_AS = Counted(f"{PREFIX}{{id}}")
 
 
 class ShortWay:
-    """Answers what everybody may read from its stored document; everything else goes the long way."""
+    """Answers public bisections from their stored documents; everything else goes the long way."""
 
     def __init__(self, app: ASGIApp, *, readings: Readings, is_open: bool) -> None:
         """Wrap an application.
@@ -59,17 +59,17 @@ class ShortWay:
         await send({"type": "http.response.body", "body": body})
 
     async def _stored(self, bisection_id: str, asked: Headers) -> Document | None:
-        """Return a document that is at hand, for a request that says nothing about who sends it."""
+        """Return a stored document, for a request without credentials."""
         if any(name in asked for name in PERSONAL):
             return None
         try:
             return await self._readings.at_hand(bisection_id, EVERYBODY, asked.get("if-none-match"))
         except StoreError:
-            return None  # the long way says what is wrong
+            return None  # the long way reports the error
 
 
 def _asks_for_one(scope: Scope) -> bool:
-    """Say whether a request reads one bisection, by its address alone."""
+    """Return whether a request reads one bisection, by its address alone."""
     path = scope["path"]
     is_one = len(path) == len(PREFIX) + ID_LETTERS and path.startswith(PREFIX)
     return is_one and scope["method"] == "GET" and not scope["query_string"]

@@ -1,4 +1,4 @@
-"""What the routes share, put together once."""
+"""What the routes share."""
 
 from __future__ import annotations
 
@@ -49,19 +49,19 @@ class Site:
         return self.dependencies.probes[name]
 
     def rows(self, bisections: Iterable[Bisection]) -> list[dict[str, Any]]:
-        """Return bisections as lists show them; few run at once, and only those are read whole."""
+        """Return bisections as lists show them; only running ones, which are few, are read completely."""
         return [
             self.views.row(each, self.readings.outlook_of(each) if each.status == "running" else None)
             for each in bisections
         ]
 
     def base_url(self, request: Request) -> str:
-        """Return the address under which the user reached the service, without a slash at its end."""
+        """Return the address by which the user reached the service, without a trailing slash."""
         return (self.settings.public_url or str(request.base_url)).rstrip("/")
 
 
 def site_of(request: Request) -> Site:
-    """Return the site that a request came to."""
+    """Return the site of a request."""
     return cast("Site", request.app.state.site)
 
 

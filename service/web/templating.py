@@ -49,7 +49,7 @@ class Pages:
         return self._environment.get_template(template).render(values)
 
     def response(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
-        """Answer with a page, compressed where the browser takes that."""
+        """Answer with a page, compressed if the browser accepts that."""
         body = self.text(
             template, {"here": request.url.path, "signed_in": "tfbisect_token" in request.cookies, **values}
         ).encode()
@@ -61,18 +61,18 @@ class Pages:
 
 
 class AsTyped(str):
-    """What somebody typed into a field, which is shown again to be sent again: not a letter is changed."""
+    """Text of a form field, which is shown again unchanged."""
 
     __slots__ = ()
 
 
 def shown(value: Any) -> Any:
-    """Return what a template puts out, text made printable; what is HTML already stands as it is."""
+    """Return the output of a template expression, with text made printable and HTML unchanged."""
     return printable(value, lines=True) if type(value) is str else value
 
 
 def moment(when: datetime | None) -> Markup:
-    """Return a moment as an element that a script may turn into the reader's own time."""
+    """Return a time as an element that a script may convert to the reader's time zone."""
     if when is None:
         return Markup("")
     utc = when.astimezone(UTC)
@@ -82,7 +82,7 @@ def moment(when: datetime | None) -> Markup:
 
 
 def ago(when: datetime) -> Markup:
-    """Return how long ago a moment was, with the moment itself as its title."""
+    """Return how long ago a time was, with the time itself as its title."""
     seconds = (datetime.now(UTC) - when).total_seconds()
     sizes = ((86400 * 365, "y"), (86400 * 30, "mo"), (86400, "d"), (3600, "h"), (60, "min"))
     words = next((f"{int(seconds // size)} {unit} ago" for size, unit in sizes if seconds >= size), "just now")
@@ -91,10 +91,10 @@ def ago(when: datetime) -> Markup:
 
 
 def megabytes(size: int) -> str:
-    """Return a size as people say it."""
+    """Return a size as text."""
     return f"{size / 1e6:,.0f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"
 
 
 def number(value: float) -> str:
-    """Return a number without digits that say nothing."""
+    """Return a number without meaningless digits."""
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"

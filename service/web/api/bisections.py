@@ -130,7 +130,7 @@ def list_bisections(site: ThisSite, caller: Reader, wanted: Annotated[ListQuery,
     try:
         page = site.store.bisections(search, limit=limit, cursor=cursor, viewer=caller.viewer)
     except BadInput as error:
-        raise BadInput(error.message, field="q") from error  # the store calls it by another name
+        raise BadInput(error.message, field="q") from error  # the store has another name for it
     items = [{**summary_json(row), "summary": (row.verdict or {}).get("summary")} for row in page.rows]
     return JSONResponse({"items": items, "next": page.next})
 
@@ -246,7 +246,7 @@ def delete(bisection_id: Id, site: ThisSite, caller: Submitter) -> Response:
 
 
 def check_owned(caller: Caller, bisection: Bisection) -> None:
-    """Refuse a caller who may read a bisection but not end it.
+    """Refuse a caller who may read a bisection but not cancel it.
 
     Raises:
         Refusal: 403.
@@ -300,6 +300,6 @@ def json_response(document: Document, status: int = 200, headers: dict[str, str]
 
 
 def tagged(document: Document, request: Request, content_type: str = "application/json") -> Response:
-    """Answer with a document and its tag, or with 304 where the client has it already."""
+    """Answer with a document and its ETag, or with 304 if the client has it already."""
     status, headers, body = document.answer(request.headers, content_type)
     return Response(body, status, headers)

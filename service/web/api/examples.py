@@ -1,4 +1,4 @@
-"""Examples of what the API takes and gives, put together from its schemas."""
+"""Examples of requests and answers, made from the schemas."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ ESTIMATE: JsonDict = {"releases": 10, "runs": 6, "runs_with_changes": 21, "image
 
 
 def example_of(schema: Mapping[str, Any], field: Mapping[str, Any]) -> Any:
-    """Return an example of a value: the one that is given, or one put together."""
+    """Return an example of a value: the given one, or a generated one."""
     field = resolved(schema, field)
     if field.get("examples"):
         return field["examples"][0]

@@ -61,7 +61,7 @@ class Call:
         return shlex.join([*words, base_url + self._filled()])
 
     def _filled(self) -> str:
-        """Return the path with its places filled by examples, and the query that it needs."""
+        """Return the path with example values, and the query that it needs."""
         path = self.path
         query = []
         for parameter in self.parameters:
@@ -135,7 +135,7 @@ def _answer_example(schema: Mapping[str, Any], operation: Mapping[str, Any]) -> 
 
 
 def _place_of(name: str) -> str:
-    """Return what stands for a parameter in an example."""
+    """Return the example value of a parameter."""
     return {"release": "1.11.0", "name": "dropout", "left": "$LEFT", "right": "$RIGHT"}.get(name, f"${name.upper()}")
 
 

@@ -1,4 +1,4 @@
-"""The shapes of the REST API, for its documentation and for what comes in."""
+"""The schemas of the REST API, for its documentation and for validation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures that other pages show: the badge and the share card, as SVG. Pure."""
+"""Pictures for other sites: the badge and the share card, as SVG. Pure."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ SIGN = 'font-size="20" fill="#575e68" text-anchor="middle"'
 
 
 def svg_text(text: str) -> str:
-    """Return a text as it stands in SVG, between tags and between double quotes."""
+    """Return a text escaped for SVG, between tags and between double quotes."""
     return escape(printable(text), {'"': "&quot;"})
 
 
 def badge_words(status: str, verdict: Mapping[str, Any]) -> tuple[str, str]:
-    """Return what a badge says and its colour."""
+    """Return a badge's text and colour."""
     changes = verdict.get("changes", ())
     match status:
         case "queued" | "running":
@@ -66,7 +66,7 @@ def badge(label: str, words: str, colour: str) -> str:
 
 
 def card(title: str, below: str, timeline: Timeline) -> str:
-    """Return the picture that a shared link is shown with, as SVG, 1200 by 630."""
+    """Return the picture of a shared link, as SVG, 1200 by 630."""
     lines = _wrapped(title, 40)[:4]
     words = "".join(
         f'<text x="72" y="{178 + 66 * row}" font-size="54" font-weight="650" fill="#1b1e23">{svg_text(line)}</text>'
@@ -106,7 +106,7 @@ def _rail(timeline: Timeline) -> str:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    """Break a text into lines of about so many letters."""
+    """Break a text into lines of about this many letters."""
     lines = [""]
     for word in text.split():
         if lines[-1] and len(lines[-1]) + len(word) > width:

@@ -19,13 +19,13 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/")
 async def home(request: Request, site: ThisSite, caller: Reader, like: str = "") -> Response:
-    """Show the form and what was bisected last."""
+    """Show the form and the latest bisections."""
     return await run_in_threadpool(forms.form_page, site, request, caller, like=like)
 
 
 @router.post("/")
 async def submit_form(request: Request, site: ThisSite, caller: Submitter) -> Response:
-    """Take the form; on a mistake show it again with what was typed and what to mend."""
+    """Submit the form; after a mistake show it again with the input and the errors."""
     async with request.form(max_fields=64, max_files=2) as typed:
         fields = await forms.fields_of(typed)
 
@@ -41,7 +41,7 @@ async def submit_form(request: Request, site: ThisSite, caller: Submitter) -> Re
 
 @router.post("/estimate")
 async def estimate_form(request: Request, site: ThisSite, caller: Reader) -> Response:
-    """Say beside the form what pressing the button would cost."""
+    """Show the estimated cost beside the form."""
     site.access.count_estimate(caller)
     async with request.form(max_fields=64, max_files=2) as typed:
         fields = await forms.fields_of(typed)
@@ -61,7 +61,7 @@ def sign_in_page(request: Request, site: ThisSite) -> Response:
 
 @router.post("/sign-in")
 async def sign_in(request: Request, site: ThisSite) -> Response:
-    """Keep a good token in a cookie that no script can read."""
+    """Store a valid token in a cookie that no script can read."""
     secret = str((await request.form(max_fields=4)).get("token", "")).strip()[:200]
     token = await run_in_threadpool(site.store.token_of, secret) if secret else None
     if token is None:

@@ -1,4 +1,4 @@
-"""The form: read, shown, shown again with what to mend."""
+"""The form: reading it, and showing it with errors."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Example:
     file: str
     title: str
     probe: str = "dropout"
-    """What is asked about it."""
+    """Its request."""
     package: str = "tensorflow"
 
 
@@ -67,7 +67,7 @@ EXAMPLES = (
 
 
 async def fields_of(form: FormData) -> dict[str, str]:
-    """Return what was typed, a chosen file in place of the snippet."""
+    """Return the submitted fields, with an uploaded file in place of the snippet."""
     fields = dict(DEFAULTS)
     for name in (*DEFAULTS, *(name for name in form if name.startswith("parameters."))):
         values = form.getlist(name)
@@ -82,7 +82,7 @@ async def fields_of(form: FormData) -> dict[str, str]:
 
 
 def submission_of(fields: Mapping[str, str], probes: Mapping[str, Probe]) -> SubmissionBody:
-    """Return the request that was typed; of the parameters, those of the chosen probe.
+    """Return the request of the form, with the parameters of the chosen probe.
 
     Raises:
         ValidationError: a field cannot be read.
@@ -126,7 +126,7 @@ def form_page(
     problem: Problem | None = None,
     like: str = "",
 ) -> Response:
-    """Show the form: empty, like another bisection, or as it was typed with what to mend."""
+    """Show the form: empty, filled from another bisection, or with the input and its errors."""
     if fields is None:
         fields = _like(site, caller, like) if like else DEFAULTS
     recent = site.store.bisections(limit=8, viewer=caller.viewer).rows
@@ -148,13 +148,13 @@ def form_page(
 
 
 def field_at_fault(path: str, probe: str) -> str:
-    """Return the name of the form's field that a path of the request means."""
+    """Return the form field for a path of the request."""
     first, _, rest = path.partition(".")
     return parameter_fields.field_name(probe, rest) if first == "parameters" and rest else first
 
 
 def _like(site: Site, caller: Caller, bisection_id: str) -> dict[str, str]:
-    """Return the fields that another bisection was made with."""
+    """Return the fields of another bisection."""
     bisection = site.readings.bisection(bisection_id, caller.viewer)
     fields = dict(DEFAULTS)
     for name, value in bisection.request.items():
@@ -167,7 +167,7 @@ def _like(site: Site, caller: Caller, bisection_id: str) -> dict[str, str]:
 
 
 def picks(site: Site, package: str) -> list[dict[str, str]]:
-    """Return the minors of a package for the strip, each with its date, the year where it begins."""
+    """Return the minors of a package for the strip, each with its date, and the year where one begins."""
     known = {release.version: release for release in site.views.releases.of(package) if not release.yanked}
     mainline = tree_of(v for v, release in known.items() if not getattr(release, "is_prerelease", False)).mainline
     shown, year = [], ""
@@ -181,7 +181,7 @@ def picks(site: Site, package: str) -> list[dict[str, str]]:
 
 
 def estimate_fragment(site: Site, request: Request, fields: Mapping[str, str]) -> Response:
-    """Return the estimate, or what keeps it from being made."""
+    """Return the estimate, or why there is none."""
     try:
         submission = submission_of(fields, site.dependencies.probes)
         estimate = site.estimator.estimate(submission.request())
@@ -193,7 +193,7 @@ def estimate_fragment(site: Site, request: Request, fields: Mapping[str, str]) -
 
 
 def examples_in(folder: Path | None) -> list[Example]:
-    """Return the examples that are there, the known ones first by title."""
+    """Return the existing examples, the known ones first."""
     if folder is None or not folder.is_dir():
         return []
     found = {path.name for path in folder.glob("*.py")}

@@ -1,4 +1,4 @@
-"""Python source with its words sorted into kinds, for colours that need no script."""
+"""Syntax highlighting of Python source without JavaScript."""
 
 from __future__ import annotations
 

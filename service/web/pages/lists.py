@@ -118,7 +118,7 @@ def release_page(
 
 
 def tones_by_probe(site: Site) -> Callable[[str, str], str]:
-    """Return a function that says which tone an outcome of a probe wears."""
+    """Return a function from an outcome of a probe to its tone."""
 
     def tone(probe_name: str, outcome: str) -> str:
         probe = site.dependencies.probes.get(probe_name)
@@ -137,7 +137,7 @@ def probes_page(request: Request, site: ThisSite) -> Response:
 
 @router.get("/probes/{name}")
 def probe_page(name: str, request: Request, site: ThisSite, caller: Reader) -> Response:
-    """Show one probe and what was found with it."""
+    """Show one probe and its bisections."""
     probe = site.probe(name)
     page = site.store.bisections(Search(probe=name), limit=15, viewer=caller.viewer)
     rows = site.rows(page.rows)

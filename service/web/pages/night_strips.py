@@ -15,14 +15,14 @@ SAYS = {
     "blind": "no answer",
     "failed": "failed",
 }
-"""What a status means, in words for a reader."""
+"""A status in words."""
 
 
 @dataclass(frozen=True)
 class Night:
     run: WatchRun
     outcome: str
-    """What the newest release that answered does, as far as this night knew; empty before the first answer."""
+    """The latest outcome known on this night; empty before the first answer."""
     tone: str
 
     @property

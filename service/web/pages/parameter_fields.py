@@ -1,4 +1,4 @@
-"""The form's fields for the parameters of each probe, made from what its probe.toml says of them."""
+"""The form's fields for the parameters of each probe, from its probe.toml."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class ParameterField:
 
     @property
     def choices(self) -> list[tuple[str, str]]:
-        """Return what may be chosen, each with its words; none where it is typed."""
+        """Return the options with their labels; none for a text field."""
         if self.parameter.type == "flag":
             return [("", f"by default: {'yes' if self.parameter.default else 'no'}"), ("1", "yes"), ("0", "no")]
         return [(choice, choice or "by default") for choice in self.parameter.choices]
 
     @property
     def placeholder(self) -> str:
-        """Return what is taken where nothing is typed, or what one may type."""
+        """Return the placeholder: the default, or an example."""
         return as_typed(self.parameter.default) or PLACEHOLDERS.get(self.parameter.type, "")
 
 
@@ -63,7 +63,7 @@ def field_name(probe: str, parameter: str) -> str:
 
 
 def typed(probe: Probe | None, fields: Mapping[str, str]) -> dict[str, Any]:
-    """Return the parameters that were typed for a probe; what cannot be read stays a text, for the door to refuse."""
+    """Return the submitted parameters of a probe; unreadable ones stay text, which intake refuses."""
     if probe is None:
         return {}
     texts = {field.parameter_name: (field.parameter, fields.get(field.name, "")) for field in _fields(probe)}
@@ -71,7 +71,7 @@ def typed(probe: Probe | None, fields: Mapping[str, str]) -> dict[str, Any]:
 
 
 def read_fields(parameter: Parameter, text: str) -> Any:
-    """Return what was typed as the parameter's type."""
+    """Return the input as the parameter's type."""
     match parameter.type:
         case "integer" | "number":
             return _number(text.strip())
@@ -86,7 +86,7 @@ def read_fields(parameter: Parameter, text: str) -> Any:
 
 
 def as_typed(value: Any) -> str:
-    """Return a parameter as one types it."""
+    """Return a parameter as input text."""
     match value:
         case None | "":
             return ""

@@ -1,4 +1,4 @@
-"""The pages of one bisection: the live result, a release of it, and what is taken away."""
+"""The pages of one bisection: the live result, a release of it, and downloads."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def badge_picture(bisection_id: Id, site: ThisSite, caller: Reader) -> Response:
 
 @router.get("/b/{id}/card.svg")
 def card_picture(bisection_id: Id, site: ThisSite, caller: Reader) -> Response:
-    """Return the picture that a shared link is shown with."""
+    """Return the picture of a shared link."""
     bisection = site.readings.bisection(bisection_id, caller.viewer)
     verdict = bisection.verdict or {}
     timeline = site.views.timeline(bisection, verdict)
@@ -59,7 +59,7 @@ def card_picture(bisection_id: Id, site: ThisSite, caller: Reader) -> Response:
 
 
 def _picture(svg: str, bisection: Bisection) -> Response:
-    """Answer with a picture; that of a running bisection is asked for again soon, a private one is kept by no proxy."""
+    """Answer with a picture; caches keep that of a running bisection only briefly, and proxies keep no private one."""
     lasting = "public, max-age=3600" if bisection.public and is_finished(bisection) else "private, no-cache"
     headers = {"cache-control": lasting}
     return Response(svg, 200, headers, media_type="image/svg+xml")
@@ -67,7 +67,7 @@ def _picture(svg: str, bisection: Bisection) -> Response:
 
 @router.get("/b/{id}.json")
 def download_json(bisection_id: Id, request: Request, site: ThisSite, caller: Reader) -> Response:
-    """Return what the API answers, as a file."""
+    """Return the API's answer as a file."""
     response = tagged(site.readings.document(bisection_id, caller.viewer), request)
     response.headers["content-disposition"] = f'attachment; filename="tfbisect-{bisection_id}.json"'
     return response
@@ -201,7 +201,7 @@ def plot(
 def release_record(
     bisection_id: Id, release: str, request: Request, site: ThisSite, caller: Reader, variant: str = ""
 ) -> Response:
-    """Show all that is known of one release: in the drawer, or as a page of its own."""
+    """Show everything about one release: in the drawer, or as a page of its own."""
     reading = site.readings.reading(bisection_id, caller.viewer)
     outlook = site.readings.outlook(reading)
     timeline = timeline_shown(site, reading, outlook, variant)

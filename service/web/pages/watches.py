@@ -43,18 +43,18 @@ class Strip:
 
     @property
     def legend(self) -> list[tuple[str, str]]:
-        """Return the outcomes that are seen, each with its tone, in order of appearance."""
+        """Return the outcomes with their tones, in order of appearance."""
         return list(dict.fromkeys((night.outcome, night.tone) for night in self.nights if night.outcome))
 
     @property
     def states(self) -> list[str]:
-        """Return the marks that are seen beside the outcomes."""
+        """Return the other states that occur."""
         seen = {night.run.status for night in self.nights}
         return [name for name in ("changed", "blind", "failed") if name in seen]
 
     @property
     def says(self) -> str:
-        """Say the strip in one line, for those who cannot see it."""
+        """Return the strip as text, for screen readers."""
         changed = sum(night.run.status == "changed" for night in self.nights)
         last = self.newest
         return f"{counted(len(self.nights), 'night')}, {changed} with a change; {last.says}" if last else "no night yet"
@@ -126,7 +126,7 @@ def _strips(site: Site, watch: Watch) -> list[Strip]:
 
 
 def _feed(request: Request, site: Site, about: Feed, watches: dict[str, Watch], viewer: Viewer) -> Response:
-    """Answer with a feed, or with nothing where the reader has it already."""
+    """Answer with a feed, or with 304 if the reader has it already."""
     events = _events(site.store.night_statuses(watch_id=about.watch_id, viewer=viewer))
     newest = sorted(events, reverse=True)[:_ENTRIES_OF_A_FEED]
     runs = site.store.watch_runs(newest)
@@ -136,7 +136,7 @@ def _feed(request: Request, site: Site, about: Feed, watches: dict[str, Watch], 
 
 
 def _events(statuses: Iterable[NightStatus]) -> dict[str, str]:
-    """Return what was told on which nights: id of the night -> "changed" or "blind"."""
+    """Return the notifications: id of the night -> "changed" or "blind"."""
     by_line: dict[tuple[str, str], list[NightStatus]] = {}
     for one in statuses:
         by_line.setdefault((one.watch_id, one.package), []).append(one)
