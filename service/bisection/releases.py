@@ -21,6 +21,19 @@ class ReleaseTree:
 
     mainline: tuple[str, ...]
     branches: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    left_out: tuple[str, ...] = ()
+    """Releases between these that nobody asked about, since a list of releases passed over them."""
+
+    def passed_over(self, line: str, before: str, after: str) -> tuple[str, ...]:
+        """Return the releases left out between two neighbours of a line."""
+        if not self.left_out:
+            return ()  # and nothing is read as a version: a replayed line may have other names
+        first, last = Version(before), Version(after)
+        between = (release for release in self.left_out if first < Version(release) < last)
+        if line != MAINLINE:
+            return tuple(between)
+        # Patch releases of the older side's minor hang on a branch; they do not lie on the way.
+        return tuple(release for release in between if minor_of(release) not in {minor_of(before), minor_of(after)})
 
     def all(self) -> tuple[str, ...]:
         """Every release once, in version order of the minors: each mainline release, then the rest of its branch."""

@@ -38,6 +38,8 @@ class Change:
     """Releases between the two that could not be measured: the change is somewhere from there to `after`."""
     presumed: tuple[str, ...] = ()
     """Those of `between` that were not tried, since the releases around them could not be measured either."""
+    not_asked: tuple[str, ...] = ()
+    """Releases between the two that the request's list passed over: the change is somewhere from there to `after`."""
     unasked: tuple[str, ...] = ()
     """Releases between the two that may still be measured; empty once the change is pinned."""
     confirmed: bool = False
@@ -104,6 +106,8 @@ class Coverage:
     branches: str = "tips"
     open: tuple[str, ...] = ()
     """Releases that the policy still wants to run, the most valuable first."""
+    not_asked: tuple[str, ...] = ()
+    """Releases between these that the request's list passed over."""
     not_run: tuple[str, ...] = ()
     """The releases that `unexamined` counts, in the order of history."""
     statement: str = ""
@@ -246,7 +250,8 @@ def _change_json(change: Change) -> dict[str, Any]:
         "after": change.after,
         "old": change.old,
         "new": change.new,
-        "between": list(change.between),
+        "between": [*change.between, *change.not_asked],
+        "not_asked": list(change.not_asked),
         "presumed": list(change.presumed),
         "unasked": list(change.unasked),
         "confirmed": change.confirmed,
@@ -258,7 +263,8 @@ def change_of(stored: Mapping[str, Any]) -> Change:
     """Read a change in a verdict's JSON; what its version of tfbisect did not write yet has the default."""
     return Change(
         **{name: stored[name] for name in ("kind", "line", "before", "after", "old", "new")},
-        between=tuple(stored.get("between", ())),
+        between=tuple(each for each in stored.get("between", ()) if each not in stored.get("not_asked", ())),
+        not_asked=tuple(stored.get("not_asked", ())),
         presumed=tuple(stored.get("presumed", ())),
         unasked=tuple(stored.get("unasked", ())),
         confirmed=bool(stored.get("confirmed")),

@@ -35,6 +35,11 @@ IN_A_GAP: Mapping[Form, str] = {
     "row": "in {after} at the latest: {untestable} untestable",
     "short": "in {first} to {after}",
 }
+PASSED_OVER: Mapping[Form, str] = {
+    "long": "between {before} and {after} ({not_asked} not asked)",
+    "row": "by {after}: {not_asked} not asked",
+    "short": "by {after}",
+}
 """A change beside releases that cannot be measured is said as a range: no form names one of them as the culprit."""
 LISTED = 6  # Longer lists of releases are cut: a sentence is read, a table is looked up.
 
@@ -107,9 +112,21 @@ def unfixed_phrase(branch: Unfixed) -> str:
 
 def place_of(change: Change, form: Form) -> str:
     """Say where a change is: at one release, in a range whose releases cannot be measured, or still open."""
-    text = OPEN[form] if change.unasked else IN_A_GAP[form] if change.between else PINNED
+    text = _form_of(change, form)
     first = next(iter(change.between), "")
-    return text.format(before=change.before, after=change.after, first=first, untestable=named(change.between))
+    untestable, not_asked = named(change.between), named(change.not_asked)
+    return text.format(
+        before=change.before, after=change.after, first=first, untestable=untestable, not_asked=not_asked
+    )
+
+
+def _form_of(change: Change, form: Form) -> str:
+    """Choose the words for a place by what keeps it from being one release."""
+    if change.unasked:
+        return OPEN[form]
+    if change.not_asked:
+        return PASSED_OVER[form]
+    return IN_A_GAP[form] if change.between else PINNED
 
 
 def named(releases: Sequence[str]) -> str:
@@ -224,7 +241,8 @@ def coverage_statement(verdict: Verdict) -> str:
     coverage = verdict.coverage
     if not coverage.considered:
         return "There was no release to look at."
-    return " ".join(part for part in (_looked_at(coverage), _promise(verdict), _left_alone(coverage)) if part)
+    parts = (_looked_at(coverage), _promise(verdict), _left_alone(coverage), _passed_over(coverage))
+    return " ".join(part for part in parts if part)
 
 
 def _promise(verdict: Verdict) -> str:
@@ -248,6 +266,11 @@ def _left_alone(coverage: Coverage) -> str:
         return ""
     branches = "patch releases beside no change" if coverage.branches == "tips" else "patch releases"
     return f"Those not run are {branches if coverage.branches != 'all' else 'releases'} or lie beyond a gap."
+
+
+def _passed_over(coverage: Coverage) -> str:
+    """Say what a list of releases left out."""
+    return f"Not asked: {named(coverage.not_asked).rstrip(',')}." if coverage.not_asked else ""
 
 
 def _looked_at(coverage: Coverage) -> str:

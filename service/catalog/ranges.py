@@ -136,6 +136,16 @@ def select(
     return tuple(str(version) for version in sorted(chosen))
 
 
+def left_out(selection: Selection, releases: Sequence[CatalogRelease], chosen: Sequence[str]) -> tuple[str, ...]:
+    """Return the releases that a list passes over, between its first and its last, in version order; of a span none."""
+    if not selection.points or not chosen:
+        return ()
+    first, last = Version(chosen[0]), Version(chosen[-1])
+    there = [Version(release.version) for release in releases if not (release.is_prerelease or release.yanked)]
+    taken = set(map(Version, chosen))
+    return tuple(str(version) for version in sorted(there) if first < version < last and version not in taken)
+
+
 def absent(selection: Selection, releases: Sequence[CatalogRelease]) -> tuple[str, ...]:
     """Return the patch numbers that a selection spans and the catalog never had, such as 1.13.0, in version order.
 

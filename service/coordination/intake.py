@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,7 +15,7 @@ from service.bisection.releases import ReleaseTree, tree_of
 from service.bisection.untrusted import brief, finite
 from service.bisection.words import counted
 from service.catalog.probes import Parameter, Probe
-from service.catalog.ranges import absent, parse_releases, select
+from service.catalog.ranges import absent, left_out, parse_releases, select
 from service.catalog.releases import Catalog, CatalogRelease, package_name
 from service.catalog.snippets import require_keras_package
 from service.catalog.targets import Target
@@ -217,7 +217,8 @@ class Intake:
         parameters = accepted(probe, _parameters(request))
         selection = parse_releases(request.releases or _all_that_fit(probe, framework))
         known = self._still_of_use(request)
-        tree = tree_of(select(selection, known, prereleases=request.prereleases, keep_gone=True))
+        chosen = select(selection, known, prereleases=request.prereleases, keep_gone=True)
+        tree = replace(tree_of(chosen), left_out=left_out(selection, known, chosen))
         check_resolution(request.resolution, tree)
         return Case(
             request=request,

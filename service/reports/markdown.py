@@ -101,7 +101,7 @@ def _change(change: Mapping[str, Any], reading: StoredBisection, base_url: str) 
     links = [f"[notes of {after}]({notes_url(package, after)})"]
     if compared:
         links.append(f"[commits {before}…{after}]({compared})")
-    between = f"; untestable between: {', '.join(change['between'])}" if change.get("between") else ""
+    between = f"; between, untestable or not asked: {', '.join(change['between'])}" if change.get("between") else ""
     commands = "\n".join(
         reproduce_from_page(bisection.id, bisection.request, release, base_url) for release in (before, after)
     )

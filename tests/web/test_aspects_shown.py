@@ -45,6 +45,16 @@ def test_the_runs_of_a_named_probe_are_read_by_its_own_rule(service: Served) -> 
     assert service.client.get(f"/b/{done['id']}/r/1.11.0?variant=probe+dropout").status_code == 200
 
 
+def test_a_list_of_releases_says_what_it_passed_over(service: Served) -> None:
+    done = service.bisected(TUTORIAL, probe="dropout", releases="1.9.0,1.10.0,1.12.0,1.14.0")
+    change = done["verdict"]["changes"][0]
+    assert (change["before"], change["after"], change["not_asked"]) == ("1.10.0", "1.12.0", ["1.11.0"])
+    assert change["between"] == ["1.11.0"]
+    assert "introduced between 1.10.0 and 1.12.0 (1.11.0 not asked)" in done["verdict"]["summary"].lower()
+    assert "Not asked: 1.10.1, 1.11.0, " in done["verdict"]["coverage"]["statement"]
+    assert "not asked: 1.11.0" in service.client.get(f"/b/{done['id']}").text
+
+
 def test_equal_letters_stand_for_equal_behaviour_and_a_long_history_is_cut_to_its_changes() -> None:
     releases = [f"1.{minor}.0" for minor in range(MOST_COLUMNS + 6)]
     segments = [
