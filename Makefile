@@ -30,7 +30,7 @@ serve: setup ## the web service on 127.0.0.1:8000
 	@$(BIN)/tfbisect serve
 
 bench: setup ## the benchmarks, side by side with their baselines
-	@echo "bench: writes benchmarks/results/*.json and benchmarks/RESULTS.md"
+	@echo "bench: writes benchmarks/results/*.json and benchmarks/RESULTS.md; FULL=1 takes more rounds and releases"
 	@$(BIN)/python -m benchmarks
 
 screenshots: setup ## pictures of every page into docs/screenshots, and the API reference
