@@ -168,7 +168,7 @@ def origin(measurement: Measurement) -> str:
 
 def verdict_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> Iterable[Text]:
     """Print the timeline and the verdict, from the contract's JSON."""
-    yield from timeline_lines(verdict, expected)
+    yield from timeline_lines(verdict, expected_of(verdict, expected))
     yield Text()
     yield Text(printable(str(verdict["summary"])), style="bold")
     yield from detail_lines(verdict)
@@ -183,6 +183,12 @@ def verdict_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> Itera
         f" (runner: {verdict['runner']}). Show again: tfbisect show {verdict['id']}",
         style="dim",
     )
+
+
+def expected_of(verdict: Mapping[str, Any], expected: frozenset[str]) -> frozenset[str]:
+    """Return what is right in the timeline that is drawn: the leading aspect's, where there are several."""
+    named = (aspect for aspect in verdict.get("aspects", ()) if aspect["name"] == verdict.get("leading"))
+    return next((frozenset(aspect["expected"]) for aspect in named), expected)
 
 
 def aspect_lines(verdict: Mapping[str, Any]) -> Iterable[Text]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -16,6 +17,7 @@ from service.bisection.facts import Facts
 from service.bisection.outcomes import Answer, Outcome, RunReport
 from service.catalog.probes import Probe
 from service.coordination.intake import BisectionRequest
+from service.coordination.laboratory import Measurement
 from service.coordination.progress import Silent
 from service.execution.runner import RunRequest
 from tests.web.world import TUTORIAL, MadeUpRuns, World, dropout_report
@@ -146,3 +148,28 @@ def test_a_queued_bisection_is_worked_off_with_all_its_aspects(world: World) -> 
     stored = world.store.bisection(submitted.id)
     assert stored.verdict is not None
     assert stored.verdict["leading"] == "dropout"
+
+
+def test_a_variant_is_compared_by_the_named_probe_that_knows_what_is_right(world: World) -> None:
+    (variant,) = verdict(world, variants=("input-shape",))["variants"]
+    assert (variant["name"], variant["effect"]) == ("input-shape", "cures")
+
+
+def test_what_one_coordinator_measured_the_next_one_reads_by_the_same_rules(world: World) -> None:
+    asked = BisectionRequest(snippet=TUTORIAL, releases="1.9..1.14", probe="behaviour")
+    submitted = world.submission.submit(asked)
+    stop = threading.Event()
+
+    class Stopping(Silent):
+        def measured(self, measurement: Measurement, done: int, planned_at_least: int) -> None:
+            if done >= 12:
+                stop.set()
+
+    claim = world.claim()
+    assert claim is not None
+    assert world.coordinator.run(claim, Stopping(), stop=stop).status == "interrupted"
+    world.work_off()
+    stored = world.store.bisection(submitted.id)
+    assert stored.verdict is not None
+    assert stored.verdict["leading"] == "dropout"
+    assert stored.verdict["runs"]["lost"] == 0

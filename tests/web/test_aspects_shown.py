@@ -45,6 +45,13 @@ def test_the_runs_of_a_named_probe_are_read_by_its_own_rule(service: Served) -> 
     assert service.client.get(f"/b/{done['id']}/r/1.11.0?variant=probe+dropout").status_code == 200
 
 
+def test_the_colours_of_the_timeline_are_those_of_the_leading_aspect(service: Served) -> None:
+    done = service.bisected(TUTORIAL, probe="behaviour")
+    lines = verdict_lines(done["verdict"], frozenset({"passes"}))
+    first = next(line for line in lines if "1.9.0" in line.plain)
+    assert {str(span.style) for span in first.spans} >= {"green"}
+
+
 def test_a_list_of_releases_says_what_it_passed_over(service: Served) -> None:
     done = service.bisected(TUTORIAL, probe="dropout", releases="1.9.0,1.10.0,1.12.0,1.14.0")
     change = done["verdict"]["changes"][0]
