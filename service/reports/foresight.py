@@ -8,6 +8,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
+from service.bisection.aspects import LOOKS
 from service.bisection.outcomes import Answer, Outcome
 from service.bisection.planner import NextRuns, current_verdict, plan
 from service.bisection.policy import Policy
@@ -59,7 +60,9 @@ def look_ahead(
         return Outlook(case.tree, verdict, least)
     branches = tuple(case.tree.branches.items())
     quiet, eventful, planned = _forecast(case.tree.mainline, branches, case.policy)
-    return Outlook(case.tree, verdict, max(least, quiet), eventful, planned)
+    # A comparison of several aspects looks at every release more than once.
+    looks = 1 if case.probe.aspects is None else LOOKS
+    return Outlook(case.tree, verdict, max(least, quiet * looks), eventful * looks, planned)
 
 
 @lru_cache(256)  # the form asks after each key press, and the releases rarely change

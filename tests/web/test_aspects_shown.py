@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from service.cli.terminal import verdict_lines
+from service.coordination.intake import BisectionRequest
 from service.reports.aspect_table import MOST_COLUMNS, aspect_table
+from service.reports.foresight import look_ahead
 from tests.coordination.test_aspects_of_a_bisection import AspectHouse, report
 from tests.web.conftest import Served, served
 from tests.web.world import TUTORIAL, MadeUpRuns
@@ -50,6 +52,19 @@ def test_the_colours_of_the_timeline_are_those_of_the_leading_aspect(service: Se
     lines = verdict_lines(done["verdict"], frozenset({"passes"}))
     first = next(line for line in lines if "1.9.0" in line.plain)
     assert {str(span.style) for span in first.spans} >= {"green"}
+
+
+def test_the_estimate_counts_two_looks_at_every_release(service: Served) -> None:
+    one, several = (
+        look_ahead(
+            service.world.intake,
+            BisectionRequest(snippet=TUTORIAL, releases="1.9..1.14", probe=probe),
+            {},
+            simulate=True,
+        )
+        for probe in ("dropout", "behaviour")
+    )
+    assert several.runs_at_least == 2 * one.runs_at_least
 
 
 def test_a_list_of_releases_says_what_it_passed_over(service: Served) -> None:
