@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 
-.PHONY: help setup demo test newest hostile faults soak lint format bench screenshots serve sbom audit clean
+.PHONY: help setup demo test truth newest hostile faults soak lint format bench screenshots serve sbom audit clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -51,6 +51,10 @@ format: setup ## let ruff mend what it can
 test: setup ## every test, real containers included where an engine answers
 	@echo "test: pytest in two processes, with real containers, PostgreSQL and Chromium where they are"
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+
+truth: setup ## ask the probe behaviour about behaviours that really changed, in every TensorFlow image that is here
+	@echo "truth: tests/behaviour/truth.toml against the releases whose images are here; prints a table"
+	@$(BIN)/python -m tests.behaviour.truth
 
 newest: setup ## what depends on the Python that runs the service, on the newest one of this machine
 	@newest="$$($(BIN)/python -c 'from service.catalog.interpreters import find_interpreter, installed_interpreters as here; print(find_interpreter(here()[-1]) or "")')"; \
