@@ -71,21 +71,6 @@ def aspects(measurements: Mapping[str, Any]) -> dict[str, Facts]:
     return found
 
 
-def texts(measurements: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a person reads of the aspects that are texts: for the diff of two releases."""
-    raised = mapping(measurements.get("raised"))
-    printed = mapping(measurements.get("printed"))
-    ending = text_of(raised.get("traceback")) if raised else f"exit code {brief(measurements.get('exit_code'))}"
-    between = [f"(lines left out: {brief(block.get('lines'))})" for block in mappings(printed.get("between"))]
-    parts = [text_of(printed.get("head")), *between, text_of(printed.get("tail"))]
-    said = [f"{text_of(one[0])}: {text_of(one[1])}" for one in pairs(measurements.get("warned"))]
-    return {
-        "ends": normalised(ending).text,
-        "prints": normalised("\n".join(part for part in parts if part)).text,
-        "warns": "\n".join(sorted({warning_text(each) for each in said})),
-    }
-
-
 def distinct(fields: Iterator[tuple[str, Value]]) -> tuple[tuple[str, Value], ...]:
     """Return so many fields, each name once."""
     found: dict[str, Value] = {}
