@@ -14,15 +14,28 @@ FULL = os.environ.get("FULL") == "1"
 BUDGET_SECONDS = float(os.environ.get("TFBISECT_FUZZ_SECONDS", "120" if FULL else "5"))
 """For each fuzzed test."""
 
+TIMES = 50 if FULL else 1
+"""Not without an end: examples are made, though not tried, when the budget is used up."""
+
 # As many as the budget lets pass; derandomised in the ordinary run, so that a change is never blamed for a find that
 # another seed would have made before it.
 unhurried = settings(
-    max_examples=100_000 if FULL else 200,
+    max_examples=200 * TIMES,
     deadline=None,
     derandomize=not FULL,
     database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.filter_too_much,
+        HealthCheck.function_scoped_fixture,  # those that are given change nothing
+    ],
 )
+
+
+def at_most(examples: int) -> settings:
+    """Return the same for a test that needs more or fewer examples in the ordinary run; goes above `within_budget`."""
+    return settings(unhurried, max_examples=examples * TIMES)
 
 
 def within_budget(test: Callable[..., None], *, share: float = 1.0) -> Callable[..., None]:

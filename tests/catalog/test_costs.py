@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.bisection.releases import tree_of
@@ -27,6 +27,7 @@ from service.storage.exchange import export_lines
 from service.storage.records import Search
 from service.storage.store import Store
 from tests.catalog.worlds import MemoryCache, release
+from tests.fuzzing import at_most, within_budget
 from tests.storage.worlds import REPORT, identity
 
 MIB = 2**20
@@ -58,8 +59,9 @@ def within(mebibytes: int) -> Iterator[None]:
         tracemalloc.stop()
 
 
-@settings(max_examples=200, deadline=None)
+@at_most(200)
 @given(text=TEXTS, versions=st.lists(VERSIONS, max_size=8, unique=True), prereleases=st.booleans())
+@within_budget
 def test_a_range_is_answered_in_proportion_or_refused_in_words(
     text: str, versions: list[str], prereleases: bool
 ) -> None:
@@ -111,8 +113,9 @@ def test_a_text_of_any_kind_is_refused_or_answered_within_bounds(releases: str) 
         )
 
 
-@settings(max_examples=50, deadline=None)
+@at_most(50)
 @given(st.lists(VERSIONS, max_size=8, unique=True), st.lists(VERSIONS, max_size=8, unique=True))
+@within_budget
 def test_two_verdicts_are_compared_release_by_release(left: list[str], right: list[str]) -> None:
     sides = [
         {"segments": [{"outcome": "drops", "measured": side, "inferred": []}], "changes": []} for side in (left, right)
@@ -125,9 +128,10 @@ MEASURED = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@at_most(150)
 @example([0.0, 4e-323])
 @given(MEASURED)
+@within_budget
 def test_any_measurement_can_be_drawn(numbers: list[Any]) -> None:
     drawn = {"1.0": values} if (values := numbers_in({"loss": numbers}).get("loss")) else {}
     assert len(draw(["1.0"], {"loss": drawn}, {}, ()).rows) <= 12

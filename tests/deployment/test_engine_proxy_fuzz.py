@@ -12,12 +12,13 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.execution.hardening import container_config
 from service.execution.limits import Limits
 from service.execution.seccomp import profile_text
+from tests.fuzzing import at_most, within_budget
 
 
 def words_of(text: str) -> st.SearchStrategy[str]:
@@ -25,9 +26,7 @@ def words_of(text: str) -> st.SearchStrategy[str]:
     return st.sampled_from(text.split())
 
 
-BUDGET = settings(
-    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-)
+BUDGET = at_most(250)
 NAMES = words_of(
     "Privileged Binds Mounts VolumesFrom CapAdd CapDrop PidMode IpcMode UsernsMode UTSMode CgroupnsMode "
     "CgroupParent NetworkMode Devices DeviceRequests DeviceCgroupRules SecurityOpt Sysctls OomScoreAdj LogConfig "
@@ -61,6 +60,7 @@ PARAMETERS = words_of(
 @given(HOST_CONFIGS)
 @example({"NetworkMode": "none", "OomScoreAdj": float("nan")})
 @BUDGET
+@within_budget
 def test_a_container_that_passes_has_no_rights_whatever_was_asked(
     proxy_module: ModuleType, host_config: dict[str, Any]
 ) -> None:
@@ -84,6 +84,7 @@ def test_a_container_that_passes_has_no_rights_whatever_was_asked(
     st.dictionaries(NAMES | st.sampled_from(["Image", "Cmd", "Labels", "HostConfig", "Volumes"]), VALUES, max_size=5)
 )
 @BUDGET
+@within_budget
 def test_whatever_is_sent_as_a_description_is_judged_and_never_breaks_the_filter(
     proxy_module: ModuleType, body: dict[str, Any]
 ) -> None:
@@ -97,6 +98,7 @@ def test_whatever_is_sent_as_a_description_is_judged_and_never_breaks_the_filter
 
 @given(st.binary(max_size=200))
 @BUDGET
+@within_budget
 def test_bytes_that_are_no_description_are_refused(proxy_module: ModuleType, body: bytes) -> None:
     try:
         assert isinstance(json.loads(body), dict)
@@ -107,6 +109,7 @@ def test_bytes_that_are_no_description_are_refused(proxy_module: ModuleType, bod
 
 @given(METHODS, st.lists(PARTS, max_size=5), st.dictionaries(PARAMETERS, WORDS | st.text(max_size=12), max_size=4))
 @BUDGET
+@within_budget
 def test_a_call_that_passes_is_written_anew_as_the_same_call(
     proxy_module: ModuleType, method: str, parts: list[str], parameters: dict[str, str]
 ) -> None:
@@ -128,6 +131,7 @@ def test_a_call_that_passes_is_written_anew_as_the_same_call(
 @given(st.binary(max_size=300))
 @example(b"GET /info HTTP/1.1\r\nHost: x\r\nHost: y")
 @BUDGET
+@within_budget
 def test_bytes_that_are_no_head_are_refused(proxy_module: ModuleType, head: bytes) -> None:
     try:
         call = proxy_module.read_call(head)
@@ -138,6 +142,7 @@ def test_bytes_that_are_no_head_are_refused(proxy_module: ModuleType, head: byte
 
 @given(VALUES | st.text(max_size=30))
 @BUDGET
+@within_budget
 def test_events_stay_those_of_own_containers_whatever_was_asked(proxy_module: ModuleType, asked: object) -> None:
     try:
         narrowed = json.loads(proxy_module.event_filters(asked if isinstance(asked, str) else json.dumps(asked)))
@@ -149,6 +154,7 @@ def test_events_stay_those_of_own_containers_whatever_was_asked(proxy_module: Mo
 
 @given(VALUES)
 @BUDGET
+@within_budget
 def test_an_image_that_is_built_is_never_marked_as_a_container_of_ours(
     proxy_module: ModuleType, labels: object
 ) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
@@ -16,6 +16,7 @@ from service.storage.engine import make_engine, transaction
 from service.storage.exchange import export_lines, import_lines
 from service.storage.observations import observation_key
 from service.storage.store import Store
+from tests.fuzzing import at_most, within_budget
 from tests.storage.worlds import IDENTITY, REPORT, identity
 
 MARKS = st.sampled_from(["$number", "$$number", "$$$number", "$", "$numbers", "x$number", "number"])
@@ -49,8 +50,9 @@ def same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
-@settings(max_examples=400, deadline=None)
+@at_most(400)
 @given(VALUES)
+@within_budget
 def test_every_json_value_is_read_back_as_it_was(value: Any) -> None:
     assert same(loads(dumps(value)), value)
     assert digest_of(loads(dumps(value))) == digest_of(value)
@@ -64,8 +66,9 @@ def test_a_number_of_any_length_is_read_back(digits: int, sign: int) -> None:
     assert read["count"][0] - value["count"][0] == 0
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@at_most(25)
 @given(value=VALUES, number=st.integers(0, 10**9))
+@within_budget
 def test_every_report_is_read_back_from_the_database(store: Store, value: Any, number: int) -> None:
     report = replace(REPORT, result={"reported": value})
     asked = identity("1.0", parameters={"number": number, "given": value})

@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -20,6 +20,7 @@ from service.cli.terminal import PlainProgress, verdict_lines
 from service.execution.runner import RunRequest
 from service.printable import in_cell, in_code_block, in_code_span, in_markdown, printable
 from service.web.pages.badges import badge
+from tests.fuzzing import at_most, within_budget
 from tests.web.conftest import Served
 from tests.web.world import TUTORIAL, MadeUpRuns, dropout_report
 
@@ -27,7 +28,7 @@ MARKS = "`~*_[]()<>|\\#@&;$!-+.=>:/\"' \t\n\r\x1b\x07\u202e\u2066\u200b\ufeff\x9
 TEXTS = st.text(st.one_of(st.sampled_from(MARKS + "ab1"), st.characters()), max_size=40)
 HOSTILE = "a\nb\x1b[31m\u202egpj\x9b`x`|\\n"
 UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
-FUZZ = settings(max_examples=300, deadline=None, database=None, derandomize=True)
+FUZZ = at_most(300)
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 
@@ -50,6 +51,7 @@ def test_every_character_is_seen_and_none_does_anything(text: str, line: str, li
 
 @FUZZ
 @given(text=TEXTS)
+@within_budget
 def test_what_is_printable_stays_as_it_is(text: str) -> None:
     once = printable(text)
     assert not UNSEEN.search(once)
@@ -67,6 +69,7 @@ def test_a_spreadsheet_takes_nothing_for_a_formula(text: str) -> None:
 
 @FUZZ
 @given(text=TEXTS)
+@within_budget
 def test_a_cell_is_one_line_of_text(text: str) -> None:
     written = io.StringIO()
     csv.writer(written).writerow([in_cell(text), "next"])
@@ -85,6 +88,7 @@ def inline(markdown: str) -> list[Token]:
 
 @FUZZ
 @given(text=TEXTS)
+@within_budget
 def test_a_text_in_markdown_is_read_as_it_stands(text: str) -> None:
     written = in_markdown(text)
     if not written:
@@ -98,6 +102,7 @@ def test_a_text_in_markdown_is_read_as_it_stands(text: str) -> None:
 
 @FUZZ
 @given(text=TEXTS.filter(bool))
+@within_budget
 def test_a_code_span_holds_its_text_and_nothing_else(text: str) -> None:
     tokens = [token for token in inline(f"a {in_code_span(text)} b") if token.content]
     assert [token.type for token in tokens] == ["text", "code_inline", "text"]
@@ -106,6 +111,7 @@ def test_a_code_span_holds_its_text_and_nothing_else(text: str) -> None:
 
 @FUZZ
 @given(text=TEXTS.filter(bool))
+@within_budget
 def test_a_code_span_in_a_table_keeps_to_its_cell(text: str) -> None:
     table = f"| a | b |\n| --- | --- |\n| {in_code_span(text, in_table=True)} | end |\n"
     cells = [token for token in MARKDOWN.parse(table) if token.type == "inline"]
@@ -117,6 +123,7 @@ def test_a_code_span_in_a_table_keeps_to_its_cell(text: str) -> None:
 
 @FUZZ
 @given(text=TEXTS)
+@within_budget
 def test_a_code_block_holds_its_lines_and_nothing_else(text: str) -> None:
     (block,) = MARKDOWN.parse(in_code_block(text, "python"))
     assert (block.type, block.info) == ("fence", "python")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from service.web.api.examples import ULID
 from service.web.api.reference import as_markdown, calls, description
 from tests.catalog.worlds import an_index
+from tests.fuzzing import at_most, within_budget
 from tests.web.conftest import Served, served
 from tests.web.world import TUTORIAL, MadeUpRuns, World
 
+SHARE = 0.5
+"""Of a fuzzed test's time, for each call of the API."""
 REFERENCE = Path(__file__).parents[2] / "docs" / "api.md"
 OPERATIONS = [(call.method, call.path) for call in calls(description()) if not call.path.endswith("/events")]
 
@@ -44,15 +48,9 @@ def test_every_answer_is_as_described(described: Any, method: str, path: str) ->
     service, schema = described
     service.bisected(TUTORIAL)
 
-    @settings(
-        max_examples=40,
-        deadline=None,
-        database=None,
-        derandomize=True,
-        phases=[Phase.explicit, Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @settings(at_most(40), phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
     @given(case=schema[path][method].as_strategy())
+    @partial(within_budget, share=SHARE)
     def holds(case: Any) -> None:
         case.call_and_validate(excluded_checks=[positive_data_acceptance] if path in NO_SCHEMA_SAYS else [])
 
