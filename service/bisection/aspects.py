@@ -30,6 +30,7 @@ DRIFT_SHARE = 0.5
 """An aspect with more changes than that, at more than that share of measured neighbours, is no bisection's matter: it
 would have every release measured, and say nothing that a table does not."""
 NOT_SHOWN = "this run does not show it"
+PASSED = Facts((("exit code", 0),))
 QUOTED = 120
 
 
@@ -162,10 +163,18 @@ def _looks_of(run: PlannedRun, before: Sequence[RunFacts]) -> Iterator[PlannedRu
 
 def _sampling(runs: Runs, name: str) -> Sampling:
     """Return the facts of an aspect from every run that shows it."""
-    facts = {
-        release: [run.aspects[name] for run in several if name in run.aspects] for release, several in runs.items()
-    }
-    return Sampling({release: found for release, found in facts.items() if found}, RATIOS.get(name))
+    facts = {release: [_facts(run, name) for run in several] for release, several in runs.items()}
+    kept = {release: [each for each in found if each is not None] for release, found in facts.items()}
+    return Sampling({release: found for release, found in kept.items() if found}, RATIOS.get(name))
+
+
+def _facts(run: RunFacts, name: str) -> Facts | None:
+    """Return what a run shows of an aspect that some run shows; None where it cannot, such as one that broke off.
+
+    A run that came to its end without it, such as without a warning, shows that there is none.
+    """
+    nothing = Facts(()) if name not in RATIOS and run.aspects.get(ENDS) == PASSED else None
+    return run.aspects.get(name, nothing)
 
 
 def _answers(runs: Runs, name: str, sampling: Sampling) -> dict[str, list[Answer]]:
@@ -182,7 +191,8 @@ def _shown(run: RunFacts, name: str, label: str) -> Answer:
     """Return what a run means for an aspect; how it ended is another one."""
     if not isinstance(run.answer, Outcome):
         return run.answer
-    return Outcome(label, process=run.answer.process) if name in run.aspects else Untestable(NOT_SHOWN)
+    shown = _facts(run, name) is not None
+    return Outcome(label, process=run.answer.process) if shown else Untestable(NOT_SHOWN)
 
 
 def _endings(runs: Runs) -> dict[str, list[Answer]]:

@@ -128,6 +128,19 @@ def test_a_change_is_confirmed_by_further_runs_of_both_sides() -> None:
     assert {release for release, made in runs.items() if len(made) == 4} == {"1.5.0", "1.6.0"}
 
 
+def test_a_run_that_ends_well_without_an_aspect_shows_that_there_is_none_of_it() -> None:
+    tree = tree_of(["1.0.0", "1.1.0", "1.2.0"])
+    passed, broken = Facts((("exit code", 0),)), Facts((("exception", "ValueError"),))
+    warned = Facts((("deprecated", True),))
+    runs = {
+        "1.0.0": [RunFacts(Outcome("passes"), {"ends": passed})] * LOOKS,
+        "1.1.0": [RunFacts(Outcome("raises:ValueError"), {"ends": broken})] * LOOKS,
+        "1.2.0": [RunFacts(Outcome("passes"), {"ends": passed, "warns": warned})] * LOOKS,
+    }
+    (change,) = changes_of(search(tree, runs, Policy(resolution=1)).aspects[1].verdict)
+    assert (change.before, change.after, change.between) == ("1.0.0", "1.2.0", ("1.1.0",))
+
+
 def test_a_release_that_cannot_answer_is_a_gap_in_every_aspect() -> None:
     world = AspectWorld({"prints": ["a"] * 5 + ["b"] * 5}, untestable=frozenset({5}))
     found, runs = searched(world, Policy(resolution=1))
