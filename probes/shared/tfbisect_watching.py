@@ -10,7 +10,7 @@ from tfbisect_told import MOST_ITEMS, array_told, number, whole_value
 
 # So many that a loss shows where it goes, and so few that two runs take no longer than twice the probe dropout.
 EPOCHS = 3
-BATCHES = 24
+BATCHES = 16
 BATCH = 32
 MOST_CALLS = 40
 MOST_EPOCHS = 200
