@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,7 @@ class Cluster:
         self.folder = folder
         self.url = f"postgresql://postgres@/?host={folder}"
         self._programs = programs
+        self._alone = threading.Lock()
         if os.geteuid() == 0:  # initdb refuses root
             shutil.chown(folder, "postgres")
         self._run = _as_owner(folder)
@@ -46,7 +48,9 @@ class Cluster:
         self._control("-m", "immediate", "stop")
 
     def _control(self, *words: str | Path) -> None:
-        self._run(self._programs / "pg_ctl", "-D", self.folder / "db", *words)
+        # One after the other: a stop whose server is started again before it looks waits for the end of that one.
+        with self._alone:
+            self._run(self._programs / "pg_ctl", "-D", self.folder / "db", *words)
 
 
 @contextmanager
