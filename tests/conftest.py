@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import structlog
+from xdist.scheduler import LoadScopeScheduling
 
 GROUPS = {
     "containers": "real containers",
@@ -16,22 +18,36 @@ GROUPS = {
 }
 
 
-BESIDE_THE_ENGINE = {"deployment", "execution", "faults", "images", "main_job", "soak"}
-"""Folders whose tests start containers, environments or services, or look at what those leave."""
+TOGETHER = {
+    "images": (
+        "behaviour/",
+        "cli/test_walls.py",
+        "deployment/",
+        "execution/test_real_release.py",
+        "images/",
+        "main_job/",
+        "nightly/test_real_nights.py",
+        "web/test_end_to_end.py",
+    ),
+    "runs": ("execution/", "faults/", "probes/test_dropout_releases.py", "soak/"),
+}
+"""Tests that stay in one process, since one could disturb another: what builds images or looks at those that are
+there, and what makes runs or looks at what they leave."""
 
 
-def is_beside_the_engine(item: pytest.Item) -> bool:
-    """Say whether a test uses the machine in a way that another such test could disturb."""
-    return item.path.parent.name in BESIDE_THE_ENGINE or any(map(item.get_closest_marker, ("containers", "local")))
+class Sharing(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives each process tests that stay together: the largest such groups first, then file by file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        """Return what stays in one process."""
+        file = nodeid.partition("::")[0]
+        within = file.removeprefix("tests/")
+        return next((name for name, places in TOGETHER.items() if within.startswith(places)), file)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one process take all that is beside the engine, which is the longest, first; others share the files."""
-    for item in items:
-        group = "engine" if is_beside_the_engine(item) else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=is_beside_the_engine, reverse=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Sharing:
+    """Share tests so; `--dist loadscope` asks for it."""
+    return Sharing(config, log)
 
 
 @pytest.fixture(autouse=True)
