@@ -1,7 +1,7 @@
-"""Searching changes of several aspects at once: each is planned by itself, and their runs are shared.
+"""Searches several aspects for changes at once: each is planned separately, and they share their runs.
 
-Every run shows all aspects, so what one of them asks for serves the others too: the promise of the resolution is kept
-for each, and a place where several change costs as much as one.
+Every run shows all aspects, so a run that one of them needs also serves the others. The promise of the resolution holds
+for each, and a place where several aspects change costs no more than one change.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ LOOKS = 2
 """Runs of a release, with different seeds, before it is compared with another."""
 DRIFT_CHANGES = 4
 DRIFT_SHARE = 0.5
-"""An aspect with more changes than that, at more than that share of measured neighbours, is no bisection's matter: it
-would have every release measured, and say nothing that a table does not."""
+"""An aspect that changes more often than this, and between more than this share of measured neighbours, drifts. A
+search would measure every release and say no more than a table."""
 NOT_SHOWN = "this run does not show it"
 PASSED = Facts((("exit code", 0),))
 QUOTED = 120
@@ -36,7 +36,7 @@ QUOTED = 120
 
 @dataclass(frozen=True)
 class RunFacts:
-    """One run of a release: what it means, and what it shows of each aspect."""
+    """One run of a release: its answer, and the facts of each aspect."""
 
     answer: Answer
     aspects: Aspects
@@ -55,13 +55,13 @@ class AspectVerdict:
     answers: Mapping[str, Sequence[Answer]]
     """What each run means for this aspect."""
     drifts: bool
-    """It changes nearly everywhere, and is not searched further."""
+    """It changes nearly everywhere, so it is not searched further."""
     tree: ReleaseTree
     policy: Policy
 
     @cached_property
     def verdict(self) -> Verdict:
-        """Return its own verdict, of what is known so far; stated only where somebody asks."""
+        """Return the verdict on this aspect so far; computed only when needed."""
         return current_verdict(self.tree, self.answers, self.policy)
 
     @property
@@ -71,16 +71,16 @@ class AspectVerdict:
 
     @property
     def searched(self) -> bool:
-        """Say whether runs are made for its sake; how a run ends is always looked for."""
+        """Say whether runs are planned for it; how a run ends is always searched."""
         return self.name == ENDS or (self.shown and not self.drifts)
 
 
 @dataclass(frozen=True)
 class AspectSearch:
-    """What is known of all aspects, and what to run next; nothing once every aspect's verdict stands."""
+    """What is known of all aspects, and the next runs; None once every aspect has its verdict."""
 
     aspects: tuple[AspectVerdict, ...]
-    """`ends` first; the others as the runs name them."""
+    """`ends` first, the others in the order of the runs."""
     next: NextRuns | None
 
 
@@ -90,7 +90,7 @@ def search(tree: ReleaseTree, runs: Runs, policy: Policy) -> AspectSearch:
     Args:
         tree: the history.
         runs: what was run so far.
-        policy: what is promised for each aspect, and what may be spent.
+        policy: what is promised for each aspect, and the limits.
     """
     neutral = replace(policy, expected=frozenset())
     shown = {release: runs[release] for release in tree.all() if _looked_at(runs.get(release, ()), policy)}
@@ -114,9 +114,9 @@ def aspect_names(runs: Runs) -> tuple[str, ...]:
 
 
 def _looked_at(runs: Sequence[RunFacts], policy: Policy) -> bool:
-    """Say whether a release ran as often as a comparison needs, or will not.
+    """Say whether a release ran as often as a comparison needs, or cannot.
 
-    One that cannot answer is not asked twice.
+    A release that cannot answer is not run again.
     """
     outcomes = sum(isinstance(run.answer, Outcome) for run in runs)
     lost = sum(isinstance(run.answer, Lost) for run in runs)
@@ -126,7 +126,7 @@ def _looked_at(runs: Sequence[RunFacts], policy: Policy) -> bool:
 
 
 def _merged(steps: Sequence[NextRuns], runs: Runs) -> NextRuns:
-    """Share the runs of all aspects: those that most aspects ask for first."""
+    """Merge the runs of all aspects: those that most aspects need come first."""
     now = _looks(_most_wanted([step.runs for step in steps]), runs)
     then = [run for run in _looks(_most_wanted([step.then for step in steps]), runs) if run not in now]
     at_least = max(len(now) + len(then), *(step.planned_at_least for step in steps))
@@ -134,7 +134,7 @@ def _merged(steps: Sequence[NextRuns], runs: Runs) -> NextRuns:
 
 
 def _most_wanted(wishes: Sequence[Sequence[PlannedRun]]) -> list[PlannedRun]:
-    """Return each run once; those that more aspects wish for first, then as the aspects order them, in turn."""
+    """Return each run once: first those that most aspects need, then by their place in each aspect's order."""
     counted = Counter((run.release, run.repeat) for wished in wishes for run in wished)
     in_turn = sorted(
         ((place, aspect, run) for aspect, wished in enumerate(wishes) for place, run in enumerate(wished)),
@@ -147,12 +147,12 @@ def _most_wanted(wishes: Sequence[Sequence[PlannedRun]]) -> list[PlannedRun]:
 
 
 def _looks(wanted: Sequence[PlannedRun], runs: Runs) -> list[PlannedRun]:
-    """Return the runs that are wanted, a first look being as many as a comparison needs."""
+    """Return the wanted runs; the first time, a release runs as often as a comparison needs."""
     return [look for run in wanted for look in _looks_of(run, runs.get(run.release, ()))]
 
 
 def _looks_of(run: PlannedRun, before: Sequence[RunFacts]) -> Iterator[PlannedRun]:
-    """Yield a run, or what is missing of a first look."""
+    """Yield a run, or the runs that a first comparison lacks."""
     if run.repeat:
         yield run
         return
@@ -169,9 +169,9 @@ def _sampling(runs: Runs, name: str) -> Sampling:
 
 
 def _facts(run: RunFacts, name: str) -> Facts | None:
-    """Return what a run shows of an aspect that some run shows; None where it cannot, such as one that broke off.
+    """Return a run's facts of an aspect that some run shows; None if it cannot show any, such as after an error.
 
-    A run that came to its end without it, such as without a warning, shows that there is none.
+    A run that ended well without facts, such as without a warning, shows that there are none.
     """
     nothing = Facts(()) if name not in RATIOS and run.aspects.get(ENDS) == PASSED else None
     return run.aspects.get(name, nothing)
@@ -188,7 +188,7 @@ def _answers(runs: Runs, name: str, sampling: Sampling) -> dict[str, list[Answer
 
 
 def _shown(run: RunFacts, name: str, label: str) -> Answer:
-    """Return what a run means for an aspect; how it ended is another one."""
+    """Return what a run means for an aspect; how it ended is a separate aspect."""
     if not isinstance(run.answer, Outcome):
         return run.answer
     shown = _facts(run, name) is not None
@@ -196,7 +196,7 @@ def _shown(run: RunFacts, name: str, label: str) -> Answer:
 
 
 def _endings(runs: Runs) -> dict[str, list[Answer]]:
-    """Return how each run ended, by labels that are alike where the ends are: a script that fails at times is flaky."""
+    """Return how each run ended, with equal labels for like endings: a script that sometimes fails is flaky."""
     changing = _changing_numbers(runs)
     read = {release: [_ending(run, changing) for run in several] for release, several in runs.items()}
     labels = _labels_of_endings([one for several in read.values() for one in several if isinstance(one, Outcome)])
@@ -204,7 +204,7 @@ def _endings(runs: Runs) -> dict[str, list[Answer]]:
 
 
 def _ending(run: RunFacts, changing: frozenset[str]) -> Answer:
-    """Return how a run ended, without the numbers that change from run to run."""
+    """Return how a run ended, without the numbers that vary between runs."""
     if not isinstance(run.answer, Outcome):
         return run.answer
     facts = run.aspects.get(ENDS, Facts(()))
@@ -213,7 +213,7 @@ def _ending(run: RunFacts, changing: frozenset[str]) -> Answer:
 
 
 def _changing_numbers(runs: Runs) -> frozenset[str]:
-    """Return the numbers of messages that differ between two runs of a release, such as what an assertion measured."""
+    """Return the numbers in messages that vary between runs of a release, such as what an assertion measured."""
     found = set()
     for several in runs.values():
         shown = [dict(run.aspects[ENDS].values) for run in several if ENDS in run.aspects]
@@ -227,7 +227,7 @@ def _changing_numbers(runs: Runs) -> frozenset[str]:
 
 
 def _labels_of_endings(outcomes: Sequence[Outcome]) -> dict[Reported, str]:
-    """Return a label for each ending; a longer one where two differ in more than what is raised."""
+    """Return a label for each ending; a longer one if two endings raise the same but differ otherwise."""
     first: dict[Reported, Outcome] = {}
     for outcome in outcomes:
         if outcome.reported is not None:
@@ -246,14 +246,14 @@ def _labels_of_endings(outcomes: Sequence[Outcome]) -> dict[Reported, str]:
 
 
 def _named(answer: Answer, labels: Mapping[Reported, str]) -> Answer:
-    """Return an ending under the label of all that are alike."""
+    """Return an ending under the label that it shares with like endings."""
     if not isinstance(answer, Outcome) or answer.reported is None:
         return answer
     return replace(answer, label=labels[answer.reported], reported=None)
 
 
 def _drifts(tree: ReleaseTree, answers: Mapping[str, Sequence[Answer]]) -> bool:
-    """Say whether an aspect changes nearly wherever one looks."""
+    """Say whether an aspect changes nearly everywhere."""
     labels = [
         next((answer.label for answer in answers.get(release, ()) if isinstance(answer, Outcome)), None)
         for release in tree.mainline
@@ -264,5 +264,5 @@ def _drifts(tree: ReleaseTree, answers: Mapping[str, Sequence[Answer]]) -> bool:
 
 
 def changes_in(aspect: AspectVerdict) -> int:
-    """Return how many changes an aspect shows; none where it drifts."""
+    """Return how many changes an aspect shows; 0 if it drifts."""
     return 0 if aspect.drifts else len(changes_of(aspect.verdict))

@@ -1,7 +1,7 @@
-"""What one run shows of one aspect, such as what it prints: fields with a name each, and how exactly they are compared.
+"""What one run shows of one aspect, such as what it prints: named fields, and how exactly they are compared.
 
-A probe that looks at several aspects has, beside `judge`, a function `aspects` in its judge.py: pure, total, and asked
-again each time a stored run is read, so that a better rule can read old runs.
+A probe with several aspects has a function `aspects` besides `judge` in its judge.py. It is pure and total, and is
+called each time a stored run is read, so a better rule also applies to old runs.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from service.bisection.outcomes import RunReport, Value
 from service.bisection.untrusted import brief
 
 TOLERANCE = 1e-4
-"""Relative: single precision, summed over a small model, differs by less between processors."""
+"""Relative: single-precision sums over a small model differ by less between processors."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """The fields of one aspect in one run, in the order in which they are shown."""
+    """The fields of one aspect in one run, in display order."""
 
     values: tuple[tuple[str, Value], ...]
-    """Named in words that a person can read: "epoch 3 loss". Text is compared exactly, numbers as numbers."""
+    """Readable names, such as "epoch 3 loss", with values. Text is compared exactly, numbers as numbers."""
     tolerance: float = TOLERANCE
-    """Relative; numbers within it are alike."""
+    """Relative; numbers within it count as equal."""
 
 
 Aspects = Mapping[str, Facts]
-"""By the aspect's name; one that is not here does not apply to this run."""
+"""By the aspect's name; a missing aspect does not apply to this run."""
 AspectsOf = Callable[[Mapping[str, Any]], Aspects]
-"""A probe's own reading of what a run measured."""
+"""A probe's function from measurements to facts."""
 
 
 def facts_of(report: RunReport, read: AspectsOf) -> Aspects:
@@ -38,7 +38,7 @@ def facts_of(report: RunReport, read: AspectsOf) -> Aspects:
 
     Args:
         report: what happened.
-        read: the probe's reading; where it breaks on a result, that shows nothing.
+        read: the probe's function; if it fails on a result, the run shows no facts of it.
     """
     result = report.result or {}
     match report.ending, result.get("kind"):
@@ -56,7 +56,7 @@ def facts_of(report: RunReport, read: AspectsOf) -> Aspects:
 
 
 def _read(measurements: object, read: AspectsOf) -> Aspects:
-    """Read measurements, which are untrusted; what a snippet puts there must not end a bisection."""
+    """Read measurements. They are untrusted: what a snippet puts there must not end a bisection."""
     try:
         return read(measurements if isinstance(measurements, Mapping) else {})
     except Exception:

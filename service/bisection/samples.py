@@ -1,7 +1,7 @@
-"""One aspect's facts from several runs of each release, compared as samples: which releases show the same.
+"""Compares one aspect's facts from several runs of each release as samples: which releases are alike?
 
-Runs of one release have a seed each. A field that is the same in all of them is compared as it is; text that wavers
-within a release is masked; numbers that waver are apart only where their ranges are, by a margin.
+Each run of a release has its own seed. A field that is constant within every release is compared directly. Text that
+varies within a release is masked. Numbers that vary differ only if their ranges are apart by a margin.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from service.bisection.likeness import ZERO, close, is_number
 from service.bisection.outcomes import Value
 
 MARGIN = 4.0
-"""Standard deviations between the ranges of two releases. With two runs of each, ranges alone are apart in every third
-pair of samples that are alike; with this margin, and the widest range of any release as another, in hardly one."""
+"""Standard deviations between the ranges of two releases. With two runs each, the bare ranges of like samples are apart
+in every third pair; with this margin, and the widest range of any release as a second margin, hardly ever."""
 WAVERS_BY_ITSELF = 2
-"""A text that wavers in so many releases is masked in all: where it does not it was the same by chance."""
+"""A text that varies in this many releases is masked in all: in the others it was constant by chance."""
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """Compares by ratio, such as seconds of a processor: a difference below it, or that small, is none."""
+    """Compares by ratio, such as processor seconds: a smaller ratio, or a smaller difference, is no change."""
 
     times: float
     least: float
 
 
 RATIOS: Mapping[str, Ratio] = {"time": Ratio(1.5, 0.2), "memory": Ratio(1.3, 32.0)}
-"""By aspect; what its fields are measured in is what the least is measured in."""
+"""By aspect; the smallest difference has the unit of the aspect's fields."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ class FieldSample:
     """One field in the runs of one release."""
 
     values: tuple[Value, ...]
-    """Of the runs that have the field, in the order of the runs."""
+    """From the runs that have the field, in their order."""
     missing: int
-    """Runs without it."""
+    """Number of runs without the field."""
     tolerance: float
 
     @cached_property
     def numbers(self) -> tuple[float, ...]:
-        """Return the values where every run gave a number; else nothing."""
+        """Return the values if every run gave a number, otherwise none."""
         if self.missing or not all(map(is_number, self.values)):
             return ()
         return tuple(float(value) for value in self.values if value is not None)
@@ -61,7 +61,7 @@ class FieldSample:
 
     @property
     def masked(self) -> bool:
-        """Say whether runs differ in what is no number."""
+        """Say whether runs differ in a value that is not a number."""
         return not self.steady and not self.numbers
 
     @property
@@ -85,7 +85,7 @@ class Sampling:
 
     @cached_property
     def margins(self) -> Mapping[str, float]:
-        """Return how far apart two ranges must be, for each field whose numbers waver in any release."""
+        """Return how far apart two ranges must be, for each field whose numbers vary in any release."""
         found: dict[str, list[FieldSample]] = {}
         for fields in self.fields.values():
             for name, field in fields.items():
@@ -97,19 +97,19 @@ class Sampling:
 
     @cached_property
     def masked(self) -> frozenset[str]:
-        """Return the fields that are compared nowhere."""
+        """Return the fields that are not compared in any release."""
         counted = Counter(name for fields in self.fields.values() for name, field in fields.items() if field.masked)
         return frozenset(name for name, count in counted.items() if count >= WAVERS_BY_ITSELF)
 
     @cached_property
     def wavering(self) -> tuple[str, ...]:
-        """Return the fields that differ between two runs of a release, in the order in which they are shown."""
+        """Return the fields that differ between two runs of a release, in display order."""
         wavers = (name for fields in self.fields.values() for name, field in fields.items() if not field.steady)
         return tuple(dict.fromkeys(wavers))
 
     @cached_property
     def groups(self) -> tuple[tuple[str, ...], ...]:
-        """Return the releases that show the same, directly or through others; the oldest first."""
+        """Return groups of like releases, directly or through others, oldest first."""
         group_of = {release: [release] for release in self.fields}
         for release, other in _pairs(list(self.fields)):
             mine, others = group_of[release], group_of[other]
@@ -121,11 +121,11 @@ class Sampling:
         return tuple(tuple(group) for group in distinct.values())
 
     def apart(self, one: str, other: str) -> bool:
-        """Say whether two releases differ in anything that is compared."""
+        """Say whether two releases differ in any compared field."""
         return next(self._differing(one, other), None) is not None
 
     def differing(self, one: str, other: str) -> tuple[str, ...]:
-        """Return the fields in which two releases differ, in the order in which they are shown."""
+        """Return the fields in which two releases differ, in display order."""
         return tuple(self._differing(one, other))
 
     def _differing(self, one: str, other: str) -> Iterator[str]:
@@ -135,7 +135,7 @@ class Sampling:
                 yield name
 
     def _differ(self, name: str, mine: FieldSample | None, others: FieldSample | None) -> bool:
-        """Say whether two samples of a field differ; one that is missing differs from any that is there for sure."""
+        """Say whether two samples of a field differ; a missing one differs from one that every run has."""
         if mine is None or others is None:
             there = mine or others
             return there is not None and not there.masked
@@ -150,7 +150,7 @@ class Sampling:
 
     @cached_property
     def streams(self) -> tuple[tuple[str, str], ...]:
-        """Return the neighbours that show the same over all seeds, but not under each: random numbers changed there."""
+        """Return neighbours that are alike as samples but differ under equal seeds: random numbers changed there."""
         together = {release: group for group in self.groups for release in group}
         return tuple(
             (one, other)
@@ -159,7 +159,7 @@ class Sampling:
         )
 
     def _same_seeds_differ(self, one: str, other: str) -> bool:
-        """Say whether runs under equal seeds differ in numbers that hang on the seed."""
+        """Say whether runs under equal seeds differ in numbers that depend on the seed."""
         mine, others = self.fields[one], self.fields[other]
         return any(
             not close(value, valued, mine[name].tolerance)
@@ -180,30 +180,30 @@ def _fields(runs: Sequence[Facts]) -> dict[str, FieldSample]:
 
 
 def _margin(samples: Sequence[FieldSample]) -> float:
-    """Return how far apart two ranges must be, by how the numbers waver within the releases."""
+    """Return how far apart two ranges must be, from how much the numbers vary within the releases."""
     degrees = sum(len(sample.numbers) - 1 for sample in samples)
     deviation = math.sqrt(sum(sample.squares for sample in samples) / max(1, degrees))
     return max(MARGIN * deviation, *(max(sample.numbers) - min(sample.numbers) for sample in samples), 0.0)
 
 
 def _gap(mine: Sequence[float], others: Sequence[float]) -> float:
-    """Return how far two ranges are apart; below zero where they overlap."""
+    """Return how far two ranges are apart; negative if they overlap."""
     return max(min(mine) - max(others), min(others) - max(mine))
 
 
 def _rounding(mine: FieldSample, others: FieldSample) -> float:
-    """Return a difference that is within the tolerance."""
+    """Return the largest difference within the tolerance."""
     largest = max(abs(number) for number in (*mine.numbers, *others.numbers))
     return max(ZERO, max(mine.tolerance, others.tolerance) * largest)
 
 
 def _by_ratio(mine: Sequence[float], others: Sequence[float], ratio: Ratio) -> bool:
-    """Say whether the least of one sample is that many times the most of the other."""
+    """Say whether the minimum of one sample exceeds the maximum of the other by the ratio."""
     less, more = sorted((mine, others), key=max)
     return min(more) >= max(less) * ratio.times and min(more) - max(less) >= ratio.least
 
 
 def _pairs(releases: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield every pair, neighbours first: most histories are grouped by them alone."""
+    """Yield every pair, neighbours first: they suffice to group most histories."""
     for distance in range(1, len(releases)):
         yield from zip(releases, releases[distance:], strict=False)

@@ -1,4 +1,4 @@
-"""How the answers of one release settle into one reading, and how much noise the answers of all releases show."""
+"""How the answers of one release settle into one reading, and how noisy the answers of all releases are."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from math import ceil, exp, log
 from service.bisection.outcomes import Answer, Lost, Outcome, Refused, Untestable
 
 FLAKY = "flaky"
-NOISE_CEILING = 0.4  # Beyond it a label is hardly ahead of its rival and the leads below grow without end.
-# A release whose minority holds over a third of six answers is flaky by itself and tells nothing of the probe's noise.
+NOISE_CEILING = 0.4  # Above it, a label is hardly ahead of its rival and the leads below grow without bound.
+# A minority of over a third of six answers means a flaky release, which says nothing about the probe's noise.
 FLAKY_MINORITY = 1 / 3
 FLAKY_ANSWERS = 6
-FLAKY_PRIOR = 0.02  # Before any answer: one release in fifty is flaky by itself.
-NOISE_FLOOR = 0.02  # Answers that differ prove some noise, however exact the probe is held to be.
+FLAKY_PRIOR = 0.02  # Prior: one release in fifty is flaky.
+NOISE_FLOOR = 0.02  # Answers that differ prove some noise, however exact the probe is assumed to be.
 FLAKY_DOUBT = 0.005
-"""A label is settled once "flaky" holds less than this; flaky is settled once everything else does."""
+"""A label is settled once "flaky" is less probable than this; flaky, once everything else together is."""
 
 
 @dataclass(frozen=True)
@@ -25,37 +25,37 @@ class NoiseRule:
     """When answers that differ are settled."""
 
     confirmations: int = 2
-    """Agreeing answers that each neighbour of a change needs, noise or none."""
+    """Agreeing answers that each neighbour of a change needs, even without noise."""
     repeats: int = 1
-    """Answers that every other release needs, noise or none."""
+    """Answers that every other release needs, even without noise."""
     false_alarm_rate: float = 0.01
-    """Accepted chance that a neighbour of a change is read wrongly."""
+    """Accepted probability that a neighbour of a change is read wrongly."""
     miss_rate: float = 0.02
-    """Accepted chance that a release of the survey is read wrongly, which hides a behaviour seen nowhere else."""
+    """Accepted probability that a survey release is read wrongly, which hides a behaviour seen nowhere else."""
     noise: float = 0.0
-    """Share of wrong answers that the probe is known to give; what is seen can only raise it."""
+    """Share of wrong answers that the probe is known to give; observations can only raise it."""
     max_repeats: int = 15
-    """Answers of one release after which it is called flaky if they still do not settle."""
+    """Answers after which a release that has not settled gets its likeliest reading."""
     max_lost: int = 3
-    """Lost or cut-off runs of one release after which it is asked no more."""
+    """Lost or cut-off runs after which a release is not run again."""
 
 
 @dataclass(frozen=True)
 class Tally:
-    """How often one release gave each answer; the order in which they came is forgotten on purpose."""
+    """How often one release gave each answer; deliberately without their order."""
 
     counts: dict[str, int] = field(default_factory=dict)
     untestable: int = 0
     refused: int = 0
     lost: int = 0
     hopeless: bool = False
-    """One of the lost runs says that another would be lost too."""
+    """A lost run reports that another would be lost too."""
     reason: str = ""
-    """Why it could not answer, where it could not."""
+    """Why it could not answer, if so."""
     details: dict[str, str] = field(default_factory=dict)
-    """What a run said of its outcome, by label; of several the smallest, so that the order does not matter."""
+    """The detail of an outcome, by label; the smallest of several, so that the order does not matter."""
     processes: tuple[tuple[tuple[str, int], ...], ...] = ()
-    """The counts of each process that answered, as pairs; answers of one process may be wrong together."""
+    """The counts per process, as pairs; answers of one process may be wrong together."""
 
     @property
     def outcomes(self) -> int:
@@ -64,12 +64,12 @@ class Tally:
 
     @property
     def lead(self) -> int:
-        """Return by how many runs the commonest outcome is ahead of all others together."""
+        """Return by how many runs the most common outcome leads all others together."""
         return 2 * max(self.counts.values(), default=0) - self.outcomes
 
     @property
     def answers(self) -> int:
-        """Return how many runs said anything at all; the number of the next repeat."""
+        """Return how many runs gave an answer; also the number of the next repeat."""
         return self.outcomes + self.untestable + self.refused
 
 
@@ -79,19 +79,19 @@ class Reading:
 
     tally: Tally
     label: str | None = None
-    """Its outcome; None while it is unread, disputed or a gap."""
+    """Its outcome; None if it has no answers, is disputed, or is a gap."""
     gap: str | None = None
-    """Why it is a gap: untestable, refused or lost; None where it is none."""
+    """Why it is a gap: untestable, refused or lost; otherwise None."""
     disputed: bool = False
     """Its answers differ and have not settled."""
     exhausted: bool = False
-    """It is asked no more, whatever is still missing."""
+    """It is not run again, even if answers are missing."""
     contested: bool = False
-    """Its answers differ and did not settle until it was asked no more; the label is only what holds most."""
+    """Its answers differ and did not settle before the last run; the label is only the likeliest."""
 
     @property
     def tried(self) -> bool:
-        """Return whether anything was heard of it."""
+        """Return whether it has any result."""
         return self.label is not None or self.gap is not None or self.disputed
 
 
@@ -121,7 +121,7 @@ def tally(answers: Sequence[Answer]) -> Tally:
             case Lost(reason=reason, hopeless=without_hope):
                 lost.append(reason)
                 hopeless = hopeless or without_hope
-    # The smallest reason, not the first: the answer must not depend on the order in which runs came back.
+    # The smallest reason, not the first: the reading must not depend on the order in which runs finished.
     reasons = untestable or refused or lost
     reason = min(reasons, default="")
     processes = tuple(sorted(tuple(sorted(counted.items())) for counted in shared.values()))
@@ -131,8 +131,8 @@ def tally(answers: Sequence[Answer]) -> Tally:
 def pooled_noise(tallies: Iterable[Tally], floor: float = 0.0) -> float:
     """Estimate the share of wrong answers from all releases that answered more than once.
 
-    Zero (or the floor) as long as no two answers of one release differ; else the minority's share with half an answer
-    added to the wrong ones and five to all, so that a first difference is not taken for the rule.
+    Zero (or the floor) while no two answers of one release differ. Then the minority's share, with half an answer added
+    to the wrong ones and five to all, so that a first difference does not count too much.
     """
     wrong = total = 0
     for counted in tallies:
@@ -148,19 +148,19 @@ def pooled_noise(tallies: Iterable[Tally], floor: float = 0.0) -> float:
 
 
 def needed_lead(error_rate: float, noise: float) -> int:
-    """Return how many agreeing answers make a reading wrong at most that often (Wald's sequential test)."""
+    """Return the lead that keeps the probability of a wrong reading at `error_rate` (Wald's sequential test)."""
     if noise <= 0:
         return 1
     return max(1, ceil(log((1 - error_rate) / error_rate) / log((1 - noise) / noise) - 1e-9))
 
 
 def settle(counts: dict[str, int], noise: float, rule: NoiseRule) -> str | None:
-    """Say which behaviour the answers of one release come to; None asks for another run.
+    """Return the behaviour that the answers of one release show; None if it needs another run.
 
-    Answers that agree are that behaviour. For answers that differ three kinds of explanation are weighed: it is really
-    this label and the others are noise, for each label; or it is flaky, every label as likely as the next. It is the
-    label once all other labels together hold at most `false_alarm_rate` and flaky at most FLAKY_DOUBT; it is flaky once
-    the labels together hold at most FLAKY_DOUBT.
+    If all answers agree, that is the behaviour. Otherwise these explanations are compared: one label is right and the
+    others are noise, for each label; or the release is flaky, with every label equally likely. A label is settled once
+    all other labels together have at most `false_alarm_rate` and flaky has at most FLAKY_DOUBT; flaky is settled once
+    the labels together have at most FLAKY_DOUBT.
     """
     if len(counts) == 1:
         return next(iter(counts))

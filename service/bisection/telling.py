@@ -1,4 +1,4 @@
-"""What changed, in the user's terms: the fields of an aspect side by side, a diff of them, and sentences."""
+"""Describes changes in the user's terms: the fields of an aspect side by side, as a diff, and in sentences."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ ABOUT: Mapping[str, str] = {
     "time": "times",
     "memory": "sizes",
 }
-"""What the fields of an aspect are called where they are counted."""
+"""The noun for an aspect's fields in a count."""
 
 
 @dataclass(frozen=True)
 class SideBySide:
-    """One field on both sides of a change, with digits enough to differ."""
+    """One field on both sides of a change, with enough digits to show the difference."""
 
     name: str
     before: str
@@ -54,11 +54,11 @@ class Difference:
     after: str
     values: tuple[SideBySide, ...]
     diff: str
-    """Unified; what wavers or is close enough stands on both sides as it was before."""
+    """Unified; values that vary or are close enough are shown on both sides as they were before."""
 
 
 def side_by_side(sampling: Sampling, before: str, after: str) -> Difference | None:
-    """Say how two releases differ; None where one of them does not show the aspect."""
+    """Return how two releases differ; None if one of them does not show the aspect."""
     if before not in sampling.fields or after not in sampling.fields:
         return None
     differing = sampling.differing(before, after)
@@ -69,7 +69,7 @@ def side_by_side(sampling: Sampling, before: str, after: str) -> Difference | No
 
 
 def unified(olds: Sequence[str], news: Sequence[str], before: str, after: str) -> str:
-    """Return a unified diff of so many lines."""
+    """Return a unified diff, cut after DIFF_LINES lines."""
     lines = list(difflib.unified_diff(olds, news, before, after, lineterm="", n=2))
     more = [f"… {counted(len(lines) - DIFF_LINES, 'more line')}"] if len(lines) > DIFF_LINES else []
     return "\n".join([*lines[:DIFF_LINES], *more])
@@ -81,7 +81,7 @@ def _lines(
     after: Mapping[str, FieldSample],
     differing: Sequence[str],
 ) -> Iterator[str]:
-    """Return one side as lines, as the script printed them where it did."""
+    """Yield one side as lines; printed lines as the script printed them."""
     apart = frozenset(differing)
     for name, field in side.items():
         if NUMBER_OF.match(name) and NUMBER_OF.sub(r"\g<field>", name) in side:
@@ -104,7 +104,7 @@ def _text_on(
     after: Mapping[str, FieldSample],
     apart: frozenset[str],
 ) -> str:
-    """Return a field as one side shows it; what does not count as different reads alike on both."""
+    """Return a field of one side as text; fields that do not count as different have the same text on both."""
     mine, others = before.get(name), after.get(name)
     if name not in apart and mine is not None:
         return _alone(mine)
@@ -117,7 +117,7 @@ def _alone(field: FieldSample) -> str:
 
 
 def texts_of(before: FieldSample | None, after: FieldSample | None) -> tuple[str, str]:
-    """Return a field on both sides; numbers with as many digits as it takes to tell them apart."""
+    """Return a field's text on both sides; numbers get enough digits to differ."""
     if before is not None and after is not None and before.numbers and after.numbers:
         return _numbers(before.numbers, after.numbers)
     return _value(before), _value(after)
@@ -145,7 +145,7 @@ def _numbers(mine: Sequence[float], others: Sequence[float]) -> tuple[str, str]:
 
 
 def _range(numbers: Sequence[float], digits: int) -> str:
-    """Return the numbers of one release: a range where they differ in the digits that are shown."""
+    """Return the numbers of one release, as a range if they differ in the digits shown."""
     low, high = (_number(number, digits) for number in (min(numbers), max(numbers)))
     return low if low == high else f"{low} to {high}"
 
@@ -155,13 +155,13 @@ def _number(number: float, digits: int) -> str:
 
 
 def phrase(aspect: str, change: Change, found: Difference | None, *, means: Mapping[str, str] | None = None) -> str:
-    """Say a change of one aspect in the user's terms.
+    """Describe a change of one aspect in the user's terms.
 
     Args:
         aspect: its name.
-        change: what its verdict says.
+        change: from its verdict.
         found: what differs between the two sides.
-        means: a named probe's outcomes with their meaning; None for an aspect that is no named probe.
+        means: a named probe's outcomes with their meaning; None for an aspect that is not a named probe.
     """
     if means is not None:
         return f"{aspect}: {_outcome(change.new, means)} (before: {label_in_short(change.old)})"
@@ -181,13 +181,13 @@ def phrase(aspect: str, change: Change, found: Difference | None, *, means: Mapp
 
 
 def _outcome(label: str, means: Mapping[str, str]) -> str:
-    """Return an outcome with the first words of what it means."""
+    """Return an outcome with the first words of its meaning."""
     meaning = means.get(label, "")
     return f"{label_in_short(label)}, {meaning.partition(':')[0]}" if meaning else label_in_short(label)
 
 
 def _ending(change: Change) -> str:
-    """Say how a script ends now."""
+    """Describe how a script ends after the change."""
     old, new = (label if len(label) < LINE_LETTERS else label_in_short(label) for label in (change.old, change.new))
     if is_failure(change.new) and not is_failure(change.old):
         return f"the script breaks off ({new.removeprefix('raises:')}), where it ended before ({old})"
@@ -204,7 +204,7 @@ def _warnings(found: Difference) -> str:
 
 
 def _tells(values: SideBySide) -> float:
-    """Return how much a pair of values tells: numbers by their ratio, other values more than none."""
+    """Return how informative a pair of values is, 0 to 2: numbers by their relative change, other values 0.5."""
     old, new = _leading_number(values.before), _leading_number(values.after)
     if old is None or new is None:
         return 0.5
@@ -220,7 +220,7 @@ def _leading_number(text: str) -> float | None:
 
 
 def _moves(values: SideBySide) -> str:
-    """Say how one value moves."""
+    """Describe how one value changes."""
     old, new = _leading_number(values.before), _leading_number(values.after)
     if values.before == ABSENT:
         return f"{values.name} is new: {values.after[:TOLD_LETTERS]}"
@@ -242,7 +242,7 @@ class Told:
 
 
 def finding(changes: Sequence[Told]) -> str:
-    """Say all changes of all aspects, place by place in the order of history.
+    """Describe all changes of all aspects, place by place in the order of history.
 
     Args:
         changes: those of the leading aspect first; the places of each are in the order of history.
@@ -269,7 +269,7 @@ def _number_word(count: int) -> str:
 
 
 def _by_place(changes: Sequence[Told]) -> list[list[Told]]:
-    """Return the changes of each place, the places in the order of history as the tree of releases has them."""
+    """Return the changes of each place; the places keep the order of the tree of releases."""
     places: dict[tuple[str, str, str], list[Told]] = {}
     for told in changes:
         places.setdefault((told.change.line, told.change.before, told.change.after), []).append(told)
@@ -277,7 +277,7 @@ def _by_place(changes: Sequence[Told]) -> list[list[Told]]:
 
 
 def _back(here: Sequence[Told], earlier: Sequence[Told]) -> bool:
-    """Say whether what changed at the place before changes back, and nothing else changes."""
+    """Say whether exactly what changed at the previous place changes back."""
     before = {told.aspect: told.change for told in earlier}
     return before.keys() == {told.aspect for told in here} and all(
         before[told.aspect].line == told.change.line

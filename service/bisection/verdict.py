@@ -1,4 +1,4 @@
-"""What a bisection answers: segments, changes, coverage; and its JSON."""
+"""The verdict of a bisection: segments, changes, coverage; and its JSON."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class Change:
     between: tuple[str, ...] = ()
     """Releases between the two that could not be measured: the change is somewhere from there to `after`."""
     presumed: tuple[str, ...] = ()
-    """Those of `between` that were not tried, since the releases around them could not be measured either."""
+    """Those of `between` that were not tried because the releases around them could not be measured."""
     not_asked: tuple[str, ...] = ()
-    """Releases between the two that the request's list passed over: the change is somewhere from there to `after`."""
+    """Releases between the two that the request's list left out: the change is somewhere from there to `after`."""
     unasked: tuple[str, ...] = ()
     """Releases between the two that may still be measured; empty once the change is pinned."""
     confirmed: bool = False
-    """Both neighbours answered as often as the policy asks."""
+    """Both neighbours answered as often as the policy requires."""
     confidence: float | None = None
 
 
@@ -66,12 +66,12 @@ class Share:
     high: float
     runs: int = 0
     detail: str = ""
-    """What a run with this answer said of it, such as the message of an error."""
+    """The detail of a run with this answer, such as an error message."""
 
 
 @dataclass(frozen=True)
 class Flaky:
-    """A release that answers differently each time."""
+    """A release whose answers differ from run to run."""
 
     release: str
     runs: int
@@ -90,7 +90,7 @@ class Unfixed:
 
 @dataclass(frozen=True)
 class Coverage:
-    """What was looked at, what was concluded, and what could hide."""
+    """What was measured and inferred, and what could be missed."""
 
     first: str
     last: str
@@ -99,15 +99,15 @@ class Coverage:
     inferred: int
     untestable: int
     unexamined: int
-    """Releases that nothing was concluded of: branches that nobody asked about, ends beyond a gap, open work."""
+    """Releases without a conclusion: branches outside the request, ends beyond a gap, runs not yet made."""
     resolution: int
     complete: bool
-    """Nothing is left that the policy wants to run."""
+    """The policy requires no more runs."""
     branches: str = "tips"
     open: tuple[str, ...] = ()
-    """Releases that the policy still wants to run, the most valuable first."""
+    """Releases that the policy still requires, the most valuable first."""
     not_asked: tuple[str, ...] = ()
-    """Releases between these that the request's list passed over."""
+    """Releases in the range that the request's list left out."""
     not_run: tuple[str, ...] = ()
     """The releases that `unexamined` counts, in the order of history."""
     statement: str = ""
@@ -115,7 +115,7 @@ class Coverage:
 
 @dataclass(frozen=True)
 class _Stated:
-    """What every verdict carries."""
+    """The fields of every verdict."""
 
     coverage: Coverage
     gaps: tuple[Gap, ...] = ()
@@ -123,7 +123,7 @@ class _Stated:
     flaky: tuple[Flaky, ...] = ()
     expected: frozenset[str] = frozenset()
     noise: float = 0.0
-    """Share of wrong answers seen among repeats."""
+    """Share of wrong answers among repeats."""
     summary: str = ""
     """The verdict in one line."""
     words: str = ""
@@ -132,7 +132,7 @@ class _Stated:
 
 @dataclass(frozen=True)
 class Changes(_Stated):
-    """The behaviour changes, at these places."""
+    """The behaviour changed, at these places."""
 
     changes: tuple[Change, ...] = ()
     unfixed: tuple[Unfixed, ...] = ()
@@ -140,7 +140,7 @@ class Changes(_Stated):
 
 @dataclass(frozen=True)
 class Unchanged(_Stated):
-    """Every release that was measured behaves alike."""
+    """All measured releases behave alike."""
 
     outcome: str = ""
 
@@ -155,7 +155,7 @@ Verdict = Changes | Unchanged | NothingTestable
 
 @dataclass(frozen=True)
 class VerdictFacts:
-    """What a verdict's JSON says of the bisection around it."""
+    """What a verdict's JSON says about its bisection."""
 
     id: str = ""
     status: str = "done"
@@ -188,7 +188,7 @@ def kind_of_change(old: str, new: str, expected: frozenset[str]) -> Kind:
 
 
 def to_json(verdict: Verdict, facts: VerdictFacts | None = None) -> dict[str, Any]:
-    """Return a verdict in the shape of the contract, schema tfbisect/verdict/1."""
+    """Return a verdict as JSON, in the schema tfbisect/verdict/1."""
     facts = facts or VerdictFacts()
     return {
         "schema": "tfbisect/verdict/1",
@@ -219,14 +219,14 @@ def to_json(verdict: Verdict, facts: VerdictFacts | None = None) -> dict[str, An
 
 
 def _releases_json(coverage: Coverage, absent: int) -> dict[str, Any]:
-    """Return the counts of releases; what was never on the index counts as untestable."""
+    """Return the counts of releases; numbers that were never on the index count as untestable."""
     names = ("first", "last", "considered", "measured", "inferred", "untestable", "unexamined")
     counts = {name: getattr(coverage, name) for name in names}
     return {**counts, "considered": coverage.considered + absent, "untestable": coverage.untestable + absent}
 
 
 def _absent_sentence(absent: tuple[str, ...]) -> list[str]:
-    """Say which numbers in the range are no releases."""
+    """Say which version numbers in the range were never released."""
     return [f"Not on the package index, so not among them: {', '.join(absent)}."] if absent else []
 
 
@@ -260,7 +260,7 @@ def _change_json(change: Change) -> dict[str, Any]:
 
 
 def change_of(stored: Mapping[str, Any]) -> Change:
-    """Read a change in a verdict's JSON; what its version of tfbisect did not write yet has the default."""
+    """Read a change from a verdict's JSON; fields that older versions of tfbisect did not write get defaults."""
     return Change(
         **{name: stored[name] for name in ("kind", "line", "before", "after", "old", "new")},
         between=tuple(each for each in stored.get("between", ()) if each not in stored.get("not_asked", ())),
@@ -273,7 +273,7 @@ def change_of(stored: Mapping[str, Any]) -> Change:
 
 
 def rounded_down(confidence: float) -> float:
-    """Return a confidence with three digits, never higher than it is."""
+    """Return a confidence rounded down to three digits."""
     return int(confidence * 1000) / 1000
 
 

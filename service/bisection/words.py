@@ -20,10 +20,10 @@ from service.bisection.verdict import (
 )
 
 QUOTED_CHARACTERS = 120
-UNLIKELY = 0.5  # Below it the likeliest explanation has no change there.
+UNLIKELY = 0.5  # Below it, the likeliest explanation has no change there.
 LABEL_LETTERS = 60
 Form = Literal["long", "row", "short"]
-"""How much room the words have: a sentence, a row under its release, a flag or a headline."""
+"""How much space there is: a sentence, a row under its release, a flag or headline."""
 PINNED = "in {after}"
 OPEN: Mapping[Form, str] = {
     "long": "between {before} and {after}, not yet narrowed down",
@@ -40,12 +40,12 @@ PASSED_OVER: Mapping[Form, str] = {
     "row": "by {after}: {not_asked} not asked",
     "short": "by {after}",
 }
-"""A change beside releases that cannot be measured is said as a range: no form names one of them as the culprit."""
-LISTED = 6  # Longer lists of releases are cut: a sentence is read, a table is looked up.
+"""A change next to untestable releases is reported as a range: no form blames one of them."""
+LISTED = 6  # Longer lists of releases are cut to keep sentences readable; tables have them all.
 
 
 def answer_text(answer: Answer) -> str:
-    """Say an answer in a word or two."""
+    """Return an answer in a word or two."""
     match answer:
         case Outcome(label=label):
             return label
@@ -69,12 +69,12 @@ def one_line(verdict: Verdict) -> str:
 
 
 def counted(count: int, one: str, many: str = "") -> str:
-    """Write a count with its noun: 1 release, 3 releases; `many` where the plural is not `one` with an s."""
+    """Return a count with its noun: 1 release, 3 releases; `many` if the plural is not `one` with an s."""
     return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def paragraph(verdict: Verdict) -> str:
-    """Say a verdict in a paragraph: what changed, what is uncertain, what was measured."""
+    """Return a verdict as a paragraph: what changed, what is uncertain, what was measured."""
     sentences = _changes_sentences(verdict) if isinstance(verdict, Changes) else [one_line(verdict)]
     sentences += [_flaky_sentence(flaky) for flaky in verdict.flaky]
     sentences += [_gaps_sentence(verdict)] if verdict.gaps else []
@@ -88,20 +88,20 @@ def change_phrase(change: Change) -> str:
 
 
 def change_with_releases(change: Change) -> str:
-    """Say a change and both releases that were measured: for a message, which nobody reads beside a timeline."""
+    """Describe a change with the measured releases on both sides: for messages, which come without a timeline."""
     where = "" if change.line == MAINLINE else f" on branch {change.line}"
     sides = f"{change.old} in {change.before}, {change.new} in {change.after}"
     return f"{change.kind} {place_of(change, 'long')}{where}: {sides}"
 
 
 def change_in_short(change: Change) -> str:
-    """Say a change in a few words: "introduced in 1.11.0"."""
+    """Describe a change in a few words: "introduced in 1.11.0"."""
     return f"{change.kind} {place_of(change, 'short')}"
 
 
 def label_in_short(outcome: str) -> str:
-    """Return a label that fits a sentence; the whole one is in the segments."""
-    # What was raised tells most, and what it said may be a paragraph.
+    """Return a label short enough for a sentence; the segments have the full one."""
+    # The exception's name is the most informative part, and its message may be a paragraph.
     name = outcome.partition(": ")[0] if outcome.startswith("raises:") else outcome
     return name if len(name) <= LABEL_LETTERS else f"{name[: LABEL_LETTERS - 1]}…"
 
@@ -111,7 +111,7 @@ def unfixed_phrase(branch: Unfixed) -> str:
 
 
 def place_of(change: Change, form: Form) -> str:
-    """Say where a change is: at one release, in a range whose releases cannot be measured, or still open."""
+    """Describe where a change is: at one release, in a range of untestable releases, or not yet narrowed down."""
     text = _form_of(change, form)
     first = next(iter(change.between), "")
     untestable, not_asked = named(change.between), named(change.not_asked)
@@ -121,7 +121,7 @@ def place_of(change: Change, form: Form) -> str:
 
 
 def _form_of(change: Change, form: Form) -> str:
-    """Choose the words for a place by what keeps it from being one release."""
+    """Choose the wording for a place by what keeps it from being one release."""
     if change.unasked:
         return OPEN[form]
     if change.not_asked:
@@ -130,7 +130,7 @@ def _form_of(change: Change, form: Form) -> str:
 
 
 def named(releases: Sequence[str]) -> str:
-    """Name releases in a sentence, the middle of a long list cut."""
+    """List releases for a sentence; the middle of a long list is cut."""
     if len(releases) > LISTED:
         return f"{releases[0]} to {releases[-1]}, {counted(len(releases), 'release')},"
     if len(releases) <= 1:
@@ -139,7 +139,7 @@ def named(releases: Sequence[str]) -> str:
 
 
 def by_reason(gaps: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
-    """Return the releases without an answer under each reason, so that one reason is said once."""
+    """Return the untestable releases by reason, so that each reason is given once."""
     found: dict[str, list[str]] = {}
     for gap in gaps:
         found.setdefault(gap["reason"], []).append(gap["release"])
@@ -161,7 +161,7 @@ def _unchanged_line(verdict: Unchanged) -> str:
     if coverage.measured == coverage.considered:
         text = f"No change from {span}: {verdict.outcome} in all {coverage.measured} releases measured."
     else:
-        # What was not measured may hide one, if only a patch release's: this is no proof.
+        # A release that was not measured may hide a change, if only in a patch release: this is no proof.
         found = f"No change found in the {coverage.measured} of {coverage.considered} releases measured"
         text = f"{found}, {span}: {verdict.outcome} in all of them."
     if is_failure(verdict.outcome):
@@ -170,7 +170,7 @@ def _unchanged_line(verdict: Unchanged) -> str:
 
 
 def why_nothing(verdict: NothingTestable) -> str:
-    """Say why there is no verdict, without a capital and a full stop."""
+    """Say why there is no verdict, without an initial capital and a full stop."""
     refused = [gap for gap in verdict.gaps if gap.kind == "refused"]
     lost = [gap for gap in verdict.gaps if gap.kind == "lost"]
     if refused:
@@ -186,7 +186,7 @@ def why_nothing(verdict: NothingTestable) -> str:
 
 
 def _changes_sentences(verdict: Changes) -> list[str]:
-    """Say each change in a sentence, then the branches that never got a fix."""
+    """Describe each change in a sentence, then the branches that never got a fix."""
     mainline = [segment for segment in verdict.segments if segment.line == MAINLINE]
     start = f"{mainline[0].first} {_shows(mainline[0].outcome)}." if mainline else ""
     sentences = [sentence(change_phrase(change) + _doubt(change)) for change in verdict.changes]
@@ -210,7 +210,7 @@ def _doubt(change: Change) -> str:
 
 
 def _percent(share: float) -> str:
-    """Write a share with one decimal, never higher than it is."""
+    """Return a share in percent with one decimal, rounded down."""
     return f"{int(share * 1000) / 10:g} %"
 
 
@@ -223,7 +223,7 @@ def _flaky_sentence(flaky: Flaky) -> str:
 
 
 def _saying(share: Share) -> str:
-    """Quote what a run said when it failed; of a success the label says enough."""
+    """Quote the message of a failed run; for a success the label is enough."""
     said = share.detail.strip().partition("\n")[0]
     return f" saying “{said[:QUOTED_CHARACTERS]}”" if said and is_failure(share.outcome) else ""
 
@@ -237,7 +237,7 @@ def _gaps_sentence(verdict: Verdict) -> str:
 
 
 def coverage_statement(verdict: Verdict) -> str:
-    """Say in plain language what was measured, what was inferred, and what could hide."""
+    """Say in plain language what was measured and inferred, and what could be missed."""
     coverage = verdict.coverage
     if not coverage.considered:
         return "There was no release to look at."
@@ -246,7 +246,7 @@ def coverage_statement(verdict: Verdict) -> str:
 
 
 def _promise(verdict: Verdict) -> str:
-    """Say what could still hide."""
+    """Say what could still be missed."""
     coverage = verdict.coverage
     if not coverage.complete:
         return f"This is not finished: {named(coverage.open)} still to be run."
@@ -269,12 +269,12 @@ def _left_alone(coverage: Coverage) -> str:
 
 
 def _passed_over(coverage: Coverage) -> str:
-    """Say what a list of releases left out."""
+    """Say which releases the request's list left out."""
     return f"Not asked: {named(coverage.not_asked).rstrip(',')}." if coverage.not_asked else ""
 
 
 def _looked_at(coverage: Coverage) -> str:
-    """Count what was measured, inferred and left."""
+    """Count the releases that were measured, inferred and not run."""
     if coverage.measured == coverage.considered:
         if coverage.considered == 1:
             return f"The only release, {coverage.first}, was measured."

@@ -1,4 +1,4 @@
-"""Grounds: what a release's image stands on. A registry's Python image, or one made on the spot."""
+"""Grounds, the bases of releases' images: a registry's Python image, or one made on this machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 PYTHON = "org.tfbisect.python"
 GROUND_RECIPE = "org.tfbisect.ground-recipe"
-"""Label of what a ground is made by, whatever machine made it."""
+"""Label with the digest of a ground's recipe; the same on every machine."""
 SYSTEM_TIMEOUT_SECONDS = 900
 DEFAULT_SUITE = "bookworm"
 INTERPRETER_WITHOUT = (
@@ -72,11 +72,11 @@ class Grounds:
         self._registry_answers = True
 
     def ensure(self, python: str) -> StoredImage:
-        """Return the ground for an interpreter such as "3.6", made now if it is not there.
+        """Return the ground for an interpreter such as "3.6"; it is made now if it does not exist.
 
         Raises:
             NoInterpreter: neither a registry nor this machine has it.
-            Unavailable: the ground cannot be made here, with what to install.
+            Unavailable: the ground cannot be made here; the message says what to install.
         """
         with held(self._data_dir / "locks" / f"ground-{python}.lock"):
             datasets = self.datasets()
@@ -90,11 +90,11 @@ class Grounds:
             return self._from_host(python, datasets)
 
     def datasets(self) -> Path:
-        """Return the folder of data sets, fetched if need be."""
+        """Return the folder of data sets; they are fetched if needed."""
         return fetch_datasets(self._data_dir / "datasets", self._index)
 
     def _from_registry(self, python: str, datasets: Path) -> StoredImage | None:
-        """Stand on a registry's image, unless it cannot be had."""
+        """Make a ground from a registry's image; None if it is not available."""
         name = self._image_name(python)
         system = self._engine.find(name)
         if system is None and self._registry_answers and self._needs_registry(python, datasets):
@@ -102,7 +102,7 @@ class Grounds:
         return None if system is None else self._built(python, name, system.id, datasets, None)
 
     def _pulled(self, name: str) -> StoredImage | None:
-        """Fetch a registry's image; where it cannot be had, no other is tried."""
+        """Pull a registry's image; after one failure, no other is tried."""
         try:
             return self._engine.pull(name)
         except PullFailed as error:
@@ -111,26 +111,26 @@ class Grounds:
             return None
 
     def _needs_registry(self, python: str, datasets: Path) -> bool:
-        """Say whether asking is worth the wait: not where a ground of our own is there already."""
+        """Say whether to try the registry: not if a ground made without it already exists."""
         return self._settings.source == "registry" or self._standing(python, datasets) is None
 
     def _standing(self, python: str, datasets: Path) -> StoredImage | None:
-        """Return a ground made without a registry: of this machine's parts, or by whoever prepared this engine.
+        """Return an existing ground made without a registry, on this machine or by the host of this container.
 
-        A coordinator in a container has neither interpreters nor mmdebstrap, and takes what its host has prepared.
+        A coordinator in a container has neither interpreters nor mmdebstrap, so it uses what its host has prepared.
         """
         interpreter = self._interpreter(python)
         if interpreter is not None:
             found = self._engine.find(self._reference(python, self._system_reference(), datasets, interpreter))
             if found is not None or can_make_system():
                 return found
-        # The image of a release has all the labels of the ground below it, but for the part that it is.
+        # A release's image has all labels of its ground except the one that says which part it is.
         wanted = {PYTHON: python, GROUND_RECIPE: self._recipe(datasets)}
         grounds = self._engine.labelled(f"{PART}=ground")
         return next((ground for ground in grounds if wanted.items() <= ground.labels.items()), None)
 
     def _from_host(self, python: str, datasets: Path) -> StoredImage:
-        """Stand on a Debian made here, with an interpreter of this machine."""
+        """Make a ground from a local Debian, with an interpreter of this machine."""
         found = self._standing(python, datasets)
         if found is not None:
             return found
@@ -146,7 +146,7 @@ class Grounds:
         return self._built(python, system, system, datasets, interpreter)
 
     def _ensure_system(self, reference: str) -> None:
-        """Make the Debian that all interpreters share."""
+        """Make the Debian image that all interpreters share."""
         with held(self._data_dir / "locks" / "system.lock"):
             if self._engine.find(reference) is None:
                 with _scratch(self._data_dir) as scratch:
@@ -157,7 +157,7 @@ class Grounds:
     def _built(
         self, python: str, system: str, system_digest: str, datasets: Path, interpreter: Path | None
     ) -> StoredImage:
-        """Build images/base/Dockerfile on a system."""
+        """Build images/base/Dockerfile on a system image."""
         reference = self._reference(python, system_digest, datasets, interpreter)
         found = self._engine.find(reference)
         if found is not None:
@@ -178,17 +178,17 @@ class Grounds:
             ) from error
 
     def _reference(self, python: str, system: str, datasets: Path, interpreter: Path | None) -> str:
-        """Name a ground by its content, so that a change of any part makes a new one."""
+        """Name a ground by its content: if any part changes, a new one is made."""
         contents = [self._recipe(datasets), system, str(interpreter or "")]
         return f"tfbisect/ground:{python}-{digest_of(contents)[7:19]}"
 
     def _recipe(self, datasets: Path) -> str:
-        """Return the digest of what every ground is made by."""
+        """Return the digest of everything that all grounds are made from."""
         parts = [(self._folder / name).read_text() for name in ("Dockerfile", "prepare.sh")]
         return digest_of([*parts, sorted(path.name for path in _folders(datasets))])
 
     def _system_reference(self) -> str:
-        """Name the Debian made here."""
+        """Name the Debian image made here."""
         return f"tfbisect/system:{host_suite()}-{digest_of(self._packages())[7:19]}"
 
     def _packages(self) -> list[str]:
@@ -229,7 +229,7 @@ def make_system(archive: Path, packages: list[str], mirror: SecretUrl) -> None:
 
 @contextmanager
 def _signing_in(mirror: SecretUrl, folder: Path) -> Iterator[list[str]]:
-    """Give the options by which mmdebstrap signs in at a mirror: neither its command line nor the image tells how."""
+    """Yield the options for signing in to a mirror; they keep the password out of command line and image."""
     if mirror.credentials is None:
         yield []
         return
@@ -242,7 +242,7 @@ def _signing_in(mirror: SecretUrl, folder: Path) -> Iterator[list[str]]:
 
 
 def _run_mmdebstrap(command: list[str]) -> None:
-    """Run mmdebstrap to its end.
+    """Run mmdebstrap and wait for it.
 
     Raises:
         Unavailable: it failed.
@@ -262,7 +262,7 @@ def packed_datasets(folder: Path) -> Packed:
 
 
 def packed_interpreter(interpreter: Path) -> Packed:
-    """Return an interpreter's own files, without tests and installed packages."""
+    """Return an interpreter's files, without tests and installed packages."""
     prefix, name = interpreter.parent.parent, interpreter.name
     # The shared library has a suffix in 3.6 and 3.7: libpython3.6m.so.
     libraries = sorted(path.relative_to(prefix) for path in (prefix / "lib").glob(f"lib{name}*.so*"))
@@ -270,13 +270,13 @@ def packed_interpreter(interpreter: Path) -> Packed:
 
 
 def host_suite() -> str:
-    """Return the Debian that this machine is, so that its interpreters find the libraries they were built for."""
+    """Return this machine's Debian suite: its interpreters need the libraries they were built for."""
     release = _os_release()
     return release.get("VERSION_CODENAME", DEFAULT_SUITE) if release.get("ID") == "debian" else DEFAULT_SUITE
 
 
 def host_mirror() -> str:
-    """Return the mirror that this machine's own packages come from; empty where it is not a Debian's."""
+    """Return the mirror of this machine's packages; empty if it is not a Debian mirror."""
     sources = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
     for source in sources:
         text = source.read_text(encoding="utf-8", errors="replace") if source.is_file() else ""
@@ -287,7 +287,7 @@ def host_mirror() -> str:
 
 
 def _os_release() -> dict[str, str]:
-    """Read /etc/os-release; empty where there is none."""
+    """Read /etc/os-release; empty if there is none."""
     path = Path("/etc/os-release")
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return {key: value.strip('"') for key, _, value in (line.partition("=") for line in lines)}
@@ -300,7 +300,7 @@ def _folders(root: Path) -> Iterator[Path]:
 
 @contextmanager
 def _scratch(data_dir: Path) -> Iterator[Path]:
-    """Give a folder on the data's own disk, and remove it: /tmp may be small or in memory."""
+    """Yield a temporary folder on the data disk, since /tmp may be small or in memory."""
     parent = data_dir / "builds"
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=parent) as folder:

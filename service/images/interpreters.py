@@ -1,7 +1,7 @@
-"""Interpreters out of grounds: a coordinator in a container has none of its own, and every ground holds one.
+"""Copies interpreters out of grounds: a coordinator in a container has none, and every ground has one.
 
-Old releases depend on source packages, and what those say of themselves depends on the interpreter that asks them: only
-one of the very version gives the same lock, and so the same environment, as on any other machine.
+Old releases depend on source packages, whose metadata depends on the interpreter that builds them. Only an interpreter
+of the same version gives the same lock, and so the same environment, as on any other machine.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ for library in sorted(glob.glob(sys.base_prefix + '/lib/lib' + name + '*.so*')):
 
 
 class GroundInterpreters:
-    """Takes interpreters out of grounds, each once."""
+    """Copies each interpreter out of its ground once."""
 
     def __init__(self, engine: ImageEngine, grounds: Grounds, data_dir: Path) -> None:
         self._engine = engine
@@ -33,10 +33,10 @@ class GroundInterpreters:
         self._data_dir = data_dir
 
     def find(self, python: str) -> Path:
-        """Return an interpreter such as "3.6", that of the ground which releases are run on.
+        """Return an interpreter such as "3.6", copied from the ground that releases run on.
 
         Raises:
-            NoInterpreter: there is no such ground, and none can be made.
+            NoInterpreter: there is no ground with it, and none can be made.
             Unavailable: the engine went away.
         """
         ground = self._grounds.ensure(python)
@@ -47,7 +47,7 @@ class GroundInterpreters:
         return home / "bin" / f"python{python}"
 
     def _take_out(self, ground: StoredImage, home: Path) -> None:
-        """Copy an interpreter, and give its folder the name only when it is whole."""
+        """Copy an interpreter; its folder gets its name only when the copy is complete."""
         prefix, *parts = self._engine.run(ground.id, ["python", "-c", PARTS]).split()
         home.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=home.parent) as scratch:

@@ -1,8 +1,8 @@
-"""What `docker load` takes: one more layer over those of an image that the engine has.
+"""Archives for `docker load` that add one layer to an image that the engine has.
 
-Engines that keep layers by content (the graph drivers) ask an archive only for those that they lack. So that one layer
-is written twice, as it comes and where it stays; by `docker build` it is written three times: as the context, in the
-builder's container, and where it stays.
+Engines that store layers by content (the graph drivers) read from an archive only the layers that they lack. So the new
+layer is written twice: on arrival and in its final place. `docker build` writes it three times: as the context, in the
+builder's container, and in its final place.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from service.images.engine import Description
 
 
 class LayerArchive:
-    """An image to load, described when its layer has passed: only then its digest is known."""
+    """An image to load. Its description follows the layer, since the layer's digest is known only then."""
 
     def __init__(
         self,
@@ -30,9 +30,9 @@ class LayerArchive:
         """Make an archive.
 
         Args:
-            below: what the engine says of the image that it has.
+            below: the engine's description of the existing image.
             description: of the new image.
-            layer: an uncompressed tar archive; none makes another image of the same layers.
+            layer: an uncompressed tar archive; None makes another image of the same layers.
             size_bytes: of the layer.
         """
         self._below = below
@@ -40,7 +40,7 @@ class LayerArchive:
         self._layer = layer
         self._size_bytes = size_bytes
         self.image_id = ""
-        """Id of the image, once all chunks were taken."""
+        """Id of the image; set after the last chunk."""
 
     def chunks(self) -> Iterator[bytes]:
         digests = list(self._below["RootFS"]["Layers"])
@@ -71,7 +71,7 @@ class LayerArchive:
 
 
 def config_of(description: Description, below: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the configuration of an image, as the engine writes it.
+    """Return the configuration of an image, in the engine's format.
 
     Args:
         description: of the image.
@@ -88,7 +88,7 @@ def config_of(description: Description, below: Mapping[str, Any]) -> dict[str, A
 
 
 def _seen(chunks: Iterator[bytes], digest: Any) -> Iterator[bytes]:
-    """Yield what passes, and let a digest see it."""
+    """Yield the chunks, and update a digest with them."""
     for chunk in chunks:
         digest.update(chunk)
         yield chunk

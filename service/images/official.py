@@ -1,4 +1,4 @@
-"""Official images: the project's own, from Docker Hub or a mirror of it, known by their digests."""
+"""Official images: the project's own, from Docker Hub or a mirror, identified by digest."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ class OfficialImages:
 
         Args:
             engine: pulls and keeps them.
-            registry: host and path that stand before each name; "" for the engine's own default, Docker Hub.
+            registry: host and path to put before each name; "" for the engine's default, Docker Hub.
         """
         self._engine = engine
         self._registry = registry.strip("/")
 
     def digest(self, name: str) -> str:
-        """Return the digest that a name such as tensorflow/tensorflow:1.12.0-py3 stands for.
+        """Return the digest of a name such as tensorflow/tensorflow:1.12.0-py3.
 
         Raises:
-            NotInstallable: it cannot be had, with what to do.
+            NotInstallable: it is unavailable; the message says what to do.
             EngineLost: the engine went away.
         """
         try:
@@ -35,17 +35,17 @@ class OfficialImages:
 
     @contextmanager
     def held(self, environment: Environment) -> Iterator[StoredImage]:
-        """Hold the official image of an environment; one that was pulled for this loses its name afterwards.
+        """Hold the official image of an environment; if it was pulled for this, it loses its name afterwards.
 
-        What is built on it keeps its layers, so that nothing but the image of the release has to be removed one day.
+        Images built on it keep its layers, so later only the release's image needs to be removed.
 
         Raises:
-            NotInstallable: it cannot be had, with what to do.
+            NotInstallable: it is unavailable; the message says what to do.
             EngineLost: the engine went away.
         """
         name, digest = environment.recipe.requirement, environment.recipe.image
         reference = f"{self._placed(name).rpartition(':')[0]}@{digest}"
-        # One that was loaded from a file is known by its id alone.
+        # An image loaded from a file has an id but no digest.
         found = self._engine.find(reference) or self._engine.find(digest)
         if found is not None:
             yield found
@@ -64,7 +64,7 @@ class OfficialImages:
         return f"{self._registry}/{name}" if self._registry else name
 
     def _cannot(self, name: str, error: PullFailed) -> NotInstallable:
-        """Say that an image cannot be had, and what to do."""
+        """Return the error for an unavailable image, with what to do."""
         return NotInstallable(
             f"the official image {self._placed(name)} cannot be pulled: {error}. Let the Docker engine reach its "
             "registry, set TFBISECT_REGISTRY to a mirror of Docker Hub, or bring the image in with `docker load`."

@@ -1,4 +1,4 @@
-"""Many images at once: what it will take, and building them one after the other without stopping at a bad one."""
+"""Builds many images: forecasts time and space, and goes on after a failure."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from service.images.disk import download_bytes, unpacked_bytes
 from service.images.progress import Progress, failed
 from service.settings import Settings
 
-# Measured on two cores: what each image costs at least, and how much of its wheel is dealt with in a second.
+# Measured on two cores: the minimum time per image, and how much of its wheel is processed per second.
 SECONDS_PER_IMAGE = 5
 WHEEL_BYTES_PER_SECOND = 25_000_000
 
 
 @dataclass(frozen=True)
 class BuildForecast:
-    """What building will take, from the sizes of the frameworks' wheels."""
+    """The time and space that builds need, from the sizes of the frameworks' wheels."""
 
     total: int
     download_bytes: int
     seconds: float
     sizes: Mapping[Target, int]
-    """Target -> bytes of its image, for those that have none yet."""
+    """Bytes of each missing image, by target."""
 
     @property
     def missing(self) -> int:
-        """How many have to be built."""
+        """Return how many images must be built."""
         return len(self.sizes)
 
     @property
     def disk_bytes(self) -> int:
-        """What the new images will take."""
+        """Return the size of the new images."""
         return sum(self.sizes.values())
 
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What became of one order: an image, or the reason why there is none."""
+    """The result of one build: an image, or the reason why there is none."""
 
     package: str
     release: str
@@ -50,13 +50,13 @@ class BuildResult:
     image: str = ""
     reason: str = ""
     lost: bool = False
-    """The reason lies around us, not in the release: the same order may do another time."""
+    """The reason is infrastructure, not the release: the same build may succeed later."""
 
 
 def forecast_build(
     targets: Sequence[Target], environments: Environments, images: Images, parallel: int
 ) -> BuildForecast:
-    """Say what building targets, so many at once, will take; one that is here or cannot be built costs nothing."""
+    """Forecast the builds of targets, so many in parallel; existing and untestable images cost nothing."""
     found = {target: _wheel_bytes(target, environments, images) for target in targets}
     wheels = {target: size for target, size in found.items() if size is not None}
     downloads = [download_bytes(target, size) for target, size in wheels.items()]
@@ -66,7 +66,7 @@ def forecast_build(
 
 
 def shortage(forecast: BuildForecast, free_bytes: int, reserve_bytes: int, budget_bytes: int) -> int:
-    """Return how many bytes are missing for all that is ordered; 0 where it fits, or where a budget makes room."""
+    """Return how many bytes the disk lacks; 0 if the images fit, or if pruning to the budget makes room."""
     kept = min(forecast.disk_bytes, budget_bytes) if budget_bytes else forecast.disk_bytes
     return max(0, kept - max(0, free_bytes - reserve_bytes))
 
@@ -74,7 +74,7 @@ def shortage(forecast: BuildForecast, free_bytes: int, reserve_bytes: int, budge
 def build_all(
     targets: Sequence[Target], environments: Environments, images: Images, settings: Settings, progress: Progress
 ) -> list[BuildResult]:
-    """Build many images, so many at once as the settings say; one that cannot be built stops no other."""
+    """Build images in parallel, as many as the settings allow; a failure does not stop the others."""
 
     def one(target: Target) -> BuildResult:
         result = BuildResult(target.package, target.release, target.hardware)
@@ -91,7 +91,7 @@ def build_all(
 
 
 def _wheel_bytes(target: Target, environments: Environments, images: Images) -> int | None:
-    """Return the size of the wheel that a missing image needs; None where it is here or cannot be had."""
+    """Return the size of the wheel for a missing image; None if the image exists or the wheel is unavailable."""
     try:
         known = environments.known(target)
         if known is not None and images.built(known):

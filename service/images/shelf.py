@@ -1,4 +1,4 @@
-"""The images that are here: what they hold, what they take, which ones make room."""
+"""The images on this machine: their content and size, and which ones to prune."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from service.images.engine import PART, ImageEngine, StoredImage
 from service.locks import held_if_free
 
 LABEL = "org.tfbisect."
-# From the moment an image was asked for until its container exists nothing else shows that it is needed.
+# Between the request for an image and the start of its container, nothing else shows that it is needed.
 GRACE = timedelta(minutes=2)
-# A layer of a build in another data folder looks like one that a dead build left; no single step takes this long.
+# A layer of a running build in another data folder looks like the remains of a dead one; no step takes this long.
 REMNANT_AGE = timedelta(hours=1)
 BUILDS = "builds"
-"""Folder, below the data folder, that builds work in."""
+"""Working folder of builds, below the data folder."""
 
 
 @dataclass(frozen=True)
@@ -34,24 +34,24 @@ class ImageRow:
     hardware: str
     python: str
     bytes: int
-    """Its size with the layers that it shares."""
+    """Its size, shared layers included."""
     own_bytes: int
-    """What removing it gives back."""
+    """The space that its removal frees."""
     created: datetime
     last_used: datetime
     cutoff: str
-    """The date that dependencies were taken as of."""
+    """The date as of which dependencies were resolved."""
     recipe: str
     """Digest of the recipe."""
     environment: str
-    """Digest over interpreter, recipe and package list."""
+    """Digest of interpreter, recipe and package list."""
     ground: str
     """Id of the base image, which is a digest of its content."""
     lock: str
-    """Digest of the package list with the hashes of all files; "" in images made before it was noted."""
+    """Digest of the package list with the hashes of all files; "" in images made before it was recorded."""
     packages: dict[str, str]
     official: str = ""
-    """The project's own image below it, with its digest; "" where all of it was built here."""
+    """The project's own image below it, with its digest; "" if all of it was built here."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as `tfbisect images list --json` prints it."""
@@ -60,7 +60,7 @@ class ImageRow:
 
 
 class Shelf:
-    """Lists and removes images; knows when each was last used."""
+    """Lists and removes images, and records when each was last used."""
 
     def __init__(self, engine: ImageEngine, data_dir: Path) -> None:
         self.engine = engine
@@ -69,37 +69,37 @@ class Shelf:
         self._builds = data_dir / BUILDS
 
     def rows(self) -> list[ImageRow]:
-        """Return the images of releases, the most recently used first."""
+        """Return the images of releases, most recently used first."""
         grounds = {ground.id: ground.bytes for ground in self.engine.labelled(f"{PART}=ground")}
         stored = self.engine.labelled(f"{PART}=release")
         rows = [self._row(image, grounds) for image in stored]
         return sorted(rows, key=lambda row: row.last_used, reverse=True)
 
     def touch(self, reference: str) -> None:
-        """Note that an image is used now."""
+        """Record that an image is used now."""
         mark = self._mark(reference)
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()
 
     def prune(self, budget_bytes: int, *, now: datetime | None = None) -> list[ImageRow]:
-        """Remove the least recently used images until the rest fits a budget, and what dead builds left.
+        """Remove the least recently used images until the rest fit a budget, and the remains of dead builds.
 
         Returns:
-            The images that were removed.
+            The removed images.
         """
         self.sweep()
         chosen = to_prune(self.rows(), budget_bytes, self.engine.images_in_use(), now or datetime.now(UTC))
         return [row for row in chosen if self.remove(row)]
 
     def remove(self, row: ImageRow) -> bool:
-        """Remove one image; False where a container has come to use it meanwhile."""
+        """Remove one image; False if a container has started to use it."""
         removed = self.engine.remove(row.image)
         if removed:
             self._mark(row.image).unlink(missing_ok=True)
         return removed
 
     def sweep(self) -> None:
-        """Remove what builds that died left behind, in the engine and on disk, unless something is being built."""
+        """Remove the remains of dead builds, in the engine and on disk, unless a build is running."""
         horizon = datetime.now(UTC) - REMNANT_AGE
         with held_if_free(self.build_lock) as free:
             if not free:
@@ -141,21 +141,21 @@ class Shelf:
         )
 
     def _last_used(self, reference: str, created: datetime) -> datetime:
-        """Return when an image was last asked for; one that never was counts from its making."""
+        """Return when an image was last used, or created if it never was."""
         try:
             return datetime.fromtimestamp(self._mark(reference).stat().st_mtime, UTC)
         except FileNotFoundError:
             return created
 
     def _mark(self, reference: str) -> Path:
-        """Return the file whose time says when an image was last used."""
+        """Return the file whose modification time is the last use of an image."""
         return self._marks / (reference.replace("/", "_").replace(":", "_") + ".used")
 
 
 def to_prune(rows: Iterable[ImageRow], budget_bytes: int, in_use: Set[str], now: datetime) -> list[ImageRow]:
-    """Choose which images go, the least recently used first, until the rest fits the budget.
+    """Choose the images to remove, least recently used first, until the rest fit the budget.
 
-    One that a container is made of, or that was asked for a moment ago, stays, whatever the budget says.
+    An image that a container uses, or that was just requested, is kept even if the budget is exceeded.
     """
     oldest_first = sorted(rows, key=lambda row: row.last_used)
     excess = sum(row.own_bytes for row in oldest_first) - budget_bytes
