@@ -236,7 +236,7 @@ def nightly(
 
 @contextmanager
 def stopped_by_signals() -> Iterator[threading.Event]:
-    """Give an event that is set when the process is told to end, so that what it does can be left in order."""
+    """Yield an event that is set when the process is told to end, so that it can stop in order."""
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -247,7 +247,7 @@ def stopped_by_signals() -> Iterator[threading.Event]:
 
 
 def main() -> None:
-    """Run the command line; an error of ours is one clear line, never a traceback."""
+    """Run the command line; our own errors are one clear line, never a traceback."""
     try:
         app(standalone_mode=True)
     except TfbisectError as error:
@@ -264,6 +264,6 @@ def main() -> None:
 
 
 def wrong_settings(error: ValidationError) -> str:
-    """Say which settings cannot be used and why, without their values: those may be passwords."""
+    """Return which settings are invalid and why, without their values, which may be passwords."""
     faults = ((".".join(map(str, fault["loc"])).upper(), fault["msg"]) for fault in error.errors(include_input=False))
     return "; ".join(f"TFBISECT_{name}: {message.removeprefix('Value error, ')}" for name, message in faults)

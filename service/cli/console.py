@@ -1,4 +1,4 @@
-"""What the commands share: the two streams, the house they open, and how they say that something went wrong."""
+"""What the commands share: both output streams, opening the house and the store, and printing errors."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from service.storage.store import Store
 
 
 class PrintableConsole(Console):
-    """Writes what strangers wrote as text: no escape sequence of theirs reaches the terminal."""
+    """Escapes untrusted text, so that its escape sequences do not reach the terminal."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render, and make what is text printable; rich's own control sequences stay."""
+        """Render, and make text printable; rich's control sequences are kept."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(printable(segment.text, lines=True), segment.style)
 
@@ -33,7 +33,7 @@ err = PrintableConsole(stderr=True, soft_wrap=True, highlight=False)
 
 @contextmanager
 def house(**overrides: Any) -> Iterator[House]:
-    """Open the house with settings overridden, and close it whatever happens."""
+    """Open the house with some settings overridden, and always close it."""
     settings = Settings(**{name: value for name, value in overrides.items() if value is not None})
     opened = House(settings)
     try:
@@ -44,7 +44,7 @@ def house(**overrides: Any) -> Iterator[House]:
 
 @contextmanager
 def opened_store() -> Iterator[Store]:
-    """Open the database that the settings name, and close it whatever happens."""
+    """Open the database in the settings, and always close it."""
     with house() as opened:
         yield opened.store
 

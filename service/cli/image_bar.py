@@ -64,7 +64,7 @@ class BuildBar:
         return f"{time.monotonic() - self._started:7.1f} s  {self._count()}  {what}  ({self._left()})"
 
     def _count(self) -> str:
-        """Return how many images are finished, of how many."""
+        """Return the number of finished images and of all."""
         ended = sum(step in {"done", "failed"} for step in self._steps.values())
         return f"{ended}/{counted(len(self._sizes), 'image')}"
 

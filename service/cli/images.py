@@ -92,7 +92,7 @@ def bases(
 
 
 def pythons_of(opened: House, targets: Sequence[Target]) -> list[str]:
-    """Return the interpreters that targets need, oldest first; untestable ones need none."""
+    """Return the interpreters that targets need, oldest first; untestable targets need none."""
     found = set()
     for target in targets:
         with suppress(ReleaseUntestable):
@@ -174,7 +174,7 @@ def print_checks() -> None:
 
 
 def verified(opened: House, targets: Sequence[Target], *, discard: bool) -> list[Check]:
-    """Check targets, note each in the ledger, and optionally remove the images built for it."""
+    """Check targets, record each in the ledger, and optionally remove the images built for the check."""
     settings = opened.settings
     checker = Checker(opened.environments, opened.images, opened.runner, opened.probes, settings.timeout_seconds)
     ledger, leaving = ledger_of(opened), Leaving(opened)
@@ -195,7 +195,7 @@ def verified(opened: House, targets: Sequence[Target], *, discard: bool) -> list
 
 
 class Leaving:
-    """Images to remove; one whose last container is still being removed waits for the next turn."""
+    """Images to remove; an image whose last container still exists is removed later."""
 
     def __init__(self, opened: House) -> None:
         self._opened = opened
@@ -209,7 +209,7 @@ class Leaving:
         self.settle()
 
     def settle(self) -> None:
-        """Remove all that can be removed now."""
+        """Remove all images that can be removed now."""
         with self._lock:
             self._images = [image for image in self._images if not self._opened.images.engine.remove(image)]
         self._opened.images.forget_packages()
@@ -227,7 +227,7 @@ def targets_of(
     prereleases: bool,
     source: ImageSource | None = None,
 ) -> list[Target]:
-    """Return the targets that a range names, oldest first."""
+    """Return the targets in a range, oldest first."""
     package = package_name(package)
     known = opened.catalog.releases(package)
     versions = select(parse_releases(releases), known, prereleases=prereleases)
@@ -240,7 +240,7 @@ def target_of_image(row: ImageRow) -> Target:
 
 
 def built_of(opened: House, targets: Sequence[Target]) -> list[Target]:
-    """Return the targets that have an image by the current recipe."""
+    """Return the targets that have an image made by the current recipe."""
     return [target for target in targets if is_built(opened, target)]
 
 
@@ -278,7 +278,7 @@ def bytes_of(text: str) -> int:
     """Read a size such as 20GB or 512MiB.
 
     Raises:
-        BadInput: it is no size.
+        BadInput: it is not a size.
     """
     match = SIZE.fullmatch(text.strip())
     if match is None:
@@ -289,7 +289,7 @@ def bytes_of(text: str) -> int:
 
 
 def age_in_words(age: timedelta) -> str:
-    """Write an age in its largest unit."""
+    """Return an age in its largest unit."""
     seconds = int(age.total_seconds())
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= length:

@@ -19,7 +19,7 @@ def read_snippet(path: str) -> str:
     """Return the source in a file, or standard input for "-".
 
     Raises:
-        BadInput: the file is not there, is a folder, or is not UTF-8 text.
+        BadInput: the file is missing, is a folder, or is not UTF-8 text.
     """
     return decoded(sys.stdin.buffer.read(), "standard input") if path == "-" else read_source(Path(path))
 
@@ -28,7 +28,7 @@ def parse_shape(text: str | None) -> tuple[int, ...] | None:
     """Return the numbers of "28,28".
 
     Raises:
-        BadInput: something in it is no whole number.
+        BadInput: a part is not an integer.
     """
     if text is None:
         return None
@@ -39,7 +39,7 @@ def parse_shape(text: str | None) -> tuple[int, ...] | None:
 
 
 def parse_pairs(option: str, pairs: Iterable[str]) -> dict[str, Any]:
-    """Return values by name from NAME=VALUE; a value is JSON where it can be read as such, else text.
+    """Return values by name from NAME=VALUE; a value is JSON if it parses as JSON, otherwise text.
 
     Raises:
         BadInput: a pair without a name or an equals sign.
@@ -60,9 +60,9 @@ def parse_parameters(pairs: Iterable[str], expected: Iterable[str], **named: Any
     """Return the probe's parameters.
 
     Args:
-        pairs: those of --set.
-        expected: those of --expect, which together are the parameter `expect`.
-        named: parameters with an option of their own; None where it was not given.
+        pairs: from --set.
+        expected: from --expect; together they are the parameter `expect`.
+        named: parameters with separate options; None if an option was not given.
 
     Raises:
         BadInput: a pair without a name or an equals sign.
@@ -73,7 +73,7 @@ def parse_parameters(pairs: Iterable[str], expected: Iterable[str], **named: Any
 
 
 def parse_variants(names: Iterable[str]) -> dict[str, Any]:
-    """Separate named variants from files, as the request has them.
+    """Return variants in the form of a request: names, and sources read from files.
 
     Raises:
         BadInput: a file cannot be read.
@@ -89,7 +89,7 @@ def build_request(**fields: Any) -> BisectionRequest:
     """Return a request.
 
     Raises:
-        BadInput: a field is out of its bounds; the message names it.
+        BadInput: a field is invalid; the message names it.
     """
     try:
         return BisectionRequest(**{name: value for name, value in fields.items() if value is not None})

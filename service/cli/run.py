@@ -208,7 +208,7 @@ def progress(*, quiet: bool) -> Iterator[Listener]:
 
 
 def tell_ending(finished: Finished, expected: frozenset[str], *, as_json: bool) -> None:
-    """Print how a bisection ended, and exit with the contract's code."""
+    """Print the result of a bisection, and exit with the documented code."""
     verdict, error = finished.verdict, finished.error
     at_fault = error is not None and int(error["exit_code"]) == EXIT_BAD_INPUT
     if as_json and verdict is not None:

@@ -30,9 +30,9 @@ def serve_until_stopped(house: House, host: str, port: int, role: Role = "all") 
         house: everything put together.
         host: address to listen on.
         port: to listen on.
-        role: all; web: nothing here touches an engine; coordinator: nothing here listens.
+        role: all; web: this process uses no engine; coordinator: it listens on no port.
     """
-    clear_away_the_dead()  # now: this service may have nothing to run for days
+    clear_away_the_dead()  # now, since this service may have nothing to run for days
     threads = house.threads
     with scheduled(house, role):
         try:
@@ -58,7 +58,7 @@ def _wait_for_signal() -> None:
 
 
 def _listen_no_more(*_: object) -> None:
-    """Ignore a signal that the server has handled already: it raises it again after its end."""
+    """Ignore a signal that the server has already handled and raises again after it ends."""
 
 
 def _listen(house: House, host: str, port: int, role: Role) -> None:
@@ -73,7 +73,7 @@ def _listen(house: House, host: str, port: int, role: Role) -> None:
 
 @contextmanager
 def scheduled(house: House, role: Role) -> Iterator[None]:
-    """Make nightly passes meanwhile, if a cron expression is set."""
+    """Make nightly passes in the background, if a cron expression is set."""
     if role == "web" or not house.settings.nightly_cron:
         yield
         return

@@ -32,7 +32,7 @@ STYLES = {"introduced": "bold red", "fixed": "bold green", "changed": "bold yell
 
 
 def answer_style(answer: Answer | str, expected: frozenset[str]) -> str:
-    """Return the colour of an answer; words and signs show the same without colour."""
+    """Return the colour of an answer; words and signs show it without colour too."""
     label = answer.label if isinstance(answer, Outcome) else answer
     if not isinstance(label, str):
         return "dim"
@@ -60,7 +60,7 @@ class PlainProgress:
         self._say(case_headline(case))
 
     def running(self, track: str, release: str) -> None:
-        """Print nothing: the answer is printed."""
+        """Do nothing: only answers are printed."""
 
     def measured(self, measurement: Measurement, done: int, planned_at_least: int) -> None:
         name = f"{measurement.release} [{measurement.track}]" if measurement.track else measurement.release
@@ -167,7 +167,7 @@ def origin(measurement: Measurement) -> str:
 
 
 def verdict_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> Iterable[Text]:
-    """Print the timeline and the verdict, from the contract's JSON."""
+    """Yield the timeline and the verdict, from the verdict's JSON."""
     yield from timeline_lines(verdict, expected_of(verdict, expected))
     yield Text()
     yield Text(printable(str(verdict["summary"])), style="bold")
@@ -186,13 +186,13 @@ def verdict_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> Itera
 
 
 def expected_of(verdict: Mapping[str, Any], expected: frozenset[str]) -> frozenset[str]:
-    """Return what is right in the timeline that is drawn: the leading aspect's, where there are several."""
+    """Return the expected outcomes of the drawn timeline: of the leading aspect, if there are several."""
     named = (aspect for aspect in verdict.get("aspects", ()) if aspect["name"] == verdict.get("leading"))
     return next((frozenset(aspect["expected"]) for aspect in named), expected)
 
 
 def aspect_lines(verdict: Mapping[str, Any]) -> Iterable[Text]:
-    """Draw a row for each aspect, then what differs at its changes."""
+    """Yield a row for each aspect, then the differences at its changes."""
     table = aspect_table(verdict)
     if table is None:
         return
@@ -217,7 +217,7 @@ def _diff_style(line: str) -> str:
 
 
 def detail_lines(verdict: Mapping[str, Any]) -> Iterable[Text]:
-    """Explain outcomes whose label does not."""
+    """Explain outcomes whose label is not enough."""
     for entry in verdict.get("details", ()):
         yield Text(f"{printable(entry['outcome'])}, as in {entry['release']}:")
         lines = str(entry["detail"]).splitlines()
@@ -237,7 +237,7 @@ def unknown_lines(verdict: Mapping[str, Any]) -> Iterable[Text]:
 
 
 def timeline_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> Iterable[Text]:
-    """Print one row per release, line by line, with a mark before each change."""
+    """Yield one row per release, line by line, with a mark before each change."""
     marks = {(change["line"], change["after"]): change for change in verdict["changes"]}
     on_mainline = {
         release
@@ -250,7 +250,7 @@ def timeline_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> Iter
         line = segment["line"]
         for release, how in segment_releases(segment):
             if line != MAINLINE and release in on_mainline:
-                continue  # a branch starts at a mainline release, which has its row already
+                continue  # a branch starts at a mainline release, which already has a row
             row = Text(f"  {line if line != shown_line else '':<10}")
             shown_line = line
             change = marks.get((line, release))
@@ -275,7 +275,7 @@ def _release_text(release: str, outcome: str, how: State, expected: frozenset[st
 
 
 def shortened(outcome: str) -> str:
-    """Return an outcome that fits a row; its end is kept, since long ones end in a digest."""
+    """Shorten an outcome to fit a row; its end is kept, since long outcomes end in a digest."""
     return outcome if len(outcome) <= OUTCOME_CHARACTERS else f"{outcome[: OUTCOME_CHARACTERS - 8]}… {outcome[-6:]}"
 
 

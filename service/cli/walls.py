@@ -47,8 +47,8 @@ def engine_walls(engine: Mapping[str, Any], settings: Settings, *, filtered: boo
 
     Args:
         engine: GET /info.
-        settings: what this service was told to use.
-        filtered: the filter of deploy/ stands in front of the engine's socket.
+        settings: of this service.
+        filtered: the filter of deploy/ is in front of the engine's socket.
     """
     lacks = missing_protections(engine)
     fixed = [

@@ -1,4 +1,4 @@
-"""How a bisection ends: the verdict as the contract's JSON, or why there is none."""
+"""How a bisection ends: with the verdict as JSON, or with the reason why there is none."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from service.json_text import text_digest
 DONE: Literal["done"] = "done"
 Ending = Literal["done", "failed", "cancelled", "interrupted", "taken-over"]
 INTERRUPTED: Literal["interrupted"] = "interrupted"
-"""This process stops; the bisection goes back to the queue."""
+"""This process is stopping; the bisection returns to the queue."""
 TAKEN_OVER: Literal["taken-over"] = "taken-over"
 """Another coordinator holds the bisection, because this one did not renew its lease in time."""
 
@@ -38,7 +38,7 @@ class Finished:
 
 
 def conclude(case: Case, bisection_id: str, tracks: Sequence[Progress], status: Ending) -> Finished:
-    """State the verdict of what is known."""
+    """Return the verdict on what is known."""
     subject = next(progress for progress in tracks if progress.track.name == SUBJECT)
     fault = no_verdict(subject.verdict, subject) if status == DONE else None
     ending: Ending = "failed" if fault else status
@@ -57,7 +57,7 @@ def conclude(case: Case, bisection_id: str, tracks: Sequence[Progress], status: 
 def _said(
     case: Case, bisection_id: str, subject: Progress, tracks: Sequence[Progress], ending: Ending
 ) -> tuple[dict[str, Any], Progress]:
-    """Return the verdict in JSON, and the track that it shows first: the leading aspect's, where there are several."""
+    """Return the verdict in JSON, and the track that it shows first: the leading aspect, if there are several."""
     stories = stories_of(subject, [progress for progress in tracks if progress.track.is_aspect])
     if subject.search is None or not stories:
         return _verdict_json(case, bisection_id, subject, subject.verdict, ending), subject
@@ -77,14 +77,14 @@ def _said(
 
 
 def _compared(subject: Progress, tracks: Sequence[Progress]) -> Verdict:
-    """Return the verdict that variants are compared with: of the track that asks the snippet itself the same."""
+    """Return the verdict to compare variants with: from the snippet's track with the same question."""
     return next((progress.verdict for progress in tracks if progress.track.is_aspect), subject.verdict)
 
 
 def _variant_json(
     case: Case, bisection_id: str, subject: Verdict, progress: Progress, status: Ending
 ) -> dict[str, Any]:
-    """Return what a variant shows as JSON: its own verdict, and the comparison with the snippet."""
+    """Return a variant's JSON: its verdict, and the comparison with the snippet."""
     name = progress.track.name
     verdict = progress.verdict
     comparison = compare_variant(name, subject, verdict)
@@ -99,7 +99,7 @@ def _variant_json(
 
 
 def no_verdict(verdict: Verdict, progress: Progress) -> TfbisectError | None:
-    """Say why what is known is no verdict, or None where it is one."""
+    """Return why there is no verdict, or None if there is one."""
     if fault := snippet_fault(verdict, progress.reports):
         return fault
     if isinstance(verdict, NothingTestable):
@@ -108,7 +108,7 @@ def no_verdict(verdict: Verdict, progress: Progress) -> TfbisectError | None:
 
 
 def _reasons(verdict: NothingTestable) -> str:
-    """Name each reason once, with how many releases gave it."""
+    """List each reason once, with its number of releases."""
     counted = Counter(gap.reason for gap in verdict.gaps)
     return "".join(f" {number} of {len(verdict.gaps)}: {reason}" for reason, number in counted.most_common(3))
 
@@ -136,7 +136,7 @@ def _verdict_json(
 
 
 def _details(case: Case, progress: Progress, verdict: Verdict) -> list[dict[str, str]]:
-    """Say what is behind each outcome whose label alone does not tell, such as a digest: by the oldest release."""
+    """Explain each outcome whose label alone is not enough, such as a digest, by the oldest release that has it."""
     stated = {segment.outcome for segment in verdict.segments} - progress.track.probe.outcomes.keys()
     together = read_together(progress.answers)
     found: dict[str, dict[str, str]] = {}
@@ -148,7 +148,7 @@ def _details(case: Case, progress: Progress, verdict: Verdict) -> list[dict[str,
 
 
 def _with_commands(said: Mapping[str, Any], case: Case, track: Track) -> list[dict[str, Any]]:
-    """Return the changes in JSON, each with the commands that show its two sides."""
+    """Return the changes in JSON, each with the commands that reproduce both sides."""
     request = {**case.request.model_dump(mode="json"), "probe": track.probe.name}
     variant = "" if track.is_aspect else track.name
     return [
@@ -163,7 +163,7 @@ def _with_commands(said: Mapping[str, Any], case: Case, track: Track) -> list[di
 
 
 def problem(error: TfbisectError) -> dict[str, Any]:
-    """Return an error as the JSON that is stored."""
+    """Return an error as stored JSON."""
     return {
         "type": type(error).__name__,
         "title": error.title,

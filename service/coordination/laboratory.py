@@ -1,4 +1,4 @@
-"""One answer about one release: from the store if it is there, from a run if not."""
+"""Gets one answer about one release: from the store if possible, otherwise from a run."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from service.storage.store import Store
 from service.storage.ulid import new_ulid
 
 Execute = Callable[[RunRequest, threading.Event], RunReport]
-"""Whatever runs a probe: a runner here, or an engine that hands the request to a runner elsewhere."""
+"""Runs a probe: a local runner, or an executor that sends the request to a runner elsewhere."""
 
 Warm = Callable[[Target, str, int], None]
-"""Prepares a release, framework imported, in the n-th process of a bisection."""
+"""Prepares a release in the n-th process of a bisection, up to the import of the framework."""
 
 Expect = Callable[[str, Sequence[tuple[Target, int]]], None]
-"""Whatever is told what a bisection asks next: releases, each with the process that answers."""
+"""Is told what a bisection asks next: releases, each with the process that answers."""
 
 End = Callable[[str], None]
 """Ends the processes that wait for further questions of a bisection."""
 
 PROCESSES = 2
-"""Answers of one release come from this many processes in turn, each with its own hash seed: what depends on hash
-order or address layout shows, and every further answer costs a fork instead of an import."""
+"""Answers of one release come from this many processes in turn, each with its own hash seed: effects of hash order or
+address layout show, and every further answer costs a fork instead of an import."""
 
 EngineProblem = Callable[[], str | None]
 
@@ -47,12 +47,12 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 UNKEPT = frozenset({"lost", "timed-out", "unprepared"})
-"""Endings that count for this bisection only: infrastructure, limits and the index may differ tomorrow."""
+"""Endings that are not stored: infrastructure, limits and the index may differ next time."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked: one release, by one track, for the n-th time."""
+    """A question about one release, asked by one track for the n-th time."""
 
     case: Case
     track: Track
@@ -60,20 +60,20 @@ class Question:
     repeat: int
     """Which stored observation answers it, 0-based: bisections that ask the same question share its n-th answer."""
     bisection: str = ""
-    """The bisection that asks: processes are kept for its further questions."""
+    """The bisection that asks; processes are kept for its further questions."""
 
     @property
     def process(self) -> int:
-        """Return which process of the bisection answers: the first two answers of a release come from two."""
-        # Runs with different seeds are forks of one import; what confirms a change comes from another process.
+        """Return which process of the bisection answers: the answers of a release alternate between processes."""
+        # With aspects, the first runs, which differ in seed, fork from one import; those that confirm, from another.
         turn = self.repeat if self.track.probe.aspects is None else self.repeat // LOOKS
         return turn % PROCESSES
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """Return what the probe is told: runs whose facts are compared as samples have a seed each.
+        """Return the probe's parameters; runs whose facts are compared as samples each get a seed.
 
-        The seed hangs on the repeat and is no part of what the answer is stored under.
+        The seed follows from the repeat and is not part of the key of the stored answer.
         """
         given = self.track.parameters
         if self.track.probe.aspects is None or given.get("seed"):
@@ -85,7 +85,7 @@ class Question:
         return self.case.target(self.release)
 
     def identity(self, environment: Environment) -> ObservationIdentity:
-        """Return all that the answer depends on."""
+        """Return everything that the answer depends on."""
         return ObservationIdentity(
             package=self.target.package,
             release=self.release,
@@ -129,15 +129,15 @@ class Laboratory:
         """Make a laboratory.
 
         Args:
-            store: where observations are.
+            store: holds the observations.
             environments: resolves releases.
             execute: runs a probe.
-            timeout_seconds: of one run, where the request names none.
-            warm: has a release ready for one more run.
+            timeout_seconds: of one run, if the request has none.
+            warm: prepares a release for one more run.
             expect: is told what a bisection asks next.
-            end: ends what waits for further questions of a bisection.
-            engine_problem: says what keeps runs from being made now, or None; asked after a run that was lost.
-            patience: with an engine, an index or a database that is away.
+            end: ends the processes that wait for further questions of a bisection.
+            engine_problem: returns why nothing can run now, or None; called after a lost run.
+            patience: how long to wait for an engine, an index or a database that does not respond.
         """
         self._store = store
         self._engine_problem = engine_problem
@@ -152,12 +152,12 @@ class Laboratory:
         self._lock = threading.Lock()
         self._asking: dict[tuple[str, int], tuple[threading.Lock, int]] = {}
         self._resolved: dict[str, dict[Target, Environment]] = {}
-        """By bisection: what it measures in. One that changed meanwhile would compare what cannot be compared."""
+        """By bisection: its environments. If one changed meanwhile, the answers would not be comparable."""
 
     def recall(self, questions: Iterable[Question]) -> list[Measurement]:
-        """Answer from stored observations alone, with no network and no container.
+        """Answer from stored observations only, without network or containers.
 
-        What is not known is left out, and so is every later repeat of it: nothing has a second answer but no first.
+        Unknown answers are left out, with all later repeats: a second answer without a first would be wrong.
         """
         asked = [question for question in questions if not question.case.request.fresh]
         environments = self._environments.known_of({question.target for question in asked})
@@ -166,7 +166,7 @@ class Laboratory:
             for question in asked
             if question.target in environments
         ]
-        # One query for all: single queries took most of the time of a submission.
+        # One query for all: separate queries took most of the time of a submission.
         found = self._store.observations([key for _, key in keyed])
         stored = {(each.key, each.repeat): each for several in found.values() for each in several}
         known: list[Measurement] = []
@@ -180,16 +180,16 @@ class Laboratory:
         return known
 
     def problem(self) -> str | None:
-        """Return what does not respond while questions wait for it; None if nothing."""
+        """Return what questions wait for because it does not respond; None if nothing."""
         return self._engine.problem or self._index.problem
 
     def measure(self, question: Question, cancelled: threading.Event) -> Measurement:
-        """Answer from the store or by a run; wait for the engine as long as patience allows.
+        """Answer from the store or by a run; wait for the engine while patience lasts.
 
         Never raises for what a release, a snippet, an index or an engine does.
 
         Raises:
-            StoreError: the database is away for longer than anybody's patience.
+            StoreError: the database did not respond within the patience.
         """
         while True:
             measurement, outage, problem = self._try(question, cancelled)
@@ -215,29 +215,29 @@ class Laboratory:
         problem = self._engine_problem()
         if problem is None:
             self._engine.over()
-            # Lost on its own: the planner asks again, and not in the same moment.
+            # Only this run was lost: the planner asks again, but not immediately.
             cancelled.wait(self._patience.pause_seconds(1))
         return measurement, self._engine, problem
 
     def _ask(self, question: Question, environment: Environment, cancelled: threading.Event) -> Measurement:
-        """Answer from the store, else by one run."""
+        """Answer from the store, otherwise by one run."""
         identity = question.identity(environment)
-        # Two bisections that ask the same at the same time: the second waits for the first and takes its answer.
+        # If two bisections ask the same at once, the second waits for the first and reuses its answer.
         with self._one_at_a_time(observation_key(identity), question.repeat):
             known = None if question.case.request.fresh else self._recall(question, identity, cancelled)
             return known or self._run(question, identity, cancelled)
 
     def warm(self, question: Question, process: int) -> None:
-        """Prepare the release of a question in another process. Never raises: the run itself reports what is wrong."""
+        """Prepare the release of a question in another process. Never raises: the run reports any problem."""
         with suppress(TfbisectError):
             self._warm(question.target, question.track.framework, process)
 
     def expect(self, bisection: str, questions: Iterable[Question]) -> None:
-        """Say what a bisection asks next, the first one first."""
+        """Announce what a bisection asks next, in that order."""
         self._expect(bisection, [(question.target, question.process) for question in questions])
 
     def end(self, bisection: str) -> None:
-        """End what waits for further questions of a bisection."""
+        """End the processes that wait for further questions of a bisection."""
         self._resolved.pop(bisection, None)
         self._end(bisection)
 
@@ -272,7 +272,7 @@ class Laboratory:
             report = RunReport("lost", error.message)
         if report.ending in UNKEPT:
             return _unstored(question, report)
-        # A new one goes after all stored ones; its id prevents a second append.
+        # A new observation goes after all stored ones; its id prevents a second append.
         repeat, own = None if question.case.request.fresh else question.repeat, new_ulid()
         append = partial(self._store.append_observation, identity, repeat, report, observation_id=own)
         return _measurement(question, self._patiently(append, cancelled), reused=False)
@@ -280,7 +280,7 @@ class Laboratory:
     def _recall(
         self, question: Question, identity: ObservationIdentity, cancelled: threading.Event
     ) -> Measurement | None:
-        """Return the stored observation of that key and repeat."""
+        """Return the stored observation with this key and repeat."""
         key = observation_key(identity)
         stored = self._patiently(lambda: self._store.observation(key, question.repeat), cancelled)
         return None if stored is None else _measurement(question, stored, reused=True)
@@ -289,7 +289,7 @@ class Laboratory:
         return patiently(work, self._patience, cancelled, "keep an observation")
 
     def _request(self, question: Question) -> RunRequest:
-        """Return the runner's request for a question."""
+        """Return the request to the runner for a question."""
         case = question.case
         return RunRequest(
             run_id=new_ulid(),
@@ -313,7 +313,7 @@ def measurement_of(linked: LinkedObservation, judge: Judge) -> Measurement:
 
 
 def _meaning(report: RunReport, judge: Judge, release: str) -> Answer:
-    """Return what a run means; a judge that fails on its result is our mistake and is logged."""
+    """Return what a run means; if the judge fails on its result, that is our mistake and is logged."""
     answer = classify(report, judge)
     if isinstance(answer, Untestable) and answer.fault:
         log.error("judge.failed", judge=judge.__module__, release=release, fault=answer.fault)
@@ -321,7 +321,7 @@ def _meaning(report: RunReport, judge: Judge, release: str) -> Answer:
 
 
 def _measurement(question: Question, stored: StoredObservation, *, reused: bool) -> Measurement:
-    """Return what a stored observation means; derived each time, never stored."""
+    """Return the meaning of a stored observation; derived each time, never stored."""
     return Measurement(
         track=question.track.name,
         release=question.release,
@@ -333,6 +333,6 @@ def _measurement(question: Question, stored: StoredObservation, *, reused: bool)
 
 
 def _unstored(question: Question, report: RunReport) -> Measurement:
-    """Return an answer that holds for this bisection only."""
+    """Return an answer that counts for this bisection only."""
     answer = _meaning(report, question.track.probe.judge, question.release)
     return Measurement(question.track.name, question.release, answer, report, reused=False)

@@ -16,20 +16,20 @@ from service.coordination.laboratory import Measurement
 
 
 class Listener(Protocol):
-    """Listens to a bisection in this process, such as a terminal. Everybody else reads the store's events."""
+    """Listens to a bisection in this process, such as a terminal. Other processes read the store's events."""
 
     def started(self, case: Case) -> None:
         """The request is ready and planning begins."""
 
     def running(self, track: str, release: str) -> None:
-        """A question was handed on."""
+        """A question was sent to a worker."""
 
     def measured(self, measurement: Measurement, done: int, planned_at_least: int) -> None:
-        """An answer came in."""
+        """An answer arrived."""
 
 
 class Silent:
-    """A listener that does not listen."""
+    """A listener that ignores everything."""
 
     def started(self, case: Case) -> None:
         """Do nothing."""
@@ -49,7 +49,7 @@ class Progress:
     track: Track
     answers: dict[str, list[Answer]] = field(default_factory=dict)
     taken: list[Measurement] = field(default_factory=list)
-    """Every measurement, in the order in which it came."""
+    """Every measurement, in order of arrival."""
     kept: dict[str, int] = field(default_factory=dict)
     """How many answers of a release are stored observations."""
     running: dict[str, int] = field(default_factory=dict)
@@ -57,21 +57,21 @@ class Progress:
     reused: int = 0
     lost: int = 0
     facts: dict[int, Aspects] = field(default_factory=dict)
-    """What each report shows of each aspect, by its id: reading them all again after each answer takes long."""
+    """The facts of each report, by its id: rereading them all after each answer is slow."""
     runners: set[str] = field(default_factory=set)
     before_filling: Verdict | None = None
-    """The verdict before inferred releases were measured too; None where nothing was filled in."""
+    """The verdict before inferred releases were measured too; None if none were."""
     _step: NextRuns | Verdict | None = None
     _search: AspectSearch | None = None
 
     @property
     def policy(self) -> Policy:
-        """Return what is promised of this track, whose probe knows what is right."""
+        """Return the policy of this track; the expected outcomes come from its probe."""
         return replace(self.case.policy, expected=self.track.probe.expected)
 
     @property
     def step(self) -> NextRuns | Verdict:
-        """Return what the planner says to the answers so far; asked once, until another answer comes."""
+        """Return the planner's result for the answers so far; computed once per answer."""
         if self._step is None and (found := self.search) is not None:
             self._step = found.next or found.aspects[0].verdict
         if self._step is None:
@@ -82,7 +82,7 @@ class Progress:
 
     @property
     def search(self) -> AspectSearch | None:
-        """Return what is known of each aspect; None for a probe that looks at one thing alone."""
+        """Return what is known of each aspect; None for a probe without aspects."""
         read = self.track.probe.aspects
         if self._search is None and read is not None:
             runs: dict[str, list[RunFacts]] = {}
@@ -94,7 +94,7 @@ class Progress:
 
     @property
     def verdict(self) -> Verdict:
-        """Return the verdict so far; where several aspects are looked at, the one about how runs end."""
+        """Return the verdict so far; with several aspects, the verdict on how runs end."""
         if self._step is not None and not isinstance(self._step, NextRuns):
             return self._step
         if (found := self.search) is not None:
@@ -128,7 +128,7 @@ class Progress:
 
     @property
     def planned_at_least(self) -> int:
-        """Return how many runs are still to be made, however they answer."""
+        """Return how many more runs are needed, whatever their answers."""
         return self.step.planned_at_least if isinstance(self.step, NextRuns) else 0
 
     def wanted(self) -> list[PlannedRun]:
@@ -137,7 +137,7 @@ class Progress:
             return []
         wanted: list[PlannedRun] = []
         claimed: Counter[str] = Counter()
-        # Idle workers start early what has to be run in any case.
+        # Idle workers start early on runs that are needed in any case.
         for run in (*self.step.runs, *self.step.then):
             if claimed[run.release] >= self.running.get(run.release, 0):
                 wanted.append(run)

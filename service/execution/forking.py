@@ -1,8 +1,7 @@
-"""When a child's answer counts, and when the question is asked again in a process that was not forked.
+"""Decides whether a child's answer counts, or the question is repeated in a process that was not forked.
 
-A child shares what its parent made when it imported the framework: threads are gone, locks may be held. So what could
-be the fork's doing, and not the release's, is told by a process of its own: a crash, a hang, a parent that did not come
-through.
+A child inherits its parent's state after the import of the framework, but no threads, and locks may be held. So a crash,
+a hang or a dead parent may be due to the fork, not the release. A separate process, not forked, then confirms it.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ OF_ITS_OWN = frozenset(
     getattr(signal, f"SIG{name}")
     for name in ("ILL", "TRAP", "ABRT", "BUS", "FPE", "SEGV", "PIPE", "ALRM", "SYS", "XCPU", "XFSZ", "VTALRM", "PROF")
 )
-"""What the kernel sends a program for something that it did. Every other signal is sent by somebody."""
+"""Signals that the kernel sends a program for its own actions. All others are sent by another process or the script."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Answered:
     report: RunReport
     stop: Stop
     asked: bool = False
-    """Whether the question was asked: the import was done."""
+    """Whether the question was sent, that is, the import had ended."""
     over: bool = False
     """Whether the parent closed the question."""
 
@@ -50,17 +49,17 @@ class Forking:
         self._proven: set[Target] = set()
         """Children of these have answered."""
         self._start_anew: set[Target] = set()
-        """Children of these ended differently from a process of their own."""
+        """Children of these ended differently from a separate process."""
         self._same: dict[str, set[tuple[Target, Ending]]] = {}
-        """By bisection: endings that a process of its own had too."""
+        """By bisection: endings that a separate process confirmed."""
 
     def survives(self, target: Target) -> bool:
-        """Return whether a release may be asked in children."""
+        """Return whether children may answer for a release."""
         with self._lock:
             return target not in self._start_anew
 
     def doubts(self, request: RunRequest, answer: Answered) -> bool:
-        """Return whether a process of its own must confirm; notes that a child of the release has answered."""
+        """Return whether a separate process must confirm; records whether a child of the release has answered."""
         report = answer.report
         with self._lock:
             if report.ending == "answered" and answer.over:
@@ -70,14 +69,14 @@ class Forking:
         return is_doubtful(answer, proven=proven) and not known
 
     def compare(self, request: RunRequest, forked: Answered, alone: Answered) -> None:
-        """Note the answer of a process of its own where a child's end was doubtful."""
+        """Record the answer of a separate process after a child's doubtful ending."""
         if alone.report.ending == "lost":
             return
         with self._lock:
             if _ending(forked.report) == _ending(alone.report) and request.bisection_id:
                 self._same.setdefault(request.bisection_id, set()).add((request.target, _ending(alone.report)))
             elif is_sent(forked.report):
-                return  # by somebody: it says nothing about forks
+                return  # sent from outside: it says nothing about forks
             elif alone.report.ending == "answered" and forked.asked and request.target not in self._proven:
                 self._start_anew.add(request.target)
                 log.warning(
@@ -88,26 +87,26 @@ class Forking:
                 )
 
     def is_known(self, request: RunRequest, report: RunReport) -> bool:
-        """Say whether two processes of this bisection ended like this."""
+        """Say whether a separate process has confirmed this ending in this bisection."""
         with self._lock:
             return (request.target, _ending(report)) in self._same.get(request.bisection_id, ())
 
     def forget(self, bisection_id: str) -> None:
-        """Drop what was known of a bisection."""
+        """Forget the endings of a bisection."""
         with self._lock:
             self._same.pop(bisection_id, None)
 
 
 def is_sent(report: RunReport) -> bool:
-    """Say whether a run was ended by a signal that somebody sent: the script to itself, or somebody on this machine.
+    """Say whether a sent signal ended a run: from the script itself, or from another process on this machine.
 
-    The kernel does not tell the two apart afterwards. A script does the same when it is asked again.
+    The two cannot be distinguished afterwards, but the script would do the same if it ran again.
     """
     return report.ending == "signalled" and report.signal not in OF_ITS_OWN
 
 
 def end_alike(one: RunReport, other: RunReport) -> bool:
-    """Say whether two runs ended in the same way, whatever they answered."""
+    """Say whether two runs ended in the same way, whatever their answers."""
     return _ending(one) == _ending(other)
 
 
@@ -119,7 +118,7 @@ def is_doubtful(answer: Answered, *, proven: bool) -> bool:
     """Return whether the fork may be the cause of how a question ended.
 
     Args:
-        answer: what a child, or its parent, came to.
+        answer: of a child, or of its parent.
         proven: whether children of this release have answered before.
     """
     report = answer.report
@@ -128,5 +127,5 @@ def is_doubtful(answer: Answered, *, proven: bool) -> bool:
     if report.ending == "timed-out" and answer.over:
         return not proven
     if report.ending == "timed-out":
-        return answer.asked  # before that it imports like any process
+        return answer.asked  # before that, it imports like any process
     return report.ending == "signalled" or not answer.over

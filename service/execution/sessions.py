@@ -1,4 +1,4 @@
-"""What all runners share: prepare, warm and run, on top of the few operations in which engines differ."""
+"""What all runners share: prepare, warm and run, built on the few operations that differ between engines."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from service.settings import GIB
 
 
 class ResolvedEnvironment(Protocol):
-    """What a runner needs of an environment; implemented by the catalog's Environment."""
+    """The parts of an environment that a runner needs; implemented by the catalog's Environment."""
 
     @property
     def python(self) -> str:
-        """Return the interpreter's minor, such as "3.6"; "" where only its image knows."""
+        """Return the interpreter's minor version, such as "3.6"; "" if only its image knows."""
 
     @property
     def lock(self) -> str:
@@ -41,7 +41,7 @@ class ResolvedEnvironment(Protocol):
 
     @property
     def digest(self) -> str:
-        """Return "sha256:…" of everything that defines the environment."""
+        """Return the "sha256:…" digest of everything that defines the environment."""
 
 
 class EnvironmentSupply(Protocol):
@@ -51,8 +51,8 @@ class EnvironmentSupply(Protocol):
         """Return the environment of a target.
 
         Raises:
-            ReleaseUntestable: it cannot be had.
-            Unavailable: something around us is missing.
+            ReleaseUntestable: it has no environment.
+            Unavailable: infrastructure is missing.
         """
 
 
@@ -67,7 +67,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Start:
-    """What a process is started with."""
+    """How a process is started."""
 
     framework: str
     harness_source: str
@@ -76,13 +76,13 @@ class Start:
     forks: bool = False
     """Whether it answers in children, as PID 1 of its own namespace."""
     lifetime_seconds: float = 0.0
-    """How long it may be needed."""
+    """The longest time that it may be needed."""
 
 
 WARM_SECONDS = 900.0
-"""How long a warm session may wait; later its memory is worth more than saving a start."""
+"""How long a warm session may wait; after that, its memory is worth more than a saved start."""
 LONGEST_RUN_SECONDS = 3600.0
-"""What is added to a warm session's lifetime for the run that uses it."""
+"""Added to a warm session's lifetime for the run that uses it."""
 
 
 READY_SECONDS = 120.0
@@ -105,7 +105,7 @@ class Waits:
 
 
 class SessionRunner(ABC):
-    """A runner over sessions. Subclasses make places, start sessions, and say which protections are missing."""
+    """A runner based on sessions. Subclasses make places, start sessions, and report missing protections."""
 
     name = ""
 
@@ -116,9 +116,9 @@ class SessionRunner(ABC):
 
         Args:
             environments: resolves releases.
-            limits: bounds of each run.
-            harness_source: what warm sessions are started with; without it nothing is warmed.
-            waits: what may wait, ready to be asked; None: nothing ahead of need.
+            limits: of each run.
+            harness_source: the harness for warm sessions; without it nothing is warmed.
+            waits: how many processes may wait for questions; None: none are started in advance.
         """
         self._environments = environments
         self._limits = limits
@@ -134,7 +134,7 @@ class SessionRunner(ABC):
 
     @abstractmethod
     def _make_place(self, target: Target) -> Place:
-        """Make the place if needed; two callers wait for one."""
+        """Make the place if needed; simultaneous callers share one."""
 
     @abstractmethod
     def _start(self, place: Place, name: str, start: Start) -> Process:
@@ -142,7 +142,7 @@ class SessionRunner(ABC):
 
     @abstractmethod
     def _can_fork(self, place: Place) -> bool:
-        """Return whether a process in a place can be PID 1 of its own namespace, with folders of its own."""
+        """Return whether a process in a place can be PID 1 of its own namespace, with private folders."""
 
     @abstractmethod
     def missing_protections(self, place: Place | None = None) -> tuple[str, ...]:
@@ -164,7 +164,7 @@ class SessionRunner(ABC):
         self._keep(Purpose(key, answers_as=(target, process)), started)
 
     def stand(self, target: Target, framework: str, process: int = 0) -> bool:
-        """Have a session stand ready for whoever asks first; see Runner."""
+        """Keep a session ready for the first question of any bisection; see Runner."""
         place = self._place(target)
         start = self._start_of(target, place, framework, self._harness_source, process)
         key = _key(target, start)
@@ -182,7 +182,7 @@ class SessionRunner(ABC):
         return self._shelf.count()
 
     def run(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
-        """Run the probe once and say what happened; see Runner."""
+        """Run the probe once and report what happened; see Runner."""
         began = time.monotonic()
         try:
             place = self._place(request.target)
@@ -202,16 +202,16 @@ class SessionRunner(ABC):
         return replace(report, runner=self.name, seconds={step: round(value, 4) for step, value in seconds.items()})
 
     def expect(self, bisection_id: str, wanted: Sequence[ProcessOf]) -> None:
-        """Note what a bisection asks next; see Runner."""
+        """Record what a bisection asks next; see Runner."""
         self._shelf.expect(bisection_id, wanted)
 
     def end(self, bisection_id: str) -> None:
-        """End what waits for further questions of a bisection; see Runner."""
+        """End the processes that wait for further questions of a bisection; see Runner."""
         self._discard(*self._shelf.end(bisection_id))
         self._forking.forget(bisection_id)
 
     def close(self) -> None:
-        """Stop and remove all that this runner started."""
+        """Stop and remove everything that this runner started."""
         with self._timing:
             if self._timer:
                 self._timer.cancel()
@@ -222,7 +222,7 @@ class SessionRunner(ABC):
         self._expire()
 
     def _expire(self) -> None:
-        """End what has waited too long, now and by a timer, since a service may idle for days."""
+        """End processes that have waited too long, now and by a timer, since a service may be idle for days."""
         stale, next_seconds = self._shelf.expire()
         self._discard(*stale)
         with self._timing:
@@ -241,9 +241,9 @@ class SessionRunner(ABC):
         return place
 
     def _run_in(self, place: Place, request: RunRequest, cancelled: threading.Event) -> RunReport:
-        """Answer in a child where that can be, and once more by a process of its own where that may be no answer.
+        """Answer in a child if possible; if its ending is doubtful, answer again in a separate process.
 
-        The fork may be to blame, or somebody who ended it: the second one tells.
+        The fork may have caused the ending, or somebody may have killed the child: the second answer shows it.
         """
         start = self._start_of(
             request.target, place, request.framework, request.harness_source, request.process, request.timeout_seconds
@@ -279,13 +279,13 @@ class SessionRunner(ABC):
         return self._converse(started, place, request, start, cancelled)
 
     def _waiting_for(self, key: str, bisection_id: str) -> Started | None:
-        """Return a process that waits for this question and has not changed meanwhile."""
+        """Return a waiting process for this question that is still unchanged."""
         purposes = [Purpose(key, bisection_id), Purpose(key)] if bisection_id else [Purpose(key)]
         while started := self._shelf.take(*purposes):
             conversation = started.conversation
             if conversation.settles(SETTLE_SECONDS) if started.transcript.asked else conversation.is_there():
                 return started
-            # It died or was changed meanwhile: only a new session shows what this release does.
+            # It died or was changed while it waited: only a new session shows how this release behaves.
             self._discard(started)
         return None
 
@@ -338,7 +338,7 @@ def _ended(started: Started, stop: Stop) -> Exit | None:
 
 
 def killed_for_memory(counters: Path = Path("/proc/vmstat")) -> int:
-    """Return how many processes this machine's kernel has killed for lack of memory; 0 if it does not say."""
+    """Return how many processes this machine's kernel has killed for lack of memory; 0 if unknown."""
     try:
         return sum(int(line.split()[1]) for line in counters.read_text().splitlines() if line.startswith("oom_kill "))
     except (OSError, ValueError, IndexError):
@@ -346,17 +346,17 @@ def killed_for_memory(counters: Path = Path("/proc/vmstat")) -> int:
 
 
 def _key(target: Target, start: Start) -> str:
-    """Return what an answering process must have been started with."""
+    """Return the key of the processes that can answer: how they must have been started."""
     harness = hashlib.sha256(start.harness_source.encode()).hexdigest()
     place = (target.package, target.release, target.hardware, target.source or "")
     return "\0".join((*place, start.framework, harness, str(start.hash_seed), str(start.forks)))
 
 
 def _facts(started: Started, place: Place, start: Start, *, is_first: bool) -> RunReport:
-    """Return the facts of a run that do not depend on its ending."""
+    """Return the parts of a run report that do not depend on the ending."""
     transcript = started.transcript
     ready = transcript.ready
-    # Start and import count for the first answer of a process, which waited for them.
+    # Start and import count only for the first answer of a process, which waited for them.
     seconds = {"start": started.start_seconds if is_first else 0.0, "probe": transcript.probe_seconds}
     if ready:
         seconds["import"] = ready.import_seconds if is_first else 0.0
@@ -375,14 +375,14 @@ def _facts(started: Started, place: Place, start: Start, *, is_first: bool) -> R
 
 
 def _packages(environment: ResolvedEnvironment, transcript: Transcript) -> dict[str, str]:
-    """Return the packages of the lock; without a lock the loaded ones and those that are known."""
+    """Return the packages of the lock; without a lock, the known packages and the loaded ones."""
     return {**({} if environment.lock else transcript.packages), **environment.packages}
 
 
 def report_of_ending(
     facts: RunReport, transcript: Transcript, stop: Stop, ended: Exit | None, timeout_seconds: float
 ) -> RunReport:
-    """Decide how a run ended, from why the conversation stopped and how the process ended."""
+    """Decide how a run ended, from the end of the conversation and the exit of the process."""
     if stop == "cancelled":
         return replace(facts, ending="lost", reason="cancelled")
     if transcript.fault:

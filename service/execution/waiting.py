@@ -42,14 +42,14 @@ ProcessOf = tuple[Target, int]
 
 @dataclass(frozen=True)
 class Purpose:
-    """What a process can be asked."""
+    """Which questions a process can answer."""
 
     key: str
-    """Release, framework, harness and hash seed: what it was started with."""
+    """How it was started: release, framework, harness and hash seed."""
     bisection_id: str = ""
-    """The only one that may ask it, once it was asked; "" while nobody did."""
+    """The bisection that owns it, after its first question; "" before that."""
     answers_as: ProcessOf | None = field(default=None, compare=False)
-    """How a planner names it."""
+    """The planner's name for it."""
 
 
 @dataclass
@@ -58,14 +58,14 @@ class _Waiting:
     started: Started
     since: float
     standing: bool = False
-    """Part of the standing pool, with a budget of its own."""
+    """Part of the standing pool, which has a separate budget."""
 
 
 class WaitingProcesses:
-    """Processes that wait, bounded by number where nobody asked them yet and by memory all together.
+    """Waiting processes: those without a first question are limited in number, and all together in memory.
 
-    What no planner is about to ask goes first, who has waited longest before others; then what is asked last. Safe to
-    use from several threads.
+    Processes that no planner is about to ask are ended first, the longest waiting before the others; then those that
+    are asked last. Safe to use from several threads.
     """
 
     def __init__(self, slots: int, most_bytes: int, lifetime_seconds: float, standing_bytes: int = 0) -> None:
@@ -73,9 +73,9 @@ class WaitingProcesses:
 
         Args:
             slots: how many may wait for their first question.
-            most_bytes: how much memory all but the standing ones may have together.
+            most_bytes: memory limit of all but the standing ones together.
             lifetime_seconds: how long each may wait.
-            standing_bytes: how much memory the standing ones may have together.
+            standing_bytes: memory limit of the standing ones together.
         """
         self._slots = slots
         self._most_bytes = most_bytes
@@ -84,21 +84,21 @@ class WaitingProcesses:
         self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []
         self._expected: dict[str, Mapping[ProcessOf | None, int]] = {}
-        """By bisection: when each process is asked, counted."""
+        """By bisection: the turn in which each process is asked."""
 
     def expect(self, bisection_id: str, wanted: Sequence[ProcessOf]) -> None:
-        """Note what a bisection asks next, the first one first."""
+        """Record what a bisection asks next, in that order."""
         turns: dict[ProcessOf | None, int] = {one: turn for turn, one in reversed(list(enumerate(wanted)))}
         with self._lock:
             self._expected[bisection_id] = turns
 
     def wants(self, key: str) -> bool:
-        """Return whether one more unasked process of this key is useful."""
+        """Return whether another process of this key, not yet asked, is useful."""
         with self._lock:
             return self._slots > 0 and all(each.purpose != Purpose(key) for each in self._waiting)
 
     def put(self, purpose: Purpose, started: Started) -> list[Started]:
-        """Keep a process; return those that must end for it."""
+        """Keep a process; return those that must end to make room."""
         with self._lock:
             self._waiting.append(_Waiting(purpose, started, time.monotonic()))
             passing = [each for each in self._waiting if not each.standing]
@@ -112,7 +112,7 @@ class WaitingProcesses:
         return [each.started for each in gone]
 
     def _dispensable(self, waiting: _Waiting) -> tuple[float, float]:
-        """Return what is the larger the sooner a process can be done without."""
+        """Return a sort key that is largest for the process that is needed least."""
         purpose = waiting.purpose
         owners = [purpose.bisection_id] if purpose.bisection_id else list(self._expected)
         wanted = [self._expected.get(owner, {}) for owner in owners]
@@ -132,7 +132,7 @@ class WaitingProcesses:
             self._waiting.append(_Waiting(Purpose(key), started, time.monotonic(), standing=True))
 
     def take(self, *purposes: Purpose) -> Started | None:
-        """Return a process for the first of these purposes that has one."""
+        """Remove and return a process for the first of these purposes that has one."""
         with self._lock:
             for purpose in purposes:
                 for each in self._waiting:
@@ -142,12 +142,12 @@ class WaitingProcesses:
         return None
 
     def count(self) -> int:
-        """Return how many wait."""
+        """Return how many processes wait."""
         with self._lock:
             return len(self._waiting)
 
     def end(self, bisection_id: str) -> list[Started]:
-        """Remove and return those that wait for a bisection."""
+        """Remove and return the processes that wait for a bisection."""
         with self._lock:
             self._expected.pop(bisection_id, None)
             gone = [each for each in self._waiting if each.purpose.bisection_id == bisection_id]
@@ -155,7 +155,7 @@ class WaitingProcesses:
         return [each.started for each in gone]
 
     def expire(self) -> tuple[list[Started], float | None]:
-        """Remove and return those that have waited too long, and the seconds until the next one, None for none."""
+        """Remove and return those that have waited too long, and the seconds until the next one, None if none waits."""
         now = time.monotonic()
         with self._lock:
             stale = [each for each in self._waiting if now - each.since >= self._lifetime_seconds]
@@ -164,7 +164,7 @@ class WaitingProcesses:
         return [each.started for each in stale], None if next_at is None else next_at + self._lifetime_seconds - now
 
     def clear(self) -> list[Started]:
-        """Give up all that waits."""
+        """Remove and return all processes."""
         with self._lock:
             gone, self._waiting = self._waiting, []
         return [each.started for each in gone]
