@@ -1,7 +1,7 @@
 """Decides whether a child's answer counts, or the question is repeated in a process that was not forked.
 
-A child inherits its parent's state after the import of the framework, but no threads, and locks may be held. So a crash,
-a hang or a dead parent may be due to the fork, not the release. A separate process, not forked, then confirms it.
+A child inherits its parent's state after the import of the framework, but no threads, and locks may be held. So a
+crash, a hang or a dead parent may be due to the fork, not the release. A separate process, not forked, then decides.
 """
 
 from __future__ import annotations
