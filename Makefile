@@ -58,9 +58,9 @@ truth: setup ## ask the probe behaviour about behaviours that really changed, in
 
 newest: setup ## what depends on the Python that runs the service, on the newest one of this machine
 	@newest="$$($(BIN)/python -c 'from service.catalog.interpreters import find_interpreter, installed_interpreters as here; print(find_interpreter(here()[-1]) or "")')"; \
-	echo "newest: $${newest:-no other Python is here}: threads, catalog, coordination, command line, REST"; \
+	echo "newest: $${newest:-no other Python is here}: threads, catalog, coordination, events"; \
 	$(MAKE) --no-print-directory VENV=.venv-newest PYTHON="$$newest" setup && \
-	.venv-newest/bin/python -m pytest tests/test_house.py tests/coordination tests/cli tests/catalog/test_releases.py tests/storage/test_bisections.py tests/storage/test_observations.py tests/web/test_api.py tests/web/test_events.py -m "not postgres and not index and not containers and not local"
+	.venv-newest/bin/python -m pytest --numprocesses 2 --dist loadscope tests/test_house.py tests/test_threads.py tests/coordination tests/catalog/test_releases.py tests/storage/test_bisections.py tests/web/test_events.py -m "not postgres and not index and not containers and not local"
 
 # Both TensorFlow releases take an image and a folder of their own: minutes where they are not there yet.
 HOSTILE_RELEASES = $(if $(filter 1,$(FULL)),1.12.0 2.10.0)

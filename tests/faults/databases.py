@@ -275,7 +275,7 @@ def faults() -> list[Fault]:
         return Fault("database", name, run, expected, fast=fast)
 
     return [
-        row("PostgreSQL stopped for 4 s under runs", partial(postgres_stopped, 4), waits, fast=True),
+        row("PostgreSQL stopped for 4 s under runs", partial(postgres_stopped, 4), waits),
         row("PostgreSQL stopped for 60 s under runs", partial(postgres_stopped, 60), waits),
         row(f"PostgreSQL read-only for {READ_ONLY_SECONDS:g} s under runs", postgres_read_only, waits),
         row("SQLite locked for 4 s under runs", partial(sqlite_locked, 4), waits),

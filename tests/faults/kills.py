@@ -125,10 +125,7 @@ def faults() -> list[Fault]:
     def row(name: str, run: Callable[[], Findings], *, fast: bool = False) -> Fault:
         return Fault("kill -9", name, run, goes_on, fast=fast)
 
-    steps = [
-        row(f"service, {when}", partial(killed_at, {"die_in": place}), fast="verdict" in when)
-        for when, place in STEPS.items()
-    ]
+    steps = [row(f"service, {when}", partial(killed_at, {"die_in": place})) for when, place in STEPS.items()]
     return [
         *steps,
         row("service, under runs", killed_under_runs, fast=True),
