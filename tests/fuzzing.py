@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 
 FULL = os.environ.get("FULL") == "1"
-BUDGET_SECONDS = float(os.environ.get("TFBISECT_FUZZ_SECONDS", "120" if FULL else "5"))
+BUDGET_SECONDS = float(os.environ.get("TFBISECT_FUZZ_SECONDS", "120" if FULL else "3"))
 """For each fuzzed test."""
 
 TIMES = 50 if FULL else 1
