@@ -7,6 +7,7 @@ measured here says what is right: that is for whoever compares releases.
 import sys
 
 from tfbisect_clock import Clock
+from tfbisect_exits import exit_code
 from tfbisect_listening import Listening
 from tfbisect_seeds import Seeded
 from tfbisect_streams import Stream
@@ -108,16 +109,6 @@ def keras_of(context):
         return keras_modules(context)
     except context.Untestable:
         return None
-
-
-def exit_code(code):
-    """Return what a process that ends so would answer with."""
-    if code is None:
-        return 0
-    if isinstance(code, int):
-        return code
-    sys.stderr.write("%s\n" % code)
-    return 1
 
 
 def peak_bytes():

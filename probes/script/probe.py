@@ -6,6 +6,8 @@ import re
 import sys
 import tempfile
 
+from tfbisect_exits import exit_code
+
 KEPT_BYTES = 256 * 1024
 KEPT_ITEMS = 1000
 FOUND_CHARACTERS = 500
@@ -47,16 +49,6 @@ def found(context, pattern, text):
             % (sys.version_info[0], sys.version_info[1], error)
         )
     return match.group()[:FOUND_CHARACTERS] if match else None
-
-
-def exit_code(code):
-    """Return what a process that ends so would answer with."""
-    if code is None:
-        return 0
-    if isinstance(code, int):
-        return code
-    sys.stderr.write("%s\n" % code)
-    return 1
 
 
 class Output(object):

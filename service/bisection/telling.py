@@ -25,6 +25,8 @@ PRINTED_LINE = re.compile(r"lines? \d+( to \d+| from the end)?\Z")
 NUMBER_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 STAND_IN = "{}"
 ABSENT = "absent"
+PRESENT = "present"
+"""For a field that is only there or not, such as a warning."""
 ABOUT: Mapping[str, str] = {
     "reports": "reported values",
     "warns": "warnings",
@@ -118,6 +120,10 @@ def _alone(field: FieldSample) -> str:
 
 def texts_of(before: FieldSample | None, after: FieldSample | None) -> tuple[str, str]:
     """Return a field's text on both sides; numbers get enough digits to differ."""
+    if before is None and after is not None and after.values[0] is True:
+        return ABSENT, PRESENT
+    if after is None and before is not None and before.values[0] is True:
+        return PRESENT, ABSENT
     if before is not None and after is not None and before.numbers and after.numbers:
         return _numbers(before.numbers, after.numbers)
     return _value(before), _value(after)

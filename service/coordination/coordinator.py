@@ -113,6 +113,7 @@ class Coordinator:
             self.run(claim, stop=stop, seat=seat)
         except Exception as error:
             if isinstance(error, TfbisectError):
+                # Foreseen: its words say it all, and a stack would add nothing.
                 log.error("bisection.failed", bisection=claim.bisection_id, reason=error.message)  # noqa: TRY400
             else:
                 log.exception("bisection.failed", bisection=claim.bisection_id)
