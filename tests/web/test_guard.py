@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable, Iterator
 
@@ -197,8 +198,10 @@ def test_no_page_has_a_script_or_a_style_within(service: Served, path: str) -> N
     assert " style=" not in page
     assert "<style" not in page
     assert " onclick=" not in page
-    assert "https://unpkg" not in page
-    assert "cdn" not in page.lower()
+    # Read what the page loads, not its text: an id is random and may spell anything ("…0cdnvc…").
+    loaded = re.findall(r'<(?:script|link|img|iframe)\b[^>]*?\b(?:src|href)="([^"]*)"', page)
+    assert loaded
+    assert [address for address in loaded if "//" in address] == []
 
 
 def test_static_files_are_named_by_their_content_and_compressed(service: Served) -> None:
