@@ -67,7 +67,7 @@ def aspects(measurements: Mapping[str, Any]) -> dict[str, Facts]:
     for name, read in READERS.items():
         values = distinct(read(measurements))
         if values:
-            found[name] = Facts(values)
+            found[name] = Facts(values, in_lines=name == "prints")
     return found
 
 
@@ -164,8 +164,10 @@ def prints(measurements: Mapping[str, Any]) -> Iterator[tuple[str, Value]]:
         return
     lines = head.split("\n") if head else []
     rest = tail.split("\n") if tail else []
+    if not mappings(printed.get("between")):
+        lines, rest = [*lines, *rest], []
     first = (field for at, line in enumerate(lines, start=1) for field in line_fields(f"line {at}", line))
-    yield from islice(first, MOST_FIELDS // 2)
+    yield from islice(first, MOST_FIELDS // 2 if rest else MOST_FIELDS)
     at = len(lines)
     for block in mappings(printed.get("between")):
         count = block.get("lines")

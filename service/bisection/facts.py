@@ -25,6 +25,8 @@ class Facts:
     """Readable names, such as "epoch 3 loss", with values. Text is compared exactly, numbers as numbers."""
     tolerance: float = TOLERANCE
     """Relative; numbers within it count as equal."""
+    in_lines: bool = False
+    """The fields are the lines of a text; they are aligned between runs before they are compared."""
 
 
 Aspects = Mapping[str, Facts]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
+from service.bisection.alignment import aligned
 from service.bisection.facts import Facts
 from service.bisection.likeness import ZERO, close, is_number
 from service.bisection.outcomes import Value
@@ -80,8 +81,11 @@ class Sampling:
 
     @cached_property
     def fields(self) -> Mapping[str, Mapping[str, FieldSample]]:
-        """Return each release's fields by name."""
-        return {release: _fields(runs) for release, runs in self.runs.items() if runs}
+        """Return each release's fields by name; printed lines are aligned."""
+        shown = {release: runs for release, runs in self.runs.items() if runs}
+        if any(facts.in_lines for runs in shown.values() for facts in runs):
+            shown = dict(aligned(shown))
+        return {release: _fields(runs) for release, runs in shown.items()}
 
     @cached_property
     def margins(self) -> Mapping[str, float]:

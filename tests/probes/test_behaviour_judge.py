@@ -163,6 +163,10 @@ def test_what_lies_between_beginning_and_end_is_compared_by_digest() -> None:
     }
 
 
+def test_lines_are_counted_from_the_beginning_if_all_of_them_are_there() -> None:
+    assert list(facts("prints", printed={"head": "a", "tail": "b\nc"})) == ["line 1", "line 2", "line 3"]
+
+
 def test_a_script_that_prints_nothing_prints_no_lines() -> None:
     assert facts("prints", printed={"head": "", "tail": "", "progress_lines": 3}) == {"lines": 0}
 
