@@ -10,18 +10,22 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from service.catalog.notebooks import as_script, script_of_notebook
 from service.catalog.snippets import decoded, read_source
 from service.coordination.intake import BisectionRequest
 from service.errors import BadInput
 
 
 def read_snippet(path: str) -> str:
-    """Return the source in a file, or standard input for "-".
+    """Return the source in a file, or standard input for "-"; a notebook as a script.
 
     Raises:
         BadInput: the file is missing, is a folder, or is not UTF-8 text.
     """
-    return decoded(sys.stdin.buffer.read(), "standard input") if path == "-" else read_source(Path(path))
+    if path == "-":
+        return as_script(decoded(sys.stdin.buffer.read(), "standard input"))
+    text = read_source(Path(path))
+    return script_of_notebook(text, path) if path.endswith(".ipynb") else as_script(text)
 
 
 def parse_shape(text: str | None) -> tuple[int, ...] | None:

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from service.bisection.policy import Branches
 from service.bootstrap import House, set_up_logging
+from service.catalog.notebooks import commands_left_out
 from service.catalog.probes import Probe
 from service.catalog.targets import Hardware, ImageSource
 from service.cli.console import complain, err, house, out
@@ -53,11 +54,13 @@ verdict; 130 interrupted.
 """
 
 Words = list[str] | None
+SHOWN_COMMANDS = 5
 
 
 def run(
     file: Annotated[
-        str, typer.Argument(help="Python file with a model or a whole training script; - for standard input")
+        str,
+        typer.Argument(help="Python file or notebook with a model or a whole training script; - for standard input"),
     ],
     package: Annotated[str, typer.Option(help="package to bisect", rich_help_panel=RELEASES)] = "tensorflow",
     releases: Annotated[
@@ -159,8 +162,9 @@ def run(
     `script` accepts any Python script. Results are stored and reused.
     """
     set_up_logging(quiet=quiet)
+    snippet = read_snippet(file)
     request = build_request(
-        snippet=read_snippet(file),
+        snippet=snippet,
         package=package,
         releases=releases,
         prereleases=prereleases,
@@ -179,9 +183,18 @@ def run(
     )
     with house(runner=runner, parallel=parallel) as opened:
         expected = opened.intake.probe(request.probe).expected
+        say_left_out(snippet, quiet=quiet)
         with progress(quiet=quiet) as listener:
             finished = opened.submission.run(request, listener, ready=lambda: say_runner(opened, quiet=quiet))
         tell_ending(finished, expected, as_json=as_json)
+
+
+def say_left_out(snippet: str, *, quiet: bool) -> None:
+    """Print which commands of a notebook its script leaves out."""
+    commands = commands_left_out(snippet)
+    if commands and not quiet:
+        more = f"; and {len(commands) - SHOWN_COMMANDS} more" if len(commands) > SHOWN_COMMANDS else ""
+        err.print(f"left out of the notebook: {'; '.join(commands[:SHOWN_COMMANDS])}{more}", markup=False)
 
 
 def say_runner(opened: House, *, quiet: bool) -> None:

@@ -100,7 +100,7 @@ def _variant_json(
 
 def no_verdict(verdict: Verdict, progress: Progress) -> TfbisectError | None:
     """Return why there is no verdict, or None if there is one."""
-    if fault := snippet_fault(verdict, progress.reports):
+    if fault := snippet_fault(verdict, progress.reports, progress.track.snippet):
         return fault
     if isinstance(verdict, NothingTestable):
         return NoAnswer(words.sentence(words.why_nothing(verdict)) + _reasons(verdict))

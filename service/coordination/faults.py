@@ -7,13 +7,14 @@ from typing import Any
 
 from service.bisection.outcomes import RunReport, is_failure
 from service.bisection.verdict import NothingTestable, Unchanged, Verdict
+from service.catalog.notebooks import cell_and_line, with_cells
 from service.errors import SnippetError
 
 TRACEBACK_LINES = 12
 LINE_CHARACTERS = 300
 
 
-def snippet_fault(verdict: Verdict, reports: Mapping[str, RunReport]) -> SnippetError | None:
+def snippet_fault(verdict: Verdict, reports: Mapping[str, RunReport], source: str) -> SnippetError | None:
     """Return what is wrong with a snippet that fails alike in every release that was tried, or None.
 
     A snippet that breaks off in some releases only shows how they behave, and one that breaks off in the only release
@@ -22,51 +23,52 @@ def snippet_fault(verdict: Verdict, reports: Mapping[str, RunReport]) -> Snippet
     Args:
         verdict: what is known of all releases.
         reports: a run of each release that was tried.
+        source: the snippet, to name the places in it.
     """
     match verdict:
         case NothingTestable(gaps=gaps) if any(gap.kind == "refused" for gap in gaps):
             refused = [gap for gap in gaps if gap.kind == "refused"]
-            return _refused(refused[0].reason, len(refused), _raised_first(reports))
+            return _refused(refused[0].reason, len(refused), _raised_first(reports), source)
         case Unchanged(outcome=outcome) if is_failure(outcome) and verdict.coverage.measured > 1:
-            return _fails_alike(outcome, verdict.coverage.measured, _raised_first(reports), reports)
+            return _fails_alike(outcome, verdict.coverage.measured, reports, source)
         case _:
             return None
 
 
-def _refused(reason: str, releases: int, raised: Mapping[str, Any]) -> SnippetError:
+def _refused(reason: str, releases: int, raised: Mapping[str, Any], source: str) -> SnippetError:
     """Return the error for a snippet that every release refused."""
     if not raised:
         return SnippetError(reason, field="snippet")
     tried = "the one release that was" if releases == 1 else f"all {releases} releases that were"
-    message = f"{reason}{_place(raised)}, in {tried} tried; fix it and submit again."
-    return _error(message, raised)
+    message = f"{reason}{_place(raised, source)}, in {tried} tried; fix it and submit again."
+    return _error(message, raised, source)
 
 
-def _fails_alike(
-    outcome: str, releases: int, raised: Mapping[str, Any], reports: Mapping[str, RunReport]
-) -> SnippetError:
+def _fails_alike(outcome: str, releases: int, reports: Mapping[str, RunReport], source: str) -> SnippetError:
     """Return the error for a snippet that fails alike wherever it was tried."""
+    raised = _raised_first(reports)
     message = (
-        f"the snippet fails alike in all {releases} releases that were tried ({outcome}{_place(raised)}), so it says "
-        "nothing about any of them; fix it and submit again, or try other releases."
+        f"the snippet fails alike in all {releases} releases that were tried ({outcome}{_place(raised, source)}), so "
+        "it says nothing about any of them; fix it and submit again, or try other releases."
     )
     reasons = [report.reason for report in reports.values() if report.reason]
-    return _error(f"{message} Each time {reasons[0]}." if reasons and not raised else message, raised)
+    return _error(f"{message} Each time {reasons[0]}." if reasons and not raised else message, raised, source)
 
 
-def _error(message: str, raised: Mapping[str, Any]) -> SnippetError:
+def _error(message: str, raised: Mapping[str, Any], source: str) -> SnippetError:
     """Return a fault with the place in the snippet and the end of the traceback."""
     line = raised.get("line")
-    trail = str(raised.get("traceback", "")).strip("\n").splitlines()[-TRACEBACK_LINES:]
+    trail = with_cells(str(raised.get("traceback", "")), source).strip("\n").splitlines()[-TRACEBACK_LINES:]
     trail = [each[:LINE_CHARACTERS] for each in trail]
     return SnippetError(
         message, field="snippet", line=line if isinstance(line, int) else None, traceback="\n".join(trail)
     )
 
 
-def _place(raised: Mapping[str, Any]) -> str:
+def _place(raised: Mapping[str, Any], source: str) -> str:
     """Name the line of the snippet."""
-    return f" at line {raised['line']}" if raised.get("line") else ""
+    line = raised.get("line")
+    return f" at {cell_and_line(source, line)}" if line and isinstance(line, int) else ""
 
 
 def _raised_first(reports: Mapping[str, RunReport]) -> Mapping[str, Any]:

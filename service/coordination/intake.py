@@ -14,6 +14,7 @@ from service.bisection.planner import Policy
 from service.bisection.releases import ReleaseTree, tree_of
 from service.bisection.untrusted import brief, finite
 from service.bisection.words import counted
+from service.catalog.notebooks import as_script, cell_and_line
 from service.catalog.probes import Parameter, Probe
 from service.catalog.ranges import absent, left_out, parse_releases, select
 from service.catalog.releases import Catalog, CatalogRelease, package_name
@@ -41,7 +42,9 @@ class BisectionRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    snippet: str = Field(description="Python source: a model definition or a whole training script, at most 64 KiB")
+    snippet: str = Field(
+        description="Python source: a model definition or a whole training script, at most 64 KiB; or a notebook's JSON"
+    )
     probe: str = Field("dropout", max_length=64, description="what is asked of each release")
     package: str = Field("tensorflow", max_length=128, description="the package whose releases are compared")
     releases: str = Field(
@@ -164,7 +167,9 @@ def _syntax_error(source: str, error: SyntaxError) -> SnippetError:
     shown = lines[number - 1].strip()[:160] if 0 < number <= len(lines) else ""
     hint = " Python 2 syntax is not taken; the probe runs the same file on all releases." if "print" in shown else ""
     return SnippetError(
-        f"line {number}: {error.msg}: `{shown}`. Fix the line and submit again.{hint}", field="snippet", line=number
+        f"{cell_and_line(source, number)}: {error.msg}: `{shown}`. Fix the line and submit again.{hint}",
+        field="snippet",
+        line=number,
     )
 
 
@@ -208,7 +213,9 @@ class Intake:
             IndexUnreachable: the releases are not known and cannot be asked for.
         """
         probe = self.probe(request.probe)
-        request = request.model_copy(update={"package": package_name(request.package)})
+        request = request.model_copy(
+            update={"package": package_name(request.package), "snippet": as_script(request.snippet)}
+        )
         check_source(request.snippet)
         probe.check(request.snippet)
         framework = probe.framework_for(request.package)

@@ -135,8 +135,8 @@ class Session:
     def _refused(self) -> bool:
         """Return whether the snippet itself is at fault: then there is nothing to compare variants with."""
         subject = self._tracks[SUBJECT]
-        step = subject.step
-        return isinstance(step, NothingTestable) and snippet_fault(step, subject.reports) is not None
+        step, source = subject.step, subject.track.snippet
+        return isinstance(step, NothingTestable) and snippet_fault(step, subject.reports, source) is not None
 
     def _ask(self, progress: Progress, run: PlannedRun) -> bool:
         """Submit one question; return whether there was a worker for it."""

@@ -14,6 +14,7 @@ from service.bisection.settling import FLAKY
 from service.bisection.telling import Difference, SideBySide, Told, finding, phrase, side_by_side, unified
 from service.bisection.verdict import Change, NothingTestable, Verdict, changes_of, to_json
 from service.bisection.words import counted, named
+from service.catalog.notebooks import with_cells
 from service.coordination.faults import raised_in
 from service.coordination.progress import Progress
 
@@ -130,7 +131,7 @@ def _ending_lines(release: str, aspect: AspectVerdict, subject: Progress) -> Ite
     yield outcome.label
     report = next(one.report for one in subject.taken if one.release == release and isinstance(one.answer, Outcome))
     trail = str(raised_in(report.result or {}).get("traceback") or outcome.detail)
-    yield from trail.strip().splitlines()
+    yield from with_cells(trail, subject.track.snippet).strip().splitlines()
 
 
 def _first_outcome(answers: Sequence[Answer]) -> Outcome | None:

@@ -15,18 +15,19 @@ from service.resources import resource_dir
 
 SCRIPT = load_probes(resource_dir("probes"))["script"]
 Result = Mapping[str, Any]
+SOURCE = "import tensorflow\n\na = {}['b']\n"
 TRAIL = "  File \"snippet.py\", line 3, in <module>\n    a['b']\nKeyError: 'b'"
 RAISED: Result = {"kind": "raised", "exception": "KeyError", "message": "'b'", "line": 3, "traceback": TRAIL}
 REFUSED: Result = {**RAISED, "kind": "refused", "exception": "NameError", "message": "NameError: a is not defined"}
 PASSES: Result = {"kind": "measured", "measurements": {"exit_code": 0, "parameters": {}}}
 
 
-def fault(*results: Result) -> SnippetError | None:
+def fault(*results: Result, source: str = SOURCE) -> SnippetError | None:
     """Say what is at fault where the releases of a history gave these results."""
     reports = {f"1.{at}.0": RunReport("answered", result=result) for at, result in enumerate(results)}
     answers = {release: [classify(report, SCRIPT.judge)] for release, report in reports.items()}
     policy = Policy(expected=SCRIPT.expected)
-    return snippet_fault(current_verdict(tree_of(tuple(reports)), answers, policy), reports)
+    return snippet_fault(current_verdict(tree_of(tuple(reports)), answers, policy), reports, source)
 
 
 def test_a_snippet_that_fails_alike_in_every_release_is_at_fault() -> None:
@@ -35,6 +36,13 @@ def test_a_snippet_that_fails_alike_in_every_release_is_at_fault() -> None:
     assert "in all 3 releases that were tried (raises:KeyError at line 3)" in found.message
     assert (found.line, found.field, found.exit_code) == (3, "snippet", 2)
     assert found.traceback.splitlines()[-1] == "KeyError: 'b'"
+
+
+def test_a_mistake_in_a_notebook_is_named_with_its_cell() -> None:
+    found = fault(RAISED, RAISED, source="# %% cell 1\na = {}\na['b']\n")
+    assert found is not None
+    assert "(raises:KeyError at cell 1, line 2)" in found.message
+    assert found.traceback.splitlines()[0] == '  File "snippet.py", line 3 (cell 1, line 2), in <module>'
 
 
 def test_what_the_probe_script_keeps_of_an_error_is_found_too() -> None:
@@ -78,7 +86,7 @@ def test_a_script_that_leaves_with_an_exit_code_everywhere_has_answered() -> Non
 def test_a_snippet_that_never_gets_to_an_answer_is_at_fault_with_the_reason() -> None:
     reports = {f"1.{at}.0": RunReport("exited", "the process ended with exit code 3", exit_code=3) for at in range(2)}
     answers = {release: [classify(report, SCRIPT.judge)] for release, report in reports.items()}
-    found = snippet_fault(current_verdict(tree_of(tuple(reports)), answers, Policy()), reports)
+    found = snippet_fault(current_verdict(tree_of(tuple(reports)), answers, Policy()), reports, SOURCE)
     assert found is not None
     assert "exit code 3" in found.message
 

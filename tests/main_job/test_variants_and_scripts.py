@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,6 +42,19 @@ def test_a_layers_name_changed_in_one_release_and_back(engine: None, tfbisect: T
     ended = tfbisect("run", script, "--probe", "script", "--judge-by", "output", *FEW)
     assert [after for after, _, _ in changes(ended)] == ["1.13.1", "1.14.0"]
     assert changes(ended)[0][1] == changes(ended)[1][2]
+
+
+def test_a_notebook_is_bisected_and_the_place_of_its_mistake_is_named_by_cell(
+    engine: None, tfbisect: Tfbisect, tmp_path: Path
+) -> None:
+    cells = ["%matplotlib inline\nimport tensorflow as tf", "print(tf.__version__)\nprint(model)\n"]
+    file = tmp_path / "own.ipynb"
+    file.write_text(json.dumps({"nbformat": 4, "cells": [{"cell_type": "code", "source": cell} for cell in cells]}))
+    ended = tfbisect("run", str(file), "--probe", "script", "--releases", "1.12.0,1.14.0", *FEW[2:])
+    assert ended.code == 2
+    assert "left out of the notebook: cell 1, line 1: %matplotlib inline" in ended.err
+    assert "name 'model' is not defined at cell 2, line 2" in ended.err
+    assert 'File "snippet.py", line 7 (cell 2, line 2)' in ended.err
 
 
 def test_a_script_with_a_mistake_of_its_own_is_no_verdict(engine: None, tfbisect: Tfbisect) -> None:
