@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ import typer
 from pydantic import ValidationError
 from rich.table import Table
 
+from service import __version__
 from service.bisection.policy import Branches, Policy
 from service.bisection.words import answer_text
 from service.bootstrap import set_up_logging
@@ -25,6 +28,7 @@ from service.cli import tokens as token_commands
 from service.cli.console import complain, err, house, out
 from service.cli.doctor import examine, setting_rows
 from service.cli.images import app as images_app
+from service.cli.listing import list_bisections
 from service.cli.requests import read_snippet
 from service.cli.terminal import verdict_lines
 from service.cli.walls import walls
@@ -39,9 +43,9 @@ from service.storage.schema import upgrade
 app = typer.Typer(
     name="tfbisect",
     help="In which releases does my model behave differently: since when, until when, and why?",
-    no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 db_app = typer.Typer(help="Upgrade, export and import the database.", no_args_is_help=True)
 app.add_typer(db_app, name="db")
@@ -50,8 +54,53 @@ app.add_typer(images_app, name="images")
 app.add_typer(token_commands.app, name="tokens")
 
 app.command("run", epilog=cli_run.RUN_EXAMPLES)(cli_run.run)
+app.command("list")(list_bisections)
 app.command("show")(cli_run.show)
 app.command("probes")(cli_run.print_probes)
+
+
+FIRST_STEPS = """\
+tfbisect: in which releases does a model behave differently, since when, until
+when, and why?
+
+  tfbisect doctor                             what works on this machine
+  tfbisect run model.py --releases 2.4..2.16  bisect a model or a script
+  tfbisect list                               stored bisections
+  tfbisect show last                          the newest one again
+  tfbisect serve                              the same in a browser
+  tfbisect --help                             all commands
+"""
+
+
+def print_version(asked: bool) -> None:
+    """Print name, version and, in a checkout, the commit; then exit."""
+    if asked:
+        commit = commit_here()
+        print(f"tfbisect {__version__}" + (f" ({commit})" if commit else ""))
+        raise typer.Exit
+
+
+def commit_here() -> str:
+    """Return the commit of the checkout that this runs from; "" where it is not known."""
+    top = Path(__file__).parents[2]
+    git = shutil.which("git")
+    if git is None or not (top / ".git").exists():
+        return ""
+    command = [git, "-C", str(top), "rev-parse", "--short=12", "HEAD"]
+    asked = subprocess.run(command, check=False, capture_output=True, text=True)
+    return asked.stdout.strip() if asked.returncode == 0 else ""
+
+
+@app.callback(invoke_without_command=True)
+def without_a_command(
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001  (its callback prints it)
+        bool, typer.Option("--version", help="print the version", callback=print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """In which releases does my model behave differently: since when, until when, and why?"""
+    if context.invoked_subcommand is None:
+        print(FIRST_STEPS, end="")
 
 
 @app.command("replay")

@@ -25,6 +25,7 @@ from service.coordination.progress import Listener, Silent
 from service.coordination.variants import VARIANTS
 from service.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, NotFound, UnknownName
 from service.reports.documents import probe_json
+from service.storage.records import ADMIN
 
 RELEASES, PROBE, SEARCH, MACHINE, OUTPUT = (
     "Releases",
@@ -246,7 +247,7 @@ def _print_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> None:
 
 def show(
     bisection_id: Annotated[
-        str, typer.Argument(metavar="ID", help="id of the bisection, from `run`, the API or its page")
+        str, typer.Argument(metavar="ID", help="id of the bisection, its beginning, or `last`; see `tfbisect list`")
     ],
     as_json: Annotated[bool, typer.Option("--json", help="print the verdict as JSON")] = False,
     markdown: Annotated[
@@ -255,13 +256,13 @@ def show(
 ) -> None:
     """Print a stored bisection."""
     with house() as opened:
-        row = opened.store.bisection(bisection_id)
+        row = opened.store.bisection_named(bisection_id, viewer=ADMIN)
         if row.verdict is None:
-            raise NotFound(f"bisection {bisection_id} has no verdict yet: it is {row.status}.")
+            raise NotFound(f"bisection {row.id} has no verdict yet: it is {row.status}.")
         if as_json:
             print(json.dumps(row.verdict, indent=2))
         elif markdown:
-            print(opened.markdown(bisection_id))
+            print(opened.markdown(row.id))
         else:
             _print_lines(row.verdict, opened.intake.probe(row.request["probe"]).expected)
 

@@ -15,6 +15,7 @@ from service.cli.console import opened_store
 from service.nightly.watches import read_watch, watch_from
 from service.printable import printable
 from service.secret_urls import host_of
+from service.storage.records import ADMIN
 from service.storage.store import Store
 from service.storage.watch_records import NewWatch, Watch
 
@@ -23,7 +24,9 @@ watch_app = typer.Typer(help="Add, list and remove watches: bisections that the 
 
 @watch_app.command("add")
 def add(
-    source: Annotated[str, typer.Argument(help="a Python file, a watch file (.toml), or the id of a bisection")],
+    source: Annotated[
+        str, typer.Argument(help="a Python file, a watch file (.toml), or the id of a bisection (or `last`)")
+    ],
     name: Annotated[str | None, typer.Option(help="name of the watch; default: the name of the file")] = None,
     package: Annotated[list[str] | None, typer.Option(help="package to watch; repeatable")] = None,
     releases: Annotated[str, typer.Option(help="range, such as 2.0..; default: all supported releases")] = "",
@@ -54,11 +57,11 @@ def _new(store: Store, source: str, asked: Mapping[str, Any]) -> NewWatch:
     if path.exists():
         spec = {**asked, "name": asked["name"] or path.stem, "snippet": read_source(path)}
         return watch_from(spec, origin="cli")
-    bisection = store.bisection(source)
+    bisection = store.bisection_named(source, viewer=ADMIN)
     request = {name: value for name, value in bisection.request.items() if name not in {"package", "fresh", "watch"}}
     spec = {
         **asked,
-        "name": asked["name"] or f"bisection-{source}",
+        "name": asked["name"] or f"bisection-{bisection.id}",
         "snippet": store.snippet(bisection.snippet_digest),
         "request": request,
         "packages": [{"package": bisection.package}],

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.operators import custom_op
 
-from service.errors import BadInput
+from service.errors import BadInput, NotFound
 from service.storage.bisections import BISECTION_COLUMNS, bisection_of
 from service.storage.connected import Connected
 from service.storage.records import EVERYBODY, Bisection, Page, Search, StoredChange, Viewer
@@ -53,6 +53,34 @@ class Listing(Connected):
             query = bisections_query(search, terms, viewer, cursor, connection.dialect).limit(limit + 1)
             rows = [bisection_of(row) for row in connection.execute(query)]
         return _page(rows, limit)
+
+    def bisection_named(self, name: str, *, viewer: Viewer = EVERYBODY) -> Bisection:
+        """Return a bisection by its id, an unambiguous beginning of it, or `last` for the newest.
+
+        Raises:
+            NotFound: there is none that the viewer may see.
+            BadInput: several begin so.
+        """
+        query = _visible(select(*BISECTION_COLUMNS), viewer).order_by(bisections.c.id.desc()).limit(2)
+        beginning = name.strip().upper()
+        if beginning != "LAST":
+            # A range of the primary key; "~" comes after every character of an id.
+            query = query.where(bisections.c.id >= beginning, bisections.c.id < f"{beginning}~")
+        if not beginning.isalnum() or not beginning.isascii():
+            raise NotFound(f"no bisection {name}; `tfbisect list` shows the stored ones.")
+        with self._reading() as connection:
+            found = [bisection_of(row) for row in connection.execute(query)]
+        if not found:
+            raise NotFound(
+                "no bisection is stored yet."
+                if beginning == "LAST"
+                else f"no bisection {name}; `tfbisect list` shows the stored ones."
+            )
+        if len(found) > 1 and beginning != "LAST":
+            raise BadInput(
+                f"several bisections begin with {name}, such as {found[0].id} and {found[1].id}.", field="id"
+            )
+        return found[0]
 
     def changes_in(
         self,

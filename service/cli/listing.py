@@ -1,0 +1,59 @@
+"""`tfbisect list`, and how an id is typed: whole, by its beginning, or as `last`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from service.cli.console import opened_store, out
+from service.reports.naming import name_of
+from service.reports.views import headline, title_of
+from service.storage.records import ADMIN, Bisection, Search
+from service.storage.store import Store
+
+
+def list_bisections(
+    text: Annotated[list[str] | None, typer.Argument(help="words that the snippet must contain")] = None,
+    package: Annotated[str | None, typer.Option(help="of this package")] = None,
+    probe: Annotated[str | None, typer.Option(help="by this probe")] = None,
+    status: Annotated[str | None, typer.Option(help="queued, running, done, failed or cancelled")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="how many, newest first")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """List stored bisections, newest first; `last` or the beginning of an id stands for it everywhere."""
+    search = Search(status=status, probe=probe, package=package, text=" ".join(text or ()))
+    with opened_store() as store:
+        page = store.bisections(search, limit=limit, viewer=ADMIN)
+        rows = [_row(store, each) for each in page.rows]
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    elif rows:
+        for row in rows:
+            out.print(_lines(row))
+    else:
+        narrowed = text or package or probe or status
+        out.print("No bisection matches." if narrowed else "No bisections yet. Start one: tfbisect run FILE")
+
+
+def _row(store: Store, bisection: Bisection) -> dict[str, Any]:
+    verdict = bisection.verdict or {}
+    return {
+        "id": bisection.id,
+        "name": name_of(store.snippet(bisection.snippet_digest)),
+        "status": bisection.status,
+        "package": bisection.package,
+        "releases": str(bisection.request.get("releases") or ""),
+        "probe": bisection.probe,
+        "created_at": bisection.created_at.isoformat(),
+        "title": title_of(bisection),
+        "summary": headline(bisection, verdict),
+    }
+
+
+def _lines(row: dict[str, Any]) -> Text:
+    """Return the two lines of a bisection: which one it is, and what was found."""
+    first = f"{row['id']}  {row['created_at'][:16].replace('T', ' ')}  {row['name']}"
+    return Text(f"{first}\n  {row['title']}: ", overflow="fold").append(row["summary"] or row["status"], style="bold")
