@@ -28,7 +28,7 @@ from service.cli import tokens as token_commands
 from service.cli.console import complain, err, house, out
 from service.cli.doctor import examine, setting_rows
 from service.cli.images import app as images_app
-from service.cli.listing import list_bisections
+from service.cli.listing import list_stored
 from service.cli.requests import read_snippet
 from service.cli.terminal import verdict_lines
 from service.cli.walls import walls
@@ -54,7 +54,7 @@ app.add_typer(images_app, name="images")
 app.add_typer(token_commands.app, name="tokens")
 
 app.command("run", epilog=cli_run.RUN_EXAMPLES)(cli_run.run)
-app.command("list")(list_bisections)
+app.command("list")(list_stored)
 app.command("show")(cli_run.show)
 app.command("probes")(cli_run.print_probes)
 

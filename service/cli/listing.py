@@ -15,7 +15,7 @@ from service.storage.records import ADMIN, Bisection, Search
 from service.storage.store import Store
 
 
-def list_bisections(
+def list_stored(
     text: Annotated[list[str] | None, typer.Argument(help="words that the snippet must contain")] = None,
     package: Annotated[str | None, typer.Option(help="of this package")] = None,
     probe: Annotated[str | None, typer.Option(help="by this probe")] = None,
