@@ -122,6 +122,7 @@ def _change(line: Line, bracket: Bracket, known: Known, confidence: float | None
         between=tuple(line.releases[at] for at in inside if closed or line.gaps[at]),
         presumed=tuple(line.releases[at] for at in untried) if closed else (),
         not_asked=known.tree.passed_over(line.name, before, after),
+        yanked=known.tree.yanked_between(line.name, before, after),
         unasked=() if closed else tuple(line.releases[at] for at in untried),
         confirmed=closed and all(_answered(known, release, needed) for release in (before, after)),
         confidence=confidence,

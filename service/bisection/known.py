@@ -9,7 +9,7 @@ from math import ceil, log2
 from service.bisection.confidence import Sighting, likeliest_labels
 from service.bisection.likeness import read_together
 from service.bisection.lines import Line, default_resolution, line_of, starting_with
-from service.bisection.outcomes import Answer
+from service.bisection.outcomes import Answer, Untestable
 from service.bisection.policy import Policy
 from service.bisection.releases import MAINLINE, ReleaseTree
 from service.bisection.settling import UNREAD, Reading, needed_lead, pooled_noise, read_answers, tally
@@ -69,14 +69,19 @@ class Known:
 
 
 def look(tree: ReleaseTree, observations: Mapping[str, Sequence[Answer]], policy: Policy) -> Known:
-    """Read the observations of a history's releases; others are ignored."""
-    answers = read_together({release: observations[release] for release in tree.all() if observations.get(release)})
+    """Read the observations of a history's releases; others are ignored.
+
+    What has nothing to install is untestable without a run.
+    """
+    given: dict[str, Sequence[Answer]] = {release: [Untestable(why)] for release, why in tree.unbuilt.items()}
+    given |= {release: observations[release] for release in tree.all() if observations.get(release)}
+    answers = read_together({release: given[release] for release in tree.all() if release in given})
     tallies = {release: tally(given) for release, given in answers.items()}
     noise = pooled_noise(tallies.values(), policy.noise)
     readings = {release: read_answers(counted, noise, policy) for release, counted in tallies.items()}
     if any(reading.contested for reading in readings.values()):
         readings = _as_the_line_says(tree, readings)
-    resolution = policy.resolution or default_resolution(len(tree.mainline), policy.survey_runs)
+    resolution = policy.resolution or default_resolution(len(tree.mainline) - len(tree.unbuilt), policy.survey_runs)
     mainline = line_of(MAINLINE, tree.mainline, readings)
     asked = asked_branches(tree, mainline, policy)
     branches = _branch_lines(tree, mainline, readings, asked) if policy.branches != "none" else ()

@@ -40,6 +40,8 @@ class Change:
     """Those of `between` that were not tried because the releases around them could not be measured."""
     not_asked: tuple[str, ...] = ()
     """Releases between the two that the request's list left out: the change is somewhere from there to `after`."""
+    yanked: tuple[str, ...] = ()
+    """Yanked releases between the two, which were not asked: the change may have come in one of them."""
     unasked: tuple[str, ...] = ()
     """Releases between the two that may still be measured; empty once the change is pinned."""
     confirmed: bool = False
@@ -252,6 +254,7 @@ def _change_json(change: Change) -> dict[str, Any]:
         "new": change.new,
         "between": [*change.between, *change.not_asked],
         "not_asked": list(change.not_asked),
+        "yanked": list(change.yanked),
         "presumed": list(change.presumed),
         "unasked": list(change.unasked),
         "confirmed": change.confirmed,
@@ -265,6 +268,7 @@ def change_of(stored: Mapping[str, Any]) -> Change:
         **{name: stored[name] for name in ("kind", "line", "before", "after", "old", "new")},
         between=tuple(each for each in stored.get("between", ()) if each not in stored.get("not_asked", ())),
         not_asked=tuple(stored.get("not_asked", ())),
+        yanked=tuple(stored.get("yanked", ())),
         presumed=tuple(stored.get("presumed", ())),
         unasked=tuple(stored.get("unasked", ())),
         confirmed=bool(stored.get("confirmed")),

@@ -115,9 +115,11 @@ def place_of(change: Change, form: Form) -> str:
     text = _form_of(change, form)
     first = next(iter(change.between), "")
     untestable, not_asked = named(change.between), named(change.not_asked)
-    return text.format(
+    said = text.format(
         before=change.before, after=change.after, first=first, untestable=untestable, not_asked=not_asked
     )
+    beside = f" ({named(change.yanked).rstrip(',')}, yanked, not asked)" if change.yanked and form == "long" else ""
+    return said + beside
 
 
 def _form_of(change: Change, form: Form) -> str:

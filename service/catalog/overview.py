@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.bisection.releases import MAINLINE, ReleaseTree, minor_of, tree_of
+from service.bisection.releases import MAINLINE, ReleaseTree, minor_of
 from service.catalog.environments import Environments
+from service.catalog.histories import history_of
 from service.catalog.releases import CatalogRelease
 from service.catalog.targets import Hardware, Target
 from service.errors import BadInput, ReleaseUntestable
@@ -28,7 +29,7 @@ def release_rows(
         environments: tells how a release is installed.
         images: environment digest -> image reference, for the images that are built.
     """
-    tree = tree_of(release.version for release in releases)
+    tree = history_of(package, releases, (release.version for release in releases))
     return [
         _row(Target(package, release.version, hardware), release, tree, environments, images) for release in releases
     ]

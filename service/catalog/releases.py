@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,14 @@ import requests.auth
 import structlog
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag
-from packaging.utils import InvalidName, InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.utils import (
+    InvalidName,
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
 from packaging.version import Version
 from pypi_simple import PYPI_SIMPLE_ENDPOINT, DistributionPackage
 
@@ -30,6 +38,9 @@ from service.secret_urls import SecretUrl
 from service.settings import Settings
 
 CACHE_KIND = "releases"
+UNBUILT_KIND = "releases-without-a-wheel"
+SOURCE_ONLY = "source package only, which is not built here"
+OTHER_SYSTEMS = "no wheel for Linux on x86-64"
 TROUBLE_KIND = "trouble-with-the-index"
 ASKED_AGAIN_AFTER = timedelta(seconds=60)
 """How long a failing index is not asked again while its last good list is used."""
@@ -66,6 +77,13 @@ class CatalogRelease:
     yanked: bool = False
     gone: bool = False
     """Whether the index has removed it since it was seen (nightlies are kept for some months)."""
+    began: datetime = NO_DATE
+    """Upload time of the first of its Linux wheels, UTC: wheels for newer interpreters may follow years later."""
+
+    @property
+    def came(self) -> datetime:
+        """Return when it came out."""
+        return self.uploaded if self.began == NO_DATE else self.began
 
     def accepts(self, python: str) -> bool:
         """Say whether a wheel can be installed under an interpreter such as "3.6"."""
@@ -206,6 +224,14 @@ class Catalog:
                 return known  # somebody else asked while this one waited
             return self._refreshed(package, known, began)
 
+    def unbuilt(self, package: str) -> Mapping[str, str]:
+        """Return the releases of a package that have no wheel for Linux on x86-64, with the reason.
+
+        Known since the index was last asked for its releases; does not ask it.
+        """
+        kept = self._cache.cached(UNBUILT_KIND, self._key(package_name(package)))
+        return dict(kept[0]) if kept else {}
+
     def standing(self, package: str) -> IndexStanding | None:
         """Return how old the list of a package is; None if there is none. Does not ask the index."""
         _, put_at = self._kept(package_name(package))
@@ -239,7 +265,8 @@ class Catalog:
             return known or self._give_up(trouble.problem)
         missing = {} if known else self._refuse_missing(package)
         try:
-            fresh = releases_of(self.index.files(package))
+            files = self.index.files(package)
+            fresh = releases_of(files)
         except UnknownName as error:
             if known:
                 return self._known_still(package, known, trouble, error.message)
@@ -253,6 +280,7 @@ class Catalog:
         if trouble is not None:
             self._cache.put_cached(TROUBLE_KIND, self._key(package), None)
         merged = with_gone(fresh, known)
+        self._cache.put_cached(UNBUILT_KIND, self._key(package), unbuilt_of(files, {each.version for each in merged}))
         self._cache.put_cached(CACHE_KIND, self._key(package), [_to_json(release) for release in merged])
         return merged
 
@@ -334,6 +362,27 @@ def releases_of(files: Iterable[DistributionPackage]) -> tuple[CatalogRelease, .
     return tuple(_release(version, wheels[version]) for version in sorted(wheels))
 
 
+def unbuilt_of(files: Iterable[DistributionPackage], built: Collection[str]) -> dict[str, str]:
+    """Return the releases of which an index has no wheel for Linux on x86-64, with the reason, in version order.
+
+    Yanked ones are left out, and those whose files are of a kind that no installer reads any more.
+    """
+    found: dict[Version, str] = {}
+    for file in files:
+        version = None if file.is_yanked else _version_of(file.filename)
+        if version is not None and str(version) not in built:
+            is_wheel = file.filename.endswith(".whl")
+            found[version] = OTHER_SYSTEMS if is_wheel else found.get(version, SOURCE_ONLY)
+    return {str(version): found[version] for version in sorted(found)}
+
+
+def _version_of(filename: str) -> Version | None:
+    """Return the version of a wheel or a source package, by its name; None where it is neither."""
+    with suppress(InvalidWheelFilename, InvalidSdistFilename):
+        return parse_wheel_filename(filename)[1] if filename.endswith(".whl") else parse_sdist_filename(filename)[1]
+    return None
+
+
 def with_gone(fresh: Iterable[CatalogRelease], known: Iterable[CatalogRelease]) -> tuple[CatalogRelease, ...]:
     """Add known releases that are no longer listed to a fresh list, marked as gone, in version order.
 
@@ -345,7 +394,7 @@ def with_gone(fresh: Iterable[CatalogRelease], known: Iterable[CatalogRelease]) 
         if listed is None:
             merged[release.version] = replace(release, gone=True)
         elif listed.uploaded == NO_DATE:
-            merged[release.version] = replace(listed, uploaded=release.uploaded)
+            merged[release.version] = replace(listed, uploaded=release.uploaded, began=release.began)
     return tuple(sorted(merged.values(), key=lambda release: Version(release.version)))
 
 
@@ -391,6 +440,7 @@ def _release(version: Version, wheels: list[tuple[DistributionPackage, frozenset
     return CatalogRelease(
         version=str(version),
         uploaded=max(_utc(file.upload_time) for file in files),
+        began=min(_utc(file.upload_time) for file in files),
         pythons=tuple(sorted(pythons, key=Version)),
         bytes=max(file.size or 0 for file in files),
         requires_python=next((file.requires_python for file in files if file.requires_python), ""),
@@ -427,12 +477,15 @@ def _fields(release: CatalogRelease) -> dict[str, Any]:
 
 
 def _to_json(release: CatalogRelease) -> dict[str, Any]:
-    return {**_fields(release), "uploaded": release.uploaded.isoformat(), "pythons": list(release.pythons)}
+    moments = {"uploaded": release.uploaded.isoformat(), "began": release.began.isoformat()}
+    return {**_fields(release), **moments, "pythons": list(release.pythons)}
 
 
 def _from_json(value: Iterable[Mapping[str, Any]]) -> tuple[CatalogRelease, ...]:
-    """Read what the cache kept."""
-    return tuple(
-        CatalogRelease(**{**row, "uploaded": datetime.fromisoformat(row["uploaded"]), "pythons": tuple(row["pythons"])})
-        for row in value
-    )
+    """Read what the cache kept; older rows have fewer fields."""
+    return tuple(_from_row(row) for row in value)
+
+
+def _from_row(row: Mapping[str, Any]) -> CatalogRelease:
+    moments = {name: datetime.fromisoformat(row[name]) for name in ("uploaded", "began") if name in row}
+    return CatalogRelease(**{**row, **moments, "pythons": tuple(row["pythons"])})

@@ -67,7 +67,8 @@ def run(
     releases: Annotated[
         str,
         typer.Option(
-            help="1.9..1.14 (both ends; 1.14 means every 1.14.z), 1.9.., ..2.3, or 1.10.1,1.11.0; "
+            help="1.9..1.14 (both ends; 1.14 means every 1.14.z), 1.9.., ..2.3, >=1.9,<1.15, 1.x, latest, dates, or "
+            "1.10.1,1.11.0; "
             "default: all supported releases",
             rich_help_panel=RELEASES,
         ),

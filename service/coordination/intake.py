@@ -11,12 +11,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.bisection.planner import Policy
-from service.bisection.releases import ReleaseTree, tree_of
+from service.bisection.releases import ReleaseTree
 from service.bisection.untrusted import brief, finite
 from service.bisection.words import counted
+from service.catalog.histories import history_of
 from service.catalog.notebooks import as_script, cell_and_line
 from service.catalog.probes import Parameter, Probe
-from service.catalog.ranges import absent, left_out, parse_releases, select
+from service.catalog.ranges import absent, left_out, parse_releases, select, unbuilt_inside, yanked_inside
 from service.catalog.releases import Catalog, CatalogRelease, package_name
 from service.catalog.snippets import require_keras_package
 from service.catalog.targets import Target
@@ -48,7 +49,10 @@ class BisectionRequest(BaseModel):
     probe: str = Field("dropout", max_length=64, description="what is asked of each release")
     package: str = Field("tensorflow", max_length=128, description="the package whose releases are compared")
     releases: str = Field(
-        "", max_length=2000, description="1.9..1.14 (both ends), 1.9.., ..2.3, or a list; empty: all the probe fits"
+        "",
+        max_length=2000,
+        description="1.9..1.14 (both ends), 1.9.., ..2.3, >=1.9,<1.15, 1.x, latest, dates, or a list; "
+        "empty: all the probe fits",
     )
     hardware: Literal["cpu", "cuda"] = "cpu"
     image_source: Literal["built", "official"] | None = Field(
@@ -224,8 +228,13 @@ class Intake:
         parameters = accepted(probe, _parameters(request))
         selection = parse_releases(request.releases or _all_that_fit(probe, framework))
         known = self._still_of_use(request)
+        unbuilt = self._catalog.unbuilt(request.package)
         chosen = select(selection, known, prereleases=request.prereleases, keep_gone=True)
-        tree = replace(tree_of(chosen), left_out=left_out(selection, known, chosen))
+        tree = replace(
+            history_of(request.package, known, chosen, unbuilt_inside(selection, known, unbuilt, chosen)),
+            left_out=left_out(selection, known, chosen),
+            yanked=yanked_inside(known, chosen),
+        )
         check_resolution(request.resolution, tree)
         return Case(
             request=request,
@@ -233,7 +242,7 @@ class Intake:
             tree=tree,
             policy=self._policy(request, probe),
             tracks=self._tracks(request, probe, parameters),
-            absent=absent(selection, known),
+            absent=absent(selection, known, unbuilt),
         )
 
     def _still_of_use(self, request: BisectionRequest) -> Sequence[CatalogRelease]:

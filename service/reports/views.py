@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from service.bisection.releases import MAINLINE, ReleaseTree, tree_of
+from service.bisection.releases import MAINLINE, ReleaseTree
 from service.bisection.verdict import change_of
 from service.bisection.words import change_in_short
 from service.catalog.releases import Catalog, CatalogRelease
@@ -143,7 +143,7 @@ class Views:
     def _of_its_day(self, tree: ReleaseTree, bisection: Bisection) -> ReleaseTree:
         """Return a tree without the releases that came after a bisection."""
         later = {r.version for r in self.releases.of(bisection.package) if r.uploaded > bisection.created_at}
-        return tree_of(release for release in tree.all() if release not in later) if later else tree
+        return tree.without(later) if later else tree
 
     def _changes(self, reading: StoredBisection, verdict: Mapping[str, Any], timeline: Timeline) -> list[ChangeView]:
         """Return the changes, each with what differs between the environments of its sides."""

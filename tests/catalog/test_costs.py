@@ -85,7 +85,12 @@ def catalog_with(package: str, versions: list[str]) -> Catalog:
     cache = MemoryCache()
     catalog = Catalog(cache, Settings(index_url="http://127.0.0.1:9/simple/"))
     rows = [
-        {**vars(release(version)), "pythons": ["3"], "uploaded": "2024-01-01T00:00:00+00:00"} for version in versions
+        {
+            **vars(release(version)),
+            "pythons": ["3"],
+            **dict.fromkeys(("uploaded", "began"), "2024-01-01T00:00:00+00:00"),
+        }
+        for version in versions
     ]
     cache.put_cached(CACHE_KIND, f"{catalog.index.url.rstrip('/')}/{package}", rows)
     return catalog

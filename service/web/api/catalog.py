@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Response
 from starlette.responses import JSONResponse
 
-from service.bisection.releases import tree_of
+from service.catalog.histories import history_of
 from service.errors import NoRunner, Unavailable
 from service.reports.documents import API, probe_json, stamp
 from service.web.api.bisections import says
@@ -44,7 +44,7 @@ def list_releases(
         }
         for release in releases
     ]
-    mainline = tree_of(release.version for release in releases).mainline
+    mainline = history_of(package, releases, (release.version for release in releases)).mainline
     standing = site.dependencies.catalog.standing(package)
     return JSONResponse(
         {
