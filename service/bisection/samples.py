@@ -24,6 +24,10 @@ in every third pair; with this margin, and the widest range of any release as a 
 WAVERS_BY_ITSELF = 2
 """A text that varies in this many releases is masked in all: in the others it was constant by chance."""
 
+WAVERS_IN_FEW = 5
+"""A number that varies in one release, or in one of five, is normally constant: constant releases are then compared
+directly. Random numbers vary nearly everywhere."""
+
 
 @dataclass(frozen=True)
 class Ratio:
@@ -59,6 +63,11 @@ class FieldSample:
         """Say whether all runs agree."""
         first = self.values[0]
         return not self.missing and all(close(first, value, self.tolerance) for value in self.values)
+
+    @property
+    def constant(self) -> bool:
+        """Say whether several runs agree."""
+        return self.steady and len(self.values) > 1
 
     @property
     def masked(self) -> bool:
@@ -106,6 +115,13 @@ class Sampling:
         return frozenset(name for name, count in counted.items() if count >= WAVERS_BY_ITSELF)
 
     @cached_property
+    def normally_constant(self) -> frozenset[str]:
+        """Return the numbers that vary in so few releases that the others are compared directly."""
+        most = max(1, len(self.fields) // WAVERS_IN_FEW)
+        counted = Counter(name for fields in self.fields.values() for name, field in fields.items() if not field.steady)
+        return frozenset(name for name in self.margins if counted[name] <= most)
+
+    @cached_property
     def wavering(self) -> tuple[str, ...]:
         """Return the fields that differ between two runs of a release, in display order."""
         wavers = (name for fields in self.fields.values() for name, field in fields.items() if not field.steady)
@@ -113,16 +129,43 @@ class Sampling:
 
     @cached_property
     def groups(self) -> tuple[tuple[str, ...], ...]:
-        """Return groups of like releases, directly or through others, oldest first."""
+        """Return groups of like releases, directly or through others, oldest first.
+
+        A release in which a field varies joins one group: it does not link releases that constantly differ in it.
+        """
         group_of = {release: [release] for release in self.fields}
         for release, other in _pairs(list(self.fields)):
             mine, others = group_of[release], group_of[other]
-            if mine is not others and not self.apart(release, other):
+            if mine is not others and not self.apart(release, other) and not self._torn(release, other, mine, others):
                 mine += others
                 group_of.update(dict.fromkeys(others, mine))
         order = {release: place for place, release in enumerate(self.fields)}
         distinct = {id(group): sorted(group, key=order.__getitem__) for group in group_of.values()}
         return tuple(tuple(group) for group in distinct.values())
+
+    def _torn(self, one: str, other: str, mine: Sequence[str], others: Sequence[str]) -> bool:
+        """Say whether two releases are alike only because a field varies in which their groups constantly differ."""
+        return any(
+            self._constantly_differ(name, self.fields[release].get(name), self.fields[against].get(name))
+            for name in self._disputed
+            if not all(name not in self.fields[each] or self.fields[each][name].steady for each in (one, other))
+            for release in mine
+            for against in others
+        )
+
+    @cached_property
+    def _disputed(self) -> tuple[str, ...]:
+        """Return the fields that vary in one release and constantly differ between others."""
+        return tuple(name for name in self.wavering if name not in self.masked and self._is_disputed(name))
+
+    def _is_disputed(self, name: str) -> bool:
+        found = [fields.get(name) for fields in self.fields.values()]
+        constant = [field for field in found if field is None or field.constant]
+        return any(self._differ(name, constant[0], field) for field in constant[1:])
+
+    def _constantly_differ(self, name: str, mine: FieldSample | None, others: FieldSample | None) -> bool:
+        """Say whether two releases differ in a field that varies in neither."""
+        return all(field is None or field.constant for field in (mine, others)) and self._differ(name, mine, others)
 
     def apart(self, one: str, other: str) -> bool:
         """Say whether two releases differ in any compared field."""
@@ -148,7 +191,7 @@ class Sampling:
         if mine.numbers and others.numbers:
             if self.ratio is not None:
                 return _by_ratio(mine.numbers, others.numbers, self.ratio)
-            if name in self.margins:
+            if name in self.margins and not (name in self.normally_constant and mine.constant and others.constant):
                 return _gap(mine.numbers, others.numbers) > max(self.margins[name], _rounding(mine, others))
         return not close(mine.values[0], others.values[0], max(mine.tolerance, others.tolerance))
 

@@ -35,6 +35,16 @@ OTHER = Facts((("other", 1),))
         # What was steady by chance in one release is a sample as soon as it wavers in another.
         ([[0.5, 0.5], [0.41, 0.55], [0.45, 0.52]], [("1", "2", "3")]),
         ([[0.11, 0.12], [0.10, 0.13], [0.95, 0.94]], [("1", "2"), ("3",)]),
+        # A release that wavers belongs to one of two groups; it does not make them one.
+        ([[1, 1], [1, 9], [9, 9]], [("1", "2"), ("3",)]),
+        ([[1, 1], [1, 1], [9, 1], [9, 9], [9, 9]], [("1", "2", "3"), ("4", "5")]),
+        ([["a", "a"], ["a", "b"], ["b", "b"]], [("1", "2"), ("3",)]),
+        ([[None, None], ["a", None], ["a", "a"]], [("1", "2"), ("3",)]),
+        ([[1, 1], [1, 9], [1, 1]], [("1", "2", "3")]),
+        # Numbers within the tolerance of each other are alike through others, whatever wavers beside them.
+        ([[1.0, 1.0], [1.00008, 1.00008], [1.00016, 1.00016], [1.0, 7.0]], [("1", "2", "3", "4")]),
+        # Where most releases waver, a few equal numbers are chance.
+        ([[0.5, 0.5], [0.4, 0.6], [0.6, 0.6], [0.5, 0.4], [0.6, 0.5]], [("1", "2", "3", "4", "5")]),
         # Text that wavers in two releases is compared nowhere, in one not there.
         ([["a", "b"], ["c", "d"], ["e", "e"], ["f", "f"]], [("1", "2", "3", "4")]),
         ([["a", "a"], ["a", "b"], ["a", "a"]], [("1", "2", "3")]),
@@ -88,13 +98,20 @@ def skewed(dice: Random) -> float:
     return dice.lognormvariate(0.0, 1.0)
 
 
+def nearly_constant(dice: Random) -> float:
+    """Return a number that is seldom another."""
+    return 2.0 if dice.random() < 0.05 else 1.0
+
+
 def coarse(dice: Random) -> float:
     """Return an accuracy over eight samples, which is the same by chance at times."""
     return sum(dice.random() < 0.6 for _ in range(8)) / 8
 
 
-@pytest.mark.parametrize("draw", [normal, heavy, skewed, coarse])
-@pytest.mark.parametrize("runs", [3, 4])
+@pytest.mark.parametrize(
+    ("draw", "runs"),
+    [*((draw, runs) for draw in (normal, heavy, skewed, coarse) for runs in (3, 4)), (nearly_constant, 4)],
+)
 def test_samples_of_one_distribution_are_told_apart_less_than_once_in_a_hundred(
     draw: Callable[[Random], float], runs: int
 ) -> None:
