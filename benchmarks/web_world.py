@@ -43,7 +43,7 @@ def fill(folder: Path, bisections: int) -> dict[str, int]:
 
 def _template(world: World) -> str:
     """Run one bisection with twenty observations and return its id."""
-    body = {"snippet": TUTORIAL, "releases": "1.8..2.6", "resolution": 1}
+    body = {"snippet": TUTORIAL, "probe": "dropout", "releases": "1.8..2.6", "resolution": 1}
     submitted = world.submission.submit(BisectionRequest.model_validate(body))
     world.work_off()
     return submitted.id

@@ -178,7 +178,7 @@ def make_token(stack):
 
 
 def submit(stack, releases):
-    status, made = stack.ask("/api/v1/bisections", {"snippet": SCRIPT, "releases": releases})
+    status, made = stack.ask("/api/v1/bisections", {"snippet": SCRIPT, "probe": "dropout", "releases": releases})
     must(status in (200, 202), f"{releases} is taken ({status})")
     return made["id"]
 
@@ -222,7 +222,7 @@ def bisect_and_kill(stack):
     must(len(ids(final)) == len(final["observations"]), "no observation is there twice")
     say(f"  verdict after {time.monotonic() - begun:.0f} s")
     check_events(stack, bisection, len(final["observations"]))
-    again = stack.ask("/api/v1/bisections", {"snippet": SCRIPT, "releases": RELEASES})
+    again = stack.ask("/api/v1/bisections", {"snippet": SCRIPT, "probe": "dropout", "releases": RELEASES})
     must(again[0] == 200, "the same question is answered from what is stored")
     return bisection
 

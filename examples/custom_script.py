@@ -1,7 +1,7 @@
 import numpy
 import tensorflow as tf
 
-# For the probe `script`: not how a model behaves, but what code around it leans on.
+# Not how a model behaves, but what code around it leans on.
 model = tf.keras.models.Sequential([tf.keras.layers.Dense(1, activation='sigmoid', input_shape=(3,))])
 model.compile(optimizer='adam', loss='binary_crossentropy', metrics=['accuracy'])
 history = model.fit(numpy.ones((8, 3)), numpy.ones((8, 1)), epochs=1, verbose=0).history

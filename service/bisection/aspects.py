@@ -23,6 +23,8 @@ from service.bisection.settling import FLAKY
 from service.bisection.verdict import Verdict, changes_of
 
 ENDS = "ends"
+LIKE = "as in "
+"""Begins the label of a behaviour that has no name but the first release that showed it."""
 LOOKS = 2
 """Runs of a release, with different seeds, before it is compared with another."""
 DRIFT_CHANGES = 4
@@ -181,7 +183,7 @@ def _answers(runs: Runs, name: str, sampling: Sampling) -> dict[str, list[Answer
     """Return what each run of each release means for one aspect."""
     if name == ENDS:
         return _endings(runs)
-    label_of = {release: f"as in {group[0]}" for group in sampling.groups for release in group}
+    label_of = {release: f"{LIKE}{group[0]}" for group in sampling.groups for release in group}
     return {
         release: [_shown(run, name, label_of.get(release, "")) for run in several] for release, several in runs.items()
     }

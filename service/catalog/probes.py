@@ -29,6 +29,9 @@ HARNESS_PARTS = (
 )
 """Each after those that it imports."""
 
+DEFAULT_PROBE = "behaviour"
+"""What is asked where nobody chooses a probe: everything that a script shows."""
+
 ParameterType = Literal["shape", "integer", "number", "text", "flag", "values", "pattern"]
 
 

@@ -38,15 +38,17 @@ VARIANT_HELP = "; ".join(f"{name}: {what}" for name, what in VARIANTS.items())
 RUN_EXAMPLES = """
 **Examples**
 
-`tfbisect run examples/dropout_tutorial.py --releases 1.9..1.14` : does Dropout drop, since when, until when?
+`tfbisect run examples/dropout_tutorial.py --releases 1.9..1.14` : what changes, since when, until when?
 
 `tfbisect run my_model.py --releases 1.9..1.14 --variant input-shape` : the same, with a workaround tried alongside
 
-`tfbisect run my_script.py --probe script --pattern "deprecated"` : since when does my script warn?
+`tfbisect run my_model.py --probe dropout` : does Dropout drop? One question, fewer runs
 
-`tfbisect run my_script.py --probe script --expect loss=0.25 --tolerance 0.01` : since when is the loss different?
+`tfbisect run my_script.py --pattern "deprecated"` : since when does my script warn?
 
-`tfbisect run my_script.py --probe script --judge-by output --json` : since when is the output different? As JSON
+`tfbisect run my_script.py --expect loss=0.25 --tolerance 0.01` : since when is the loss different?
+
+`tfbisect run my_script.py --judge-by output --json` : since when is the output different? As JSON
 
 `tfbisect probes script` : what a probe tests, its outcomes and its parameters
 
@@ -77,9 +79,12 @@ def run(
         bool, typer.Option("--prereleases", help="include release candidates and nightlies", rich_help_panel=RELEASES)
     ] = False,
     probe: Annotated[
-        str,
-        typer.Option(help="what to test in each release; `tfbisect probes` lists them", rich_help_panel=PROBE),
-    ] = "dropout",
+        str | None,
+        typer.Option(
+            help="ask one question only; `tfbisect probes` lists them; default: behaviour, which looks at everything",
+            rich_help_panel=PROBE,
+        ),
+    ] = None,
     input_shape: Annotated[
         str | None, typer.Option(help="shape of one input, such as 28,28", rich_help_panel=PROBE)
     ] = None,
@@ -160,8 +165,9 @@ def run(
 ) -> None:
     """Bisect a snippet over releases and print the timeline and the verdict.
 
-    The snippet is a model in a variable `model`, a function `build_model()`, or a whole training script. The probe
-    `script` accepts any Python script. Results are stored and reused.
+    The snippet is any Python script, such as a whole training script, a model in a variable `model`, or a function
+    `build_model()`. Everything that it does is compared: how it ends, what it prints, warns, trains and predicts.
+    Results are stored and reused.
     """
     set_up_logging(quiet=quiet)
     snippet = read_snippet(file)

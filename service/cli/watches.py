@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from service.catalog.probes import DEFAULT_PROBE
 from service.catalog.snippets import read_source
 from service.cli.console import opened_store
 from service.nightly.watches import read_watch, watch_from
@@ -30,7 +31,7 @@ def add(
     name: Annotated[str | None, typer.Option(help="name of the watch; default: the name of the file")] = None,
     package: Annotated[list[str] | None, typer.Option(help="package to watch; repeatable")] = None,
     releases: Annotated[str, typer.Option(help="range, such as 2.0..; default: all supported releases")] = "",
-    probe: Annotated[str, typer.Option(help="what to test in each release")] = "dropout",
+    probe: Annotated[str, typer.Option(help="what to test in each release")] = DEFAULT_PROBE,
     webhook: Annotated[list[str] | None, typer.Option(help="URL that receives signed JSON; repeatable")] = None,
     slack: Annotated[list[str] | None, typer.Option(help="URL of a Slack-compatible webhook; repeatable")] = None,
     mail: Annotated[list[str] | None, typer.Option(help="mail address; repeatable")] = None,

@@ -8,7 +8,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from service.bisection.planner import Policy
 from service.bisection.releases import ReleaseTree
@@ -16,7 +16,7 @@ from service.bisection.untrusted import brief, finite
 from service.bisection.words import counted
 from service.catalog.histories import history_of
 from service.catalog.notebooks import as_script, cell_and_line
-from service.catalog.probes import Parameter, Probe
+from service.catalog.probes import DEFAULT_PROBE, Parameter, Probe
 from service.catalog.ranges import absent, left_out, parse_releases, select, unbuilt_inside, yanked_inside
 from service.catalog.releases import Catalog, CatalogRelease, package_name
 from service.catalog.snippets import require_keras_package
@@ -33,6 +33,9 @@ SUBJECT = ""
 ASPECT_PREFIX = "probe "
 """Begins the name of a track that asks a named probe; a variant of one's own has no such name."""
 
+JUDGED_BY_SCRIPT = frozenset({"pattern", "expect", "tolerance", "judge_by"})
+"""Parameters that only the probe `script` has."""
+
 DIMENSIONS = 8
 LARGEST_DIMENSION = 100_000
 Dimension = Annotated[int, Field(ge=1, le=LARGEST_DIMENSION)]
@@ -46,7 +49,11 @@ class BisectionRequest(BaseModel):
     snippet: str = Field(
         description="Python source: a model definition or a whole training script, at most 64 KiB; or a notebook's JSON"
     )
-    probe: str = Field("dropout", max_length=64, description="what is asked of each release")
+    probe: str = Field(
+        DEFAULT_PROBE,
+        max_length=64,
+        description="what is asked of each release; by default everything that can be seen",
+    )
     package: str = Field("tensorflow", max_length=128, description="the package whose releases are compared")
     releases: str = Field(
         "",
@@ -81,6 +88,16 @@ class BisectionRequest(BaseModel):
     fresh: bool = Field(False, description="ignore stored observations")
     complete: bool = Field(False, description="measure also what could be inferred, afterwards")
     watch: bool = Field(False, description="let the nightly repeat this bisection")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _asks_the_probe_that_judges(cls, given: Any) -> Any:
+        """Ask the probe `script` where none is named and a parameter says what only it judges, such as a pattern."""
+        if not isinstance(given, Mapping) or "probe" in given:
+            return given
+        parameters = given.get("parameters")
+        judged = isinstance(parameters, Mapping) and not JUDGED_BY_SCRIPT.isdisjoint(parameters)
+        return {**given, "probe": "script"} if judged else given
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from service.catalog.probes import DEFAULT_PROBE
+
 
 def reproduce_command(request: Mapping[str, Any], release: str, *, snippet: str = "", variant: str = "") -> str:
     """Return the shell command that measures one release again, whatever is stored.
@@ -21,7 +23,7 @@ def reproduce_command(request: Mapping[str, Any], release: str, *, snippet: str 
     is_own = variant in request.get("variant_snippets", {})
     source = snippet or (f"{variant}.py" if is_own else "snippet.py")
     words = ["tfbisect", "run", source, "--package", str(request.get("package", "tensorflow")), "--releases", release]
-    words += ["--hardware", str(request.get("hardware", "cpu")), "--probe", str(request.get("probe", "dropout"))]
+    words += ["--hardware", str(request.get("hardware", "cpu")), "--probe", str(request.get("probe", DEFAULT_PROBE))]
     if variant and not is_own:
         words += ["--variant", variant]
     return shlex.join([*words, *_options(request), "--fresh"])

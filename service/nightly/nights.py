@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from service.bisection.aspects import LIKE
 from service.bisection.releases import MAINLINE
 from service.bisection.verdict import change_of
-from service.bisection.words import change_with_releases
+from service.bisection.words import change_in_short, change_with_releases
 from service.errors import EXIT_CHANGED, EXIT_INTERRUPTED, EXIT_NO_ANSWER
 
 Status = Literal["first", "unchanged", "changed", "blind", "failed"]
@@ -96,7 +97,8 @@ def difference(before: Verdict, now: Verdict, considered: Iterable[str]) -> Verd
     """Compare two verdicts of one watch.
 
     A change of which a side left the range (nightlies do, after some months) has neither vanished, nor is it a new one
-    where it is seen again between the releases that are left. A confidence that moved is no difference.
+    where it is seen again between the releases that are left. A confidence that moved is no difference. Where several
+    aspects were looked at, each is compared with itself, whichever leads.
 
     Args:
         before: the verdict before.
@@ -104,25 +106,50 @@ def difference(before: Verdict, now: Verdict, considered: Iterable[str]) -> Verd
         considered: the releases that the verdict now is about.
     """
     left = frozenset(considered)
-    old, new = ({_place(change): change for change in verdict.get("changes", ())} for verdict in (before, now))
+    old, new = ({_place(change): change for change in _changes(verdict)} for verdict in (before, now))
     in_sight = {place: change for place, change in old.items() if {change["before"], change["after"]} <= left}
-    out_of_sight = {
-        (change["line"], change["old"], change["new"]) for place, change in old.items() if place not in in_sight
-    }
+    out_of_sight = {_behaviours(change) for place, change in old.items() if place not in in_sight}
+    was, is_now = _newest_outcomes(before), _newest_outcomes(now)
+    unlike = [name for name in was if name in is_now and was[name] != is_now[name]]
     return VerdictDifference(
         appeared=tuple(
-            change
-            for place, change in new.items()
-            if place not in old and (change["line"], change["old"], change["new"]) not in out_of_sight
+            change for place, change in new.items() if place not in old and _behaviours(change) not in out_of_sight
         ),
         vanished=tuple(change for place, change in in_sight.items() if place not in new),
-        outcome_before=newest_outcome(before),
-        outcome_now=newest_outcome(now),
+        outcome_before=_told_outcomes(was, unlike),
+        outcome_now=_told_outcomes(is_now, unlike),
     )
 
 
-def _place(change: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    return change["line"], change["after"], change["old"], change["new"]
+def _changes(verdict: Verdict) -> Iterator[Mapping[str, Any]]:
+    """Yield the changes of every aspect, each with the aspect's name; of the verdict itself where it has no aspects."""
+    if not verdict.get("aspects"):
+        yield from verdict.get("changes", ())
+    for aspect in verdict.get("aspects", ()):
+        if not aspect["drifts"]:
+            yield from ({**change, "aspect": aspect["name"]} for change in aspect["changes"])
+
+
+def _place(change: Mapping[str, Any]) -> tuple[str, ...]:
+    return change["after"], *_behaviours(change)
+
+
+def _behaviours(change: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what changed into what; a behaviour that is named after its first release may get another name."""
+    sides = ("" if change[side].startswith(LIKE) else change[side] for side in ("old", "new"))
+    return change["line"], change.get("aspect", ""), *sides
+
+
+def _newest_outcomes(verdict: Verdict) -> dict[str, str]:
+    """Return what the newest release gives, by aspect; without those whose behaviours have no names of their own."""
+    if not verdict.get("aspects"):
+        return {"": newest_outcome(verdict)}
+    found = {aspect["name"]: newest_outcome(aspect) for aspect in verdict["aspects"]}
+    return {name: outcome for name, outcome in found.items() if not outcome.startswith(LIKE)}
+
+
+def _told_outcomes(outcomes: Mapping[str, str], names: Iterable[str]) -> str:
+    return ", ".join(f"{name}: {outcomes[name]}" if name else outcomes[name] for name in names)
 
 
 def newest_outcome(verdict: Verdict) -> str:
@@ -132,8 +159,9 @@ def newest_outcome(verdict: Verdict) -> str:
 
 
 def is_blind(verdict: Verdict, newest: str) -> bool:
-    """Return whether the newest mainline release gave no answer."""
-    return not any(newest in segment["measured"] for segment in verdict.get("segments", ()))
+    """Return whether the newest mainline release gave no answer, in no aspect."""
+    shown = verdict.get("aspects") or (verdict,)
+    return not any(newest in segment["measured"] for aspect in shown for segment in aspect.get("segments", ()))
 
 
 def status_of(before: Verdict | None, found: VerdictDifference | None, *, blind: bool) -> Status:
@@ -188,13 +216,22 @@ def due_again(last: str | None, found: News) -> bool:
 
 def difference_words(found: VerdictDifference) -> str:
     """Return a difference in words, one sentence per change."""
-    told = [change_with_releases(change_of(change)) for change in found.appeared]
-    told += [f"no longer seen: {change_with_releases(change_of(change))}" for change in found.vanished]
+    told = [_change_words(change) for change in found.appeared]
+    told += [f"no longer seen: {_change_words(change)}" for change in found.vanished]
     if not told and found:
         told = [
             f"the newest release now gives {found.outcome_now or 'no outcome'}, before it gave {found.outcome_before}"
         ]
     return "; ".join(told)
+
+
+def _change_words(stored: Mapping[str, Any]) -> str:
+    """Return a change in words; one of an aspect begins with its name."""
+    change = change_of(stored)
+    if "aspect" not in stored:
+        return change_with_releases(change)
+    unnamed = change.old.startswith(LIKE) and change.new.startswith(LIKE)
+    return f"{stored['aspect']}: {change_in_short(change) if unnamed else change_with_releases(change)}"
 
 
 @dataclass(frozen=True)

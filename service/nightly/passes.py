@@ -397,9 +397,9 @@ class Nightly:
 
 
 def question_of(case: Case) -> str:
-    """Return a digest of what a watch asks, its releases aside."""
+    """Return a digest of what a watch asks, its releases aside: the request, and every probe that answers it."""
     asked = case.request.model_dump(mode="json", exclude={"releases", "fresh", "watch"})
-    return digest_of([asked, case.probe.digest])
+    return digest_of([asked, *dict.fromkeys(track.probe.digest for track in case.tracks)])
 
 
 def _message(status: str, differs: VerdictDifference | None, looked: Looked, bisection: Bisection) -> str:

@@ -14,7 +14,8 @@ A file `NAME.toml`, beside or near the snippet that it names:
     channel = "webhook"
     target = "https://ci.example.org/hooks/tfbisect"
 
-Everything that a bisection's request takes may stand at the top, and again per package, where it wins.
+Everything that a bisection's request takes may stand at the top, and again per package, where it wins. A watch that
+names no probe looks at everything that its snippet shows.
 """
 
 from __future__ import annotations

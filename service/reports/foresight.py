@@ -14,7 +14,7 @@ from service.bisection.planner import NextRuns, current_verdict, plan
 from service.bisection.policy import Policy
 from service.bisection.releases import ReleaseTree
 from service.bisection.verdict import VerdictFacts, to_json
-from service.coordination.intake import BisectionRequest, Intake
+from service.coordination.intake import BisectionRequest, Case, Intake
 
 MOST_ROUNDS = 400
 MOST_STEPS = 30_000
@@ -60,9 +60,17 @@ def look_ahead(
         return Outlook(case.tree, verdict, least)
     branches = tuple(case.tree.branches.items())
     quiet, eventful, planned = _forecast(case.tree.mainline, branches, case.policy)
-    # A comparison of several aspects looks at every release more than once.
-    looks = 1 if case.probe.aspects is None else LOOKS
-    return Outlook(case.tree, verdict, max(least, quiet * looks), eventful * looks, planned)
+    looks = _looks(case)
+    return Outlook(case.tree, verdict, max(least, round(quiet * looks)), round(eventful * looks), planned)
+
+
+def _looks(case: Case) -> float:
+    """Return how many times as many runs all tracks take as one question does: named probes and variants run beside.
+
+    A comparison of several aspects looks at every release at least so often.
+    """
+    own = 1.0 if case.probe.aspects is None else max(1.0, LOOKS / case.policy.repeats)
+    return own + len(case.tracks) - 1
 
 
 @lru_cache(256)  # the form asks after each key press, and the releases rarely change

@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from service.catalog.probes import load_probes
-from service.cli.requests import parse_parameters, parse_variants
+from service.cli.requests import build_request, parse_parameters, parse_variants
 from service.cli.run import tell_ending
 from service.coordination.conclusion import Ending, Finished
 from service.coordination.intake import accepted
@@ -111,3 +111,20 @@ def test_a_fault_of_the_snippet_is_told_with_its_traceback_and_not_as_a_result(
 def test_programs_get_the_fault_beside_the_verdict(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(Finished("failed", VERDICT, FAULT), as_json=True) == 2
     assert json.loads(capsys.readouterr().out)["error"] == FAULT
+
+
+@pytest.mark.parametrize(
+    ("fields", "probe"),
+    [
+        ({}, "behaviour"),
+        ({"probe": None}, "behaviour"),
+        ({"probe": "dropout"}, "dropout"),
+        ({"parameters": {"pattern": "loss"}}, "script"),
+        ({"parameters": {"input_shape": [28, 28]}}, "behaviour"),
+        ({"parameters": {"pattern": "loss"}, "probe": "behaviour"}, "behaviour"),
+    ],
+)
+def test_who_names_no_probe_asks_everything_unless_a_parameter_says_what_to_judge_by(
+    fields: dict[str, Any], probe: str
+) -> None:
+    assert build_request(snippet="pass", **fields).probe == probe

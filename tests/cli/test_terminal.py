@@ -19,7 +19,7 @@ from tests.web.world import TUTORIAL, MadeUpRuns, World
 @pytest.fixture
 def shown(tmp_path: Path) -> Iterator[list[str]]:
     world = World(tmp_path)
-    request = BisectionRequest(snippet=TUTORIAL, releases="1.9..1.14")
+    request = BisectionRequest(snippet=TUTORIAL, probe="dropout", releases="1.9..1.14")
     verdict = world.submission.run(request, Silent(), ready=lambda: None).verdict
     assert verdict is not None
     yield [line.plain.rstrip() for line in verdict_lines(verdict, frozenset({"drops"}))]

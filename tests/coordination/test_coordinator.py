@@ -36,7 +36,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def asked(**more: Any) -> BisectionRequest:
-    return BisectionRequest(snippet=TUTORIAL, releases="1.9..1.14", **more)
+    return BisectionRequest(**{"snippet": TUTORIAL, "releases": "1.9..1.14", "probe": "dropout", **more})
 
 
 def run(world: World, **more: Any) -> Finished:
@@ -330,7 +330,7 @@ class WarmedWorld(World):
 
 def test_an_idle_worker_has_what_runs_ready_for_its_confirmation(tmp_path: Path) -> None:
     world = WarmedWorld(tmp_path, MadeUpRuns(pause_seconds=2 * LOOK_SECONDS))
-    request = BisectionRequest(snippet=TUTORIAL, releases="1.9.0")
+    request = BisectionRequest(snippet=TUTORIAL, probe="dropout", releases="1.9.0")
     world.submission.run(request, Silent(), ready=lambda: None)
     assert world.warmed == ["1.9.0 tensorflow in process 1"]
     world.submission.run(request, Silent(), ready=lambda: None)

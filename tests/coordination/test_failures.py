@@ -239,7 +239,7 @@ def test_an_observation_that_is_deleted_before_it_is_linked_is_measured_again(tm
 
             monkey.setattr(world.laboratory, "measure", measured)
 
-    again = world.submission.submit(BisectionRequest(snippet=TUTORIAL, releases="1.8..1.15")).id
+    again = world.submission.submit(BisectionRequest(snippet=TUTORIAL, probe="dropout", releases="1.8..1.15")).id
     with capture_logs(), pytest.MonkeyPatch.context() as monkey:
         finished = world.coordinator.run(taken(world), Meanwhile())
     assert finished.status == "done"
@@ -413,7 +413,9 @@ def test_a_long_bisection_does_not_hold_up_the_one_after_it(tmp_path: Path, monk
     long = world.submission.submit(asked(resolution=1)).id
     with serving(world):
         until(lambda: world.store.bisection(long).status == "running")
-        short = world.submission.submit(BisectionRequest(snippet=TUTORIAL + "# short\n", releases="1.9.0")).id
+        short = world.submission.submit(
+            BisectionRequest(snippet=TUTORIAL + "# short\n", probe="dropout", releases="1.9.0")
+        ).id
         # The long one has both workers; the short one has said that it wants one.
         until(lambda: [seat.running or seat.wanted for seat in world.coordinator._workers._seats] == [2, 1])
         both_begun.wait(DEADLINE_SECONDS)
@@ -441,7 +443,9 @@ def test_forty_submissions_are_worked_off_and_no_more_runs_go_on_than_there_are_
 
     world = Counting(tmp_path)
     ids = [
-        world.submission.submit(BisectionRequest(snippet=f"{TUTORIAL}# {number}\n", releases="1.9.0,1.11.0")).id
+        world.submission.submit(
+            BisectionRequest(snippet=f"{TUTORIAL}# {number}\n", probe="dropout", releases="1.9.0,1.11.0")
+        ).id
         for number in range(40)
     ]
     with serving(world):

@@ -12,6 +12,7 @@ from tests.web.world import World
 MODEL = (
     "import tensorflow as tf\nmodel = tf.keras.Sequential([tf.keras.layers.Dropout(0.5), tf.keras.layers.Dense(1)])\n"
 )
+DROPOUT = ("--probe", "dropout")
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +31,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("x = 1\n" * 20_000, (), "at most 65,536"),
         ("import tensorflow\nmodel = (\n", (), "line 2"),
         ("print 'x'\n", (), "line 1"),
-        ("import tensorflow as tf\nx = tf.keras.layers.Dropout(0.5)\n", (), "model"),
-        ("import tensorflow as tf\nmodel = tf.keras.Sequential([tf.keras.layers.Dense(1)])\n", (), "dropout"),
+        ("import tensorflow as tf\nx = tf.keras.layers.Dropout(0.5)\n", DROPOUT, "model"),
+        ("import tensorflow as tf\nmodel = tf.keras.Sequential([tf.keras.layers.Dense(1)])\n", DROPOUT, "dropout"),
         (MODEL, ("--probe", "nonsense"), "there is no probe 'nonsense'; choose one of: behaviour, dropout"),
-        (MODEL, ("--package", "numpy"), "not numpy"),
+        (MODEL, (*DROPOUT, "--package", "numpy"), "not numpy"),
         (MODEL, ("--releases", "7.1..7.9"), "no release in '7.1..7.9'"),
         (MODEL, ("--releases", "1.14..1.9"), "1.14 is newer than 1.9; swap the ends"),
         (MODEL, ("--releases", "latest"), "latest"),

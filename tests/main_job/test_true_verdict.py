@@ -12,6 +12,7 @@ from tests.main_job.conftest import EXAMPLES, Ended, Tfbisect, call
 
 TUTORIAL = ("run", str(EXAMPLES / "dropout_tutorial.py"), "--releases", "1.9..1.14", "--json")
 FIXED = ("run", str(EXAMPLES / "dropout_tutorial_fixed.py"), "--releases", "1.9..1.14", "--json")
+DROPOUT = ("--probe", "dropout")
 
 
 def outcomes(verdict: dict[str, Any], line: str) -> dict[str, str]:
@@ -49,17 +50,22 @@ def assert_true(ended: Ended, runner: str) -> None:
 def test_the_tutorial_script_gets_its_true_verdict_from_real_containers(engine: None, tfbisect: Tfbisect) -> None:
     first = tfbisect(*TUTORIAL, "--runner", "docker")
     assert_true(first, "docker")
-    assert first.verdict["runs"]["executed"] == 21
+    assert (first.verdict["probe"]["name"], first.verdict["leading"]) == ("behaviour", "dropout")
+    executed = first.verdict["runs"]["executed"]
 
     again = tfbisect(*TUTORIAL)
     assert_true(again, "docker")
-    assert again.verdict["runs"] == {"executed": 0, "reused": 21, "lost": 0}
+    assert again.verdict["runs"] == {"executed": 0, "reused": executed, "lost": 0}
+
+    narrowed = tfbisect(*TUTORIAL, *DROPOUT)
+    assert_true(narrowed, "docker")
+    assert narrowed.verdict["runs"] == {"executed": 0, "reused": 21, "lost": 0}
 
 
 @pytest.mark.containers
 @pytest.mark.index
 def test_with_an_input_shape_nothing_changes(engine: None, tfbisect: Tfbisect) -> None:
-    ended = tfbisect(*FIXED, "--runner", "docker")
+    ended = tfbisect(*FIXED, *DROPOUT, "--runner", "docker")
     assert ended.code == 0, ended.err
     assert ended.verdict["changes"] == []
     assert set(outcomes(ended.verdict, "mainline").values()) == {"drops"}
@@ -71,5 +77,5 @@ def test_without_an_engine_the_local_runner_reaches_the_same_verdict(tmp_path: P
     if find_interpreter("3.6") is None:
         pytest.skip("no Python 3.6 on this machine")
     nowhere = f"unix://{tmp_path}/no-engine.sock"
-    ended = call(tmp_path, *TUTORIAL, DOCKER_HOST=nowhere, TFBISECT_CACHE_DIR=str(shared_folder / "packages"))
+    ended = call(tmp_path, *TUTORIAL, *DROPOUT, DOCKER_HOST=nowhere, TFBISECT_CACHE_DIR=str(shared_folder / "packages"))
     assert_true(ended, "local")

@@ -27,7 +27,7 @@ def variants(ended: Ended) -> dict[str, Any]:
 def test_the_fault_is_in_deferred_mode_under_graph_execution(engine: None, tfbisect: Tfbisect) -> None:
     names = ("input-shape", "eager", "graph")
     asked = [word for name in names for word in ("--variant", name)]
-    ended = tfbisect("run", str(EXAMPLES / "dropout_tutorial.py"), *FEW, *asked)
+    ended = tfbisect("run", str(EXAMPLES / "dropout_tutorial.py"), "--probe", "dropout", *FEW, *asked)
     found = variants(ended)
     assert {name: variant["effect"] for name, variant in found.items()} == {
         "input-shape": "cures",

@@ -4,8 +4,10 @@ import hashlib
 import hmac
 import json
 import threading
+from dataclasses import replace
 
 from service.coordination.intake import BisectionRequest
+from service.nightly.passes import question_of
 from tests.nightly.world import SECRET, Behaviour, NightlyHouse, Site
 from tests.web.world import TUTORIAL
 
@@ -43,6 +45,13 @@ def test_a_watch_of_official_images_looks_at_the_environments_that_it_runs(
     site.publish("2.4.0")
     assert statuses(house) == ["unchanged"]  # what was known is looked at, and taken over
     assert behaviour.sources == {"official"}
+
+
+def test_a_night_asks_again_where_a_probe_that_is_asked_beside_has_changed(house: NightlyHouse) -> None:
+    case = house.intake.case(BisectionRequest(snippet=TUTORIAL, releases="2.0.."))
+    other = replace(house.probes["dropout"], digest="sha256:another")
+    changed = tuple(replace(track, probe=other) if track.is_aspect else track for track in case.tracks)
+    assert question_of(replace(case, tracks=changed)) != question_of(case)
 
 
 def test_a_webhook_is_signed_over_time_and_body(house: NightlyHouse, site: Site, behaviour: Behaviour) -> None:

@@ -12,6 +12,7 @@ from service.nightly.nights import (
     VerdictDifference,
     blind_nights,
     difference,
+    difference_words,
     due_again,
     is_blind,
     must_be_told,
@@ -66,6 +67,44 @@ def test_a_difference_is_a_change_that_came_or_went_in_sight(
 ) -> None:
     found = difference(before, now, considered)
     assert (len(found.appeared), len(found.vanished)) == (appeared, vanished)
+
+
+def of_aspects(leading: str, **aspects: dict[str, Any]) -> dict[str, Any]:
+    """Return a verdict on several aspects; at the top it says what the leading one does."""
+    listed = [{"name": name, "drifts": False, **said} for name, said in aspects.items()]
+    return {**aspects[leading], "leading": leading, "aspects": listed}
+
+
+ALIKE = verdict(now="as in 1.0")
+QUIET = of_aspects("ends", ends=verdict(now="passes"), prints=ALIKE)
+PRINTS = change("1.1", "as in 1.0", "as in 1.1")
+
+
+def test_each_aspect_is_compared_with_itself_whichever_leads() -> None:
+    printing = of_aspects("prints", ends=verdict(now="passes"), prints=verdict(PRINTS, now="as in 1.1"))
+    found = difference(QUIET, printing, ALL)
+    assert (found.vanished, found.outcome_before, found.outcome_now) == ((), "", "")
+    assert difference_words(found) == "prints: introduced in 1.1"
+    assert not difference(printing, printing, ALL)
+    drifting = {**printing, "aspects": [{**each, "drifts": True} for each in printing["aspects"]]}
+    assert not difference(drifting, {**drifting, "aspects": QUIET["aspects"]}, ALL)
+
+
+def test_a_behaviour_that_is_named_after_its_first_release_may_get_another_name() -> None:
+    before = of_aspects("prints", prints=verdict(change("1.2", "as in 1.0", "as in 1.2", before="1.1")))
+    now = of_aspects("prints", prints=verdict(change("1.2", "as in 1.1", "as in 1.2", before="1.1")))
+    assert not difference(before, now, ("1.1", "1.2"))
+
+
+def test_another_ending_of_the_newest_release_is_told_with_the_aspects_name() -> None:
+    raising = of_aspects("ends", ends=verdict(now="raises:ValueError"), prints=ALIKE)
+    found = difference(QUIET, raising, ALL)
+    assert (found.outcome_before, found.outcome_now) == ("ends: passes", "ends: raises:ValueError")
+
+
+def test_a_release_that_any_aspect_measured_does_not_make_a_night_blind() -> None:
+    seen = of_aspects("prints", ends=verdict(now="passes", measured=("1.0", "1.1")), prints=ALIKE)
+    assert (is_blind(seen, "1.1"), is_blind(seen, "1.2")) == (False, True)
 
 
 def test_another_answer_of_the_newest_release_is_a_difference() -> None:

@@ -40,6 +40,7 @@ pytestmark = [pytest.mark.containers, pytest.mark.index]
 
 TUTORIAL = Path(__file__).parents[2] / "examples" / "dropout_tutorial.py"
 WATCH = """snippet = "{snippet}"
+probe = "dropout"
 releases = "1.9.."
 [[notify]]
 channel = "webhook"

@@ -26,6 +26,7 @@ from tests.web.world import TUTORIAL, MadeUpEnvironments, losses
 
 SECRET = "a key of the team"
 WATCH_FILE = """snippet = "model.py"
+probe = "dropout"
 [[package]]
 package = "tensorflow"
 releases = "2.0.."

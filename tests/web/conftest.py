@@ -31,7 +31,9 @@ class Served:
     client: httpx.Client
 
     def submit(self, snippet: str, **more: Any) -> dict[str, Any]:
-        answer = self.client.post("/api/v1/bisections", json={"snippet": snippet, "releases": "1.9..1.14", **more})
+        """Submit to the probe whose answers are made up here, unless another is named."""
+        body = {"snippet": snippet, "probe": "dropout", "releases": "1.9..1.14", **more}
+        answer = self.client.post("/api/v1/bisections", json=body)
         assert answer.status_code in (200, 202), answer.text
         return dict(answer.json())
 

@@ -18,7 +18,8 @@ BISECTIONS = "/api/v1/bisections"
 
 
 def test_a_submission_is_queued_then_done_with_its_verdict(service: Served) -> None:
-    answer = service.client.post(BISECTIONS, json={"snippet": TUTORIAL, "releases": "1.9..1.14"})
+    body = {"snippet": TUTORIAL, "probe": "dropout", "releases": "1.9..1.14"}
+    answer = service.client.post(BISECTIONS, json=body)
     assert answer.status_code == 202
     assert answer.headers["location"] == f"{service.url}{BISECTIONS}/{answer.json()['id']}"
     assert answer.json()["status"] == "queued"
@@ -36,7 +37,8 @@ def test_a_submission_is_queued_then_done_with_its_verdict(service: Served) -> N
 def test_a_question_whose_answers_are_stored_is_answered_at_once_without_a_run(service: Served) -> None:
     service.bisected(TUTORIAL)
     runs = service.world.runs.calls
-    again = service.client.post(BISECTIONS, json={"snippet": TUTORIAL, "releases": "1.9..1.14"})
+    body = {"snippet": TUTORIAL, "probe": "dropout", "releases": "1.9..1.14"}
+    again = service.client.post(BISECTIONS, json=body)
     assert again.status_code == 200
     assert again.json()["verdict"]["runs"]["executed"] == 0
     assert service.world.runs.calls == runs
@@ -63,7 +65,7 @@ def test_the_same_idempotency_key_makes_no_second_bisection(service: Served) -> 
         ({"snippet": TUTORIAL, "releases": "2.3..1.14"}, "releases", "swap the ends"),
         ({"snippet": TUTORIAL, "releases": "99..100"}, "releases", "no release"),
         ({"snippet": TUTORIAL, "probe": "nix"}, "probe", "there is no probe"),
-        ({"snippet": TUTORIAL, "package": "numpy"}, "package", "numpy"),
+        ({"snippet": TUTORIAL, "probe": "dropout", "package": "numpy"}, "package", "numpy"),
         ({"snippet": TUTORIAL, "hardware": "abacus"}, "hardware", "cpu"),
         ({"snippet": TUTORIAL, "input_shape": [28, -1]}, "input_shape.1", "greater"),
         ({"snippet": TUTORIAL, "resolution": 0}, "resolution", "greater"),
@@ -200,7 +202,9 @@ def test_two_bisections_are_compared_release_by_release(service: Served) -> None
 
 
 def test_an_estimate_starts_nothing(service: Served) -> None:
-    answer = service.client.post("/api/v1/estimate", json={"snippet": TUTORIAL, "releases": "1.9..1.14"})
+    answer = service.client.post(
+        "/api/v1/estimate", json={"snippet": TUTORIAL, "probe": "dropout", "releases": "1.9..1.14"}
+    )
     assert answer.json()["releases"] == 10
     assert 6 <= answer.json()["runs"] < answer.json()["runs_with_changes"] <= 16
     assert service.client.get(BISECTIONS).json()["items"] == []

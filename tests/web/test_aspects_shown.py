@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from service.cli.terminal import verdict_lines
 from service.coordination.intake import BisectionRequest
 from service.reports.aspect_table import MOST_COLUMNS, aspect_table
 from service.reports.foresight import look_ahead
-from tests.coordination.test_aspects_of_a_bisection import AspectHouse, report
+from tests.coordination.test_aspects_of_a_bisection import WITHOUT_DROPOUT, AspectHouse, report
 from tests.web.conftest import Served, served
 from tests.web.world import TUTORIAL, MadeUpRuns
 
@@ -54,17 +55,16 @@ def test_the_colours_of_the_timeline_are_those_of_the_leading_aspect(service: Se
     assert {str(span.style) for span in first.spans} >= {"green"}
 
 
-def test_the_estimate_counts_two_looks_at_every_release(service: Served) -> None:
-    one, several = (
-        look_ahead(
-            service.world.intake,
-            BisectionRequest(snippet=TUTORIAL, releases="1.9..1.14", probe=probe),
-            {},
-            simulate=True,
-        )
-        for probe in ("dropout", "behaviour")
-    )
-    assert several.runs_at_least == 2 * one.runs_at_least
+def test_the_estimate_counts_two_looks_at_every_release_and_the_named_probes_beside(service: Served) -> None:
+    def runs(snippet: str, **more: Any) -> int:
+        asked = BisectionRequest(snippet=snippet, releases="1.9..1.14", **more)
+        return look_ahead(service.world.intake, asked, {}, simulate=True).runs_at_least
+
+    one = runs(TUTORIAL, probe="dropout")
+    assert runs(WITHOUT_DROPOUT) == 2 * one
+    assert runs(WITHOUT_DROPOUT, repeats=4) == 4 * one
+    assert runs(TUTORIAL) == 3 * one
+    assert runs(TUTORIAL, probe="dropout", variants=("input-shape",)) == 2 * one
 
 
 def test_a_list_of_releases_says_what_it_passed_over(service: Served) -> None:

@@ -150,12 +150,15 @@ def test_the_strip_chooses_a_range_with_two_presses(service: Served, page: Page)
     expect(page.locator(".pick [aria-pressed=true]")).to_have_count(5)
 
 
-def test_an_example_brings_its_probe_with_its_own_fields(service: Served, page: Page) -> None:
+def test_nobody_needs_to_choose_a_probe_and_a_chosen_one_brings_its_own_fields(service: Served, page: Page) -> None:
     page.goto(service.url)
     pattern = page.get_by_label("Pattern")
     expect(pattern).to_be_hidden()
+    expect(page.locator("#probe")).to_be_hidden()
     page.get_by_role("link", name="A custom script").click()
-    expect(page.locator("#probe")).to_have_value("script")
+    expect(page.locator("#probe")).to_have_value("behaviour")
+    page.get_by_text("Advanced").click()
+    page.locator("#probe").select_option("script")
     pattern.fill("rate=.r")
     page.locator("#releases").fill("1.13..1.14")
     page.get_by_role("button", name="Bisect").click()
@@ -164,6 +167,7 @@ def test_an_example_brings_its_probe_with_its_own_fields(service: Served, page: 
     assert (request["probe"], request["parameters"]) == ("script", {"pattern": "rate=.r"})
     page.goto(service.url)
     page.get_by_role("link", name="In PyTorch").click()
+    expect(page.locator("#package")).to_be_visible()
     expect(page.locator("#package")).to_have_value("torch")
     expect(pattern).to_be_hidden()
 

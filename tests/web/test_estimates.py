@@ -14,7 +14,13 @@ from service.reports.foresight import look_ahead, simulated
 from tests.web.conftest import Served
 from tests.web.world import TUTORIAL, World
 
-WORST: dict[str, Any] = {"snippet": TUTORIAL, "releases": "1.4..", "branches": "all", "complete": True}
+WORST: dict[str, Any] = {
+    "snippet": TUTORIAL,
+    "probe": "dropout",
+    "releases": "1.4..",
+    "branches": "all",
+    "complete": True,
+}
 
 
 @pytest.fixture

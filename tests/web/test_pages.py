@@ -14,7 +14,7 @@ from service.bisection.outcomes import RunReport
 from tests.web.conftest import Served
 from tests.web.world import TUTORIAL, MadeUpRuns
 
-FORM = {"snippet": TUTORIAL, "releases": "1.9..1.14", "probe": "dropout", "package": "tensorflow", "hardware": "cpu"}
+FORM = {"snippet": TUTORIAL, "releases": "1.9..1.14", "package": "tensorflow", "hardware": "cpu"}
 
 
 def test_the_form_is_submitted_without_scripts(service: Served) -> None:
@@ -117,6 +117,20 @@ def test_the_form_has_a_field_for_every_parameter_of_every_probe(service: Served
     for probe in service.world.probes.values():
         for name in probe.parameters.keys() - {"input_shape"}:
             assert f'name="parameters.{probe.name}.{name}"' in page
+
+
+def test_what_is_folded_by_default_is_unfolded_where_it_is_used_or_wrong(service: Served) -> None:
+    def is_open(page: str) -> bool:
+        return "<details open>" in page.partition("<summary>Advanced")[0]
+
+    page = service.client.get("/").text
+    assert not is_open(page)
+    assert '<option value="behaviour" selected' in page
+    assert not is_open(service.client.post("/", data={**FORM, "snippet": "x = ("}).text)
+    assert is_open(service.client.post("/", data={**FORM, "resolution": "many"}).text)
+    assert is_open(service.client.post("/", data={**FORM, "snippet": "x = (", "probe": "script"}).text)
+    found = service.bisected(TUTORIAL)["id"]
+    assert is_open(service.client.get(f"/?like={found}").text)
 
 
 def test_a_variant_has_its_row_its_words_and_its_own_releases(service: Served) -> None:

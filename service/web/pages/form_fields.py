@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.bisection.releases import tree_of
-from service.catalog.probes import Probe
+from service.catalog.probes import DEFAULT_PROBE, Probe
 from service.errors import NotFound, TfbisectError
 from service.web.access import Caller
 from service.web.api.schemas import SubmissionBody
@@ -23,7 +23,7 @@ from service.web.site import Site
 
 DEFAULTS: Mapping[str, str] = {
     "snippet": "",
-    "probe": "dropout",
+    "probe": DEFAULT_PROBE,
     "package": "tensorflow",
     "releases": "",
     "hardware": "cpu",
@@ -39,6 +39,8 @@ DEFAULTS: Mapping[str, str] = {
     "watch": "",
     "visibility": "public",
 }
+PLAIN = frozenset({"snippet", "releases", "hardware"})
+"""Fields that always show; all others are folded until one is used or wrong."""
 NUMBERS = ("resolution", "repeats", "timeout_seconds")
 TICKED = ("fresh", "complete", "watch")
 
@@ -49,7 +51,7 @@ class Example:
 
     file: str
     title: str
-    probe: str = "dropout"
+    probe: str = DEFAULT_PROBE
     """Its request."""
     package: str = "tensorflow"
 
@@ -58,11 +60,11 @@ EXAMPLES = (
     Example("dropout_tutorial.py", "The 2018 Dropout bug"),
     Example("dropout_tutorial_fixed.py", "The workaround"),
     Example("noise_layer.py", "A noise layer"),
-    Example("custom_script.py", "A custom script", "script"),
+    Example("custom_script.py", "A custom script"),
     Example("dropout_keras.py", "Standalone Keras", package="keras"),
     Example("dropout_torch.py", "In PyTorch", package="torch"),
     Example("dropout_torch_training.py", "A PyTorch training", package="torch"),
-    Example("legacy_version.py", "Another package", "script", "packaging"),
+    Example("legacy_version.py", "Another package", package="packaging"),
 )
 
 
@@ -144,7 +146,14 @@ def form_page(
         picks=picks(site, fields["package"] or "tensorflow"),
         rows=site.rows(recent),
         has_token=caller.owner is not None,
+        is_advanced=is_advanced(fields, faults),
     )
+
+
+def is_advanced(fields: Mapping[str, str], faults: Iterable[str]) -> bool:
+    """Say whether any field that is folded by default is used or wrong."""
+    used = {name for name, text in fields.items() if text.strip() != DEFAULTS.get(name, "")}
+    return bool({*used, *faults} - PLAIN)
 
 
 def field_at_fault(path: str, probe: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from service.catalog.probes import Probe
 from service.errors import BadInput
 from service.reports.comparing import compare_verdicts
 from service.reports.documents import parameter_json
@@ -121,11 +122,19 @@ def tones_by_probe(site: Site) -> Callable[[str, str], str]:
     """Return a function from an outcome of a probe to its tone."""
 
     def tone(probe_name: str, outcome: str) -> str:
-        probe = site.dependencies.probes.get(probe_name)
+        probe = asked_of(site.dependencies.probes, probe_name, outcome)
         known = (probe.outcomes, probe.expected) if probe else ((), ())
         return tones_of([outcome], *known)[outcome]
 
     return tone
+
+
+def asked_of(probes: Mapping[str, Probe], name: str, outcome: str) -> Probe | None:
+    """Return the probe that an outcome is from: the one of this name, or a named probe that was asked beside it."""
+    probe = probes.get(name)
+    if probe is None or probe.aspects is None or outcome in probe.outcomes:
+        return probe
+    return next((each for each in probes.values() if each.runs_beside and outcome in each.outcomes), probe)
 
 
 @router.get("/probes", dependencies=[Depends(reader)])

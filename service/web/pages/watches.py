@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.bisection.words import counted
+from service.catalog.probes import DEFAULT_PROBE
 from service.nightly.feeds import CONTENT_TYPE, Entry, Feed, atom_feed
 from service.nightly.nights import told_nights
 from service.reports.documents import Document
@@ -111,7 +112,7 @@ def watch_page(
 
 
 def _probe_name(watch: Watch) -> str:
-    return str(watch.request.get("probe", "dropout"))
+    return str(watch.request.get("probe", DEFAULT_PROBE))
 
 
 def _strips(site: Site, watch: Watch) -> list[Strip]:

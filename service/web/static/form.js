@@ -86,8 +86,9 @@ for (const link of document.querySelectorAll("[data-example]")) {
     if (form.elements.package.value !== link.dataset.package) {
       form.elements.package.value = link.dataset.package;
       releases.value = "";
-      form.elements.package.closest("details").open = true;
+      probe.closest("details").open = true;
     }
+    if (probe.selectedIndex > 0) probe.closest("details").open = true;
     probe.dispatchEvent(new Event("change", { bubbles: true }));
     editor.focus();
   });
@@ -105,6 +106,7 @@ function showParameters() {
   for (const group of document.querySelectorAll("[data-parameters]")) group.hidden = group.dataset.parameters !== probe.value;
 }
 showParameters();
+if (probe.selectedIndex > 0) probe.closest("details").open = true; // as in a draft
 probe.addEventListener("change", () => {
   showParameters();
   const hint = document.querySelector("p[data-question]");
