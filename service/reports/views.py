@@ -176,30 +176,33 @@ def _environment(
 def headline(bisection: Bisection, verdict: Mapping[str, Any], longest: int = LONGEST_LINE) -> str:
     """Return a bisection in one sentence, abbreviated if it would be too long."""
     said = str(verdict.get("summary", ""))
-    if len(said) > longest and verdict.get("changes"):
-        said = changes_in_short(verdict["changes"])
+    changes = changes_in_short(verdict.get("changes", ()), verdict.get("leading", ""))
+    if len(said) > longest and changes:
+        said = changes
     match bisection.status:
         case "queued":
             return "Queued"
         case "running":
-            return (
-                f"So far: {changes_in_short(verdict['changes'])}" if verdict.get("changes") else "Looking for changes"
-            )
+            return f"So far: {changes}" if changes else "Looking for changes"
         case "failed":
             return str((bisection.error or {}).get("title") or "No verdict")
         case "cancelled":
-            return (
-                f"Cancelled. So far: {changes_in_short(verdict['changes'])}" if verdict.get("changes") else "Cancelled"
-            )
+            return f"Cancelled. So far: {changes}" if changes else "Cancelled"
     return said or "Done"
 
 
-def changes_in_short(changes: Sequence[Mapping[str, Any]]) -> str:
-    """Return changes in few words, those of the mainline first."""
+def changes_in_short(changes: Sequence[Mapping[str, Any]], aspect: str = "") -> str:
+    """Return changes in few words, those of the mainline first; empty if there are none.
+
+    Args:
+        changes: of a verdict.
+        aspect: which aspect they are of, if there are several.
+    """
     mainline = [change for change in changes if change["line"] == MAINLINE]
     said = [change_in_short(change_of(change)) for change in mainline or changes]
     more = len(changes) - len(said[:NAMED_CHANGES])
     words = ", ".join(said[:NAMED_CHANGES]) + (f" and {more} more" if more else "")
+    words = f"{aspect}: {words}" if aspect and words else words
     return words[:1].upper() + words[1:]
 
 

@@ -99,11 +99,11 @@ def test_the_script_of_the_article_goes_in_and_its_verdict_comes_out(service: Se
     worker = working(service)
     expect(page.locator(".state-running").first).to_be_visible()
     service.world.runs.gate.set()
-    expect(page.locator("h1")).to_contain_text("Introduced in 1.11.0", timeout=15000)
+    expect(page.locator("h1")).to_contain_text("In 1.11.0: dropout: never-drops", timeout=15000)
     expect(page.locator(".flag")).to_have_count(2)
     expect(page.locator(".cell[data-release='1.12.3']")).to_contain_text("never-drops")
     expect(page.locator(".cell[data-release='1.12.2']")).to_contain_text("inferred")
-    assert "Introduced in 1.11.0" in page.title()
+    assert "In 1.11.0: dropout" in page.title()
     worker.join()
 
 
@@ -136,7 +136,7 @@ def test_the_form_works_without_scripts(service: Served, browser: Browser) -> No
     assert "/b/" in page.url
     service.world.work_off()
     page.reload()
-    expect(page.locator("h1")).to_contain_text("Introduced in 1.11.0")
+    expect(page.locator("h1")).to_contain_text("In 1.11.0: dropout: never-drops")
     page.locator(".cell[data-release='1.11.0']").click()
     assert page.url.endswith("/r/1.11.0")
     context.close()
