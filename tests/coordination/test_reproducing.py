@@ -26,6 +26,7 @@ ASKED: dict[str, Any] = {
     "timeout_seconds": 90.5,
     "repeats": 4,
     "prereleases": True,
+    "whole": True,
 }
 FOR_ALL_RELEASES = {"resolution", "branches", "complete", "watch", "fresh", "releases", "variants", "variant_snippets"}
 """What says which releases are run, and not what one of them answers."""

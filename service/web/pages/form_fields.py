@@ -34,6 +34,7 @@ DEFAULTS: Mapping[str, str] = {
     "repeats": "",
     "variants": "",
     "timeout_seconds": "",
+    "whole": "",
     "fresh": "",
     "complete": "",
     "watch": "",
@@ -42,7 +43,7 @@ DEFAULTS: Mapping[str, str] = {
 PLAIN = frozenset({"snippet", "releases", "hardware"})
 """Fields that always show; all others are folded until one is used or wrong."""
 NUMBERS = ("resolution", "repeats", "timeout_seconds")
-TICKED = ("fresh", "complete", "watch")
+TICKED = ("whole", "fresh", "complete", "watch")
 
 
 @dataclass(frozen=True)
