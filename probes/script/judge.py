@@ -18,6 +18,7 @@ TOLERANCE = 1e-5
 LABEL_CHARACTERS = 100
 DETAIL_CHARACTERS = 2000
 REPLACED = 20
+CUT = "\n[...]\n"
 DEEPEST = 8
 LARGEST = 2**63
 """A larger integer is compared as a text: no float holds it."""
@@ -45,7 +46,7 @@ def judge(measurements: Mapping[str, Any]) -> Answer:
     if raised := measurements.get("raised"):
         return by_exception(raised)
     if exit_code != 0:
-        return Outcome(f"exit:{exit_code:d}", last_line(measurements.get("output")))
+        return Outcome(f"exit:{exit_code:d}", last_line(measurements))
     if parameters.get("judge_by") == "output":
         return by_output(measurements, tolerance_of(parameters))
     if measurements.get("reported") or parameters.get("expect"):
@@ -59,7 +60,9 @@ def by_pattern(measurements: Mapping[str, Any]) -> Answer:
         return Outcome("matches", found[:DETAIL_CHARACTERS])
     if raised := measurements.get("raised"):
         return by_exception(raised)
-    return Outcome("does-not-match", last_line(measurements.get("output")))
+    unsearched = measurements.get("unsearched")
+    said = f" (the last {brief(unsearched)} bytes of the output were not searched)" if unsearched else ""
+    return Outcome("does-not-match", last_line(measurements) + said)
 
 
 def by_exception(raised: object) -> Answer:
@@ -74,13 +77,22 @@ def by_exception(raised: object) -> Answer:
 
 def by_output(measurements: Mapping[str, Any], tolerance: float) -> Answer:
     """Let releases with the same normalised output share an outcome, its numbers compared within the tolerance."""
-    seen = normalised(text_of(measurements.get("output")))
+    tail = text_of(measurements.get("tail"))
+    seen = normalised(text_of(measurements.get("output")) + (f"{CUT}{tail}" if tail else ""))
     replaced = ", ".join(f"{what[:LABEL_CHARACTERS]!r} -> <{kind}>" for kind, what in seen.replaced[:REPLACED])
     more = len(seen.replaced) - REPLACED
     said = [seen.text[:DETAIL_CHARACTERS]]
-    said += ["(cut: only its beginning was compared)"] if measurements.get("cut") else []
+    said += [what_was_cut(measurements)] if measurements.get("cut") else []
     said += [f"replaced: {replaced}" + (f" and {more} more" if more > 0 else "")] if replaced else []
     return Outcome(f"output:{digest(seen.text)[:12]}", "\n".join(said), Reported(parts(seen.text), tolerance))
+
+
+def what_was_cut(measurements: Mapping[str, Any]) -> str:
+    """Say which part of a long output was not compared."""
+    if not measurements.get("tail"):
+        return "(cut: only its beginning was compared)"
+    size, left_out = (brief(measurements.get(key)) for key in ("bytes", "left_out"))
+    return f"(cut: of its {size} bytes, {left_out} between beginning and end were not compared)"
 
 
 def parts(text: str) -> tuple[tuple[str, Value], ...]:
@@ -158,9 +170,10 @@ def rounded(value: Value, tolerance: float) -> str:
     return str(value)
 
 
-def last_line(output: object) -> str:
+def last_line(measurements: Mapping[str, Any]) -> str:
     """Return the last line that was printed."""
-    return next(reversed(text_of(output).strip().splitlines()), "")[:DETAIL_CHARACTERS]
+    printed = text_of(measurements.get("tail")) or text_of(measurements.get("output"))
+    return next(reversed(printed.strip().splitlines()), "")[:DETAIL_CHARACTERS]
 
 
 def text_of(value: object) -> str:

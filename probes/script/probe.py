@@ -9,6 +9,9 @@ import tempfile
 from tfbisect_exits import exit_code
 
 KEPT_BYTES = 256 * 1024
+TAIL_BYTES = 32 * 1024
+# As text it takes up to four times as much memory.
+SEARCHED_BYTES = 64 * 1024 * 1024
 KEPT_ITEMS = 1000
 FOUND_CHARACTERS = 500
 
@@ -28,11 +31,12 @@ def run(context):
         if measurements["raised"]["kind"] == "refused":
             raise
     finally:
-        warned = errors.taken()[0] if errors else ""
-        measurements["output"], measurements["cut"] = output.taken()
+        warned = errors.all_of_it() if errors else ""
+        printed = output.all_of_it() if pattern else ""
+        measurements.update(output.kept())
     if pattern:
         trail = (measurements["raised"] or {}).get("traceback", "")
-        measurements["found"] = found(context, pattern, "\n".join((measurements["output"], warned, trail)))
+        measurements["found"] = found(context, pattern, "\n".join((printed, warned, trail)))
     return measurements
 
 
@@ -62,14 +66,34 @@ class Output(object):
         self._former = os.dup(self._descriptor)
         os.dup2(self._file.fileno(), self._descriptor)
 
-    def taken(self):
-        """Return the first part of the output, and whether it was cut; the rest of the world sees it too."""
-        self._stream.flush()
-        os.dup2(self._former, self._descriptor)
-        self._file.seek(0)
-        kept = self._file.read(KEPT_BYTES + 1)
-        os.write(2, kept[:KEPT_BYTES])
-        return kept[:KEPT_BYTES].decode("utf-8", "replace"), len(kept) > KEPT_BYTES
+    def _close(self):
+        """Stop collecting; the beginning of the output goes on to where it would have gone."""
+        if self._former is not None:
+            self._stream.flush()
+            os.dup2(self._former, self._descriptor)
+            os.close(self._former)
+            self._former = None
+            os.write(2, self._read(0, KEPT_BYTES))
+
+    def _read(self, start, most):
+        self._file.seek(start)
+        return self._file.read(most)
+
+    def all_of_it(self):
+        """Return all of the output, as far as it can be searched."""
+        self._close()
+        return self._read(0, SEARCHED_BYTES).decode("utf-8", "replace")
+
+    def kept(self):
+        """Return the beginning of the output, its end if something between is left out, and how much that is."""
+        self._close()
+        size = os.fstat(self._file.fileno()).st_size
+        facts = {"output": self._read(0, KEPT_BYTES).decode("utf-8", "replace"), "cut": size > KEPT_BYTES}
+        if facts["cut"]:
+            facts["tail"] = self._read(max(KEPT_BYTES, size - TAIL_BYTES), TAIL_BYTES).decode("utf-8", "replace")
+            facts["bytes"], facts["left_out"] = size, max(0, size - KEPT_BYTES - TAIL_BYTES)
+            facts["unsearched"] = max(0, size - SEARCHED_BYTES)
+        return facts
 
 
 def told(value):

@@ -55,6 +55,37 @@ def test_a_script_is_judged_as_asked(source: str, parameters: dict[str, Any], la
     assert found.label == label
 
 
+LONG = """\
+import sys
+for at in range(14000):
+    print('step %d, loss %f, and some more words, and more' % (at, 1.0 / (at + 1)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "pattern", "label"),
+    [
+        (LONG + "print('FINAL 1')", "^FINAL 1$", "matches"),
+        (LONG + "print('FINAL 1')", "^FINAL 2$", "does-not-match"),
+        (LONG + "print('FINAL 1')", "step 7000,", "matches"),
+        (LONG.replace("print(", "sys.stderr.write('%s\\n' % ") + "sys.stderr.write('OLD')", "OLD$", "matches"),
+    ],
+)
+@pytest.mark.parametrize("version", sorted({min(interpreters()), max(interpreters())}))
+def test_a_pattern_is_searched_in_all_that_is_printed(version: str, source: str, pattern: str, label: str) -> None:
+    found = answer(source, interpreters()[version], pattern=pattern)
+    assert isinstance(found, Outcome)
+    assert found.label == label
+    assert found.detail in ("FINAL 1", "step 7000,", "OLD")
+
+
+def test_a_long_output_is_compared_by_its_beginning_and_end_and_says_what_was_cut() -> None:
+    one, other = (outcome(f"{LONG}print('FINAL {last}')", judge_by="output") for last in ("a", "b"))
+    assert len(shared(one, other)) == 2
+    assert "between beginning and end were not compared" in one.detail
+    assert outcome(LONG + "print('FINAL'); raise SystemExit(3)").detail == "FINAL"
+
+
 def test_exit_code_125_cannot_answer() -> None:
     assert isinstance(answer("raise SystemExit(125)"), Untestable)
 
