@@ -4,8 +4,8 @@ import hashlib
 import os
 import re
 import sys
-import tempfile
 
+from tfbisect_echo import Collected
 from tfbisect_exits import exit_code
 
 KEPT_BYTES = 256 * 1024
@@ -21,7 +21,7 @@ def run(context):
     measurements = {"parameters": dict(context.parameters), "reported": reported, "exit_code": 0, "raised": None}
     pattern = context.parameters.get("pattern")
     # Errors and warnings are held back only where they are searched: of a crash they tell more when they come at once.
-    output, errors = Output(sys.stdout), Output(sys.stderr) if pattern else None
+    output, errors = Output("stdout"), Output("stderr") if pattern else None
     try:
         context.execute(tfbisect_report=lambda name, value: reported.append([str(name), told(value)]))
     except SystemExit as error:
@@ -56,39 +56,26 @@ def found(context, pattern, text):
 
 
 class Output(object):
-    """Collects what goes to a standard stream, from Python and from native code, until it is taken."""
+    """Collects what goes to a standard stream until it is asked for."""
 
-    def __init__(self, stream):
-        stream.flush()
-        self._stream = stream
-        self._descriptor = 1 if stream is sys.stdout else 2
-        self._file = tempfile.TemporaryFile()
-        self._former = os.dup(self._descriptor)
-        os.dup2(self._file.fileno(), self._descriptor)
-
-    def _close(self):
-        """Stop collecting; the beginning of the output goes on to where it would have gone."""
-        if self._former is not None:
-            self._stream.flush()
-            os.dup2(self._former, self._descriptor)
-            os.close(self._former)
-            self._former = None
-            os.write(2, self._read(0, KEPT_BYTES))
+    def __init__(self, name):
+        self._collected, self._file = Collected(name), None
 
     def _read(self, start, most):
+        if self._file is None:
+            self._file = self._collected.back()
         self._file.seek(start)
         return self._file.read(most)
 
     def all_of_it(self):
         """Return all of the output, as far as it can be searched."""
-        self._close()
         return self._read(0, SEARCHED_BYTES).decode("utf-8", "replace")
 
     def kept(self):
         """Return the beginning of the output, its end if something between is left out, and how much that is."""
-        self._close()
+        beginning = self._read(0, KEPT_BYTES)
         size = os.fstat(self._file.fileno()).st_size
-        facts = {"output": self._read(0, KEPT_BYTES).decode("utf-8", "replace"), "cut": size > KEPT_BYTES}
+        facts = {"output": beginning.decode("utf-8", "replace"), "cut": size > KEPT_BYTES}
         if facts["cut"]:
             facts["tail"] = self._read(max(KEPT_BYTES, size - TAIL_BYTES), TAIL_BYTES).decode("utf-8", "replace")
             facts["bytes"], facts["left_out"] = size, max(0, size - KEPT_BYTES - TAIL_BYTES)

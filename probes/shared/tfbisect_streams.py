@@ -2,10 +2,9 @@
 
 import collections
 import hashlib
-import os
 import re
-import sys
-import tempfile
+
+from tfbisect_echo import Collected
 
 HEAD_BYTES = 96 * 1024
 TAIL_BYTES = 32 * 1024
@@ -14,7 +13,6 @@ TAIL_LINES = 200
 BLOCK_LINES = 100
 MOST_BLOCKS = 200
 LINE_BYTES = 64 * 1024
-SHOWN_BYTES = 256 * 1024
 
 ESCAPE = re.compile("\x1b\\[[0-9;?]*[A-Za-z]")
 # What Keras prints by itself in fit, evaluate and predict: its numbers are facts of their own, and how often a line is
@@ -30,26 +28,15 @@ CHANGING = re.compile("0x[0-9a-fA-F]{4,}|(?:/[\\w.+@~-]+)+/[\\w.+@~-]*")
 
 
 class Stream(object):
-    """Collects what goes to standard output, from Python and from native code, until it is taken."""
+    """Collects what goes to standard output until it is taken."""
 
     def __init__(self):
-        sys.stdout.flush()
-        self._file = tempfile.TemporaryFile()
-        self._former = os.dup(1)
-        os.dup2(self._file.fileno(), 1)
+        self._collected = Collected()
 
     def taken(self):
-        """Return the facts of all that was printed; its beginning goes on to where it would have gone."""
-        try:
-            sys.stdout.flush()
-        except Exception:
-            pass  # The script may have put anything in its place.
-        os.dup2(self._former, 1)
-        self._file.seek(0)
-        os.write(2, self._file.read(SHOWN_BYTES))
-        self._file.seek(0)
+        """Return the facts of all that was printed."""
         kept = Kept()
-        for raw in lines_of(self._file):
+        for raw in lines_of(self._collected.back()):
             kept.add(raw)
         return kept.facts()
 

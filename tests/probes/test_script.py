@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from typing import Any
 
@@ -84,6 +85,41 @@ def test_a_long_output_is_compared_by_its_beginning_and_end_and_says_what_was_cu
     assert len(shared(one, other)) == 2
     assert "between beginning and end were not compared" in one.detail
     assert outcome(LONG + "print('FINAL'); raise SystemExit(3)").detail == "FINAL"
+
+
+DYING = """
+import ctypes, os, sys
+print("before")
+ctypes.CDLL(None).puts(b"native")
+ctypes.CDLL(None).fflush(None)
+sys.stdout.write("last words")
+os.kill(os.getpid(), 11)
+"""
+
+
+@pytest.mark.parametrize("probe", ["script", "behaviour"])
+@pytest.mark.parametrize("pattern", ["", "words"])
+def test_what_a_script_prints_before_it_is_killed_is_kept(probe: str, pattern: str) -> None:
+    parameters = {"pattern": pattern} if probe == "script" else {}
+    answered = ask(NEWEST, PROBES[probe], DYING, parameters=parameters)
+    assert answered.exit_code == -11
+    assert answered.printed == "before\nnative\nlast words"
+
+
+def test_what_a_script_prints_is_passed_on_once() -> None:
+    source = (
+        "import os\nprint('a')\nos.write(1, b'b\\n')\nprint('c')\nif not os.fork():\n    print('d')\n    os._exit(0)\n"
+    )
+    source += "os.wait()\nprint('e')\nos.write(1, b'f\\n')"
+    answered = ask(NEWEST, SCRIPT, source)
+    assert answered.printed == answered.measurements["output"] == "a\nb\nc\nd\ne\nf\n"
+
+
+def test_standard_output_is_what_it_is_without_a_probe() -> None:
+    source = "import sys\ns = sys.stdout\nx = [type(s), s.name, s.mode, s.encoding, s.errors, s.isatty(), s.fileno()]\n"
+    source += "x.append([s.line_buffering, getattr(s, 'write_through', 0), type(s.buffer).__mro__[-3:], s.newlines])\n"
+    plain = subprocess.run([NEWEST, "-u", "-c", source + "print(x)"], capture_output=True, text=True, check=True)
+    assert ask(NEWEST, SCRIPT, source + "print(x)").measurements["output"] == plain.stdout
 
 
 def test_exit_code_125_cannot_answer() -> None:
