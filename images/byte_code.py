@@ -1,7 +1,10 @@
-"""Imports a module and keeps the byte code that this leaves, in a container of a release: byte_code.py MODULE ROOT.
+"""Imports a module and keeps the byte code that this leaves, in a container of a release:
+
+    byte_code.py MODULE [NAME …] ROOT
 
 With a ROOT the packages cannot be written to, and their byte code is put below that folder, as the image will have it;
-"" leaves it where it belongs. Without a MODULE nothing is imported and everything is compiled. For Python 3.5 to 3.13,
+"" leaves it where it belongs. Without a MODULE nothing is imported and everything is compiled, or the packages of some
+names, but not their tests, which nothing imports. For Python 3.5 to 3.13,
 standard library only.
 """
 
@@ -33,9 +36,16 @@ def move_byte_code(root):
     machinery.SourceFileLoader.path_stats = dated
 
 
-def compile_all(root):
+def sources(names):
+    """Return the files of the packages of some names, or of all."""
+    places = [PACKAGES / name for name in names] or [PACKAGES]
+    found = [path for place in places for path in ([place] if place.suffix == ".py" else place.rglob("*.py"))]
+    return sorted(path for path in found if not names or "tests" not in path.parts)
+
+
+def compile_all(root, names):
     """Compile every file; what is for another Python stays as it is."""
-    for path in map(str, sorted(PACKAGES.rglob("*.py"))):
+    for path in map(str, sources(names)):
         # What `move_byte_code` changed is not what this name stands for.
         place = root + importlib.util.cache_from_source(path)
         try:
@@ -45,10 +55,10 @@ def compile_all(root):
 
 
 if __name__ == "__main__":
-    module, root = sys.argv[1:]
+    module, *names, root = sys.argv[1:]
     if root:
         move_byte_code(root)
     if module:
         importlib.import_module(module)
     else:
-        compile_all(root)
+        compile_all(root, names)

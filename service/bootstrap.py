@@ -16,6 +16,7 @@ from sqlalchemy import QueuePool
 
 from service.bisection.outcomes import RunReport
 from service.bisection.releases import tree_of
+from service.catalog.additions import AdditionRules
 from service.catalog.environments import Environments
 from service.catalog.interpreters import find_interpreter, installed_interpreters
 from service.catalog.overview import release_rows
@@ -135,7 +136,9 @@ class House:
             "miss_rate": self.settings.miss_rate,
             "confirmations": self.settings.confirmations,
         }
-        return Intake(self.catalog, self.probes, self.settings.workers, rates, self.store.measured_releases)
+        additions = AdditionRules(allowed=self.settings.additions, at_most=self.settings.additions_at_most)
+        workers, measured = self.settings.workers, self.store.measured_releases
+        return Intake(self.catalog, self.probes, workers, rates, measured, additions)
 
     @made_once
     def runner_choice(self) -> Choice:

@@ -61,6 +61,11 @@ class Settings(BaseSettings):
         "auto", description="auto: pull the base image, or build it locally if no registry responds"
     )
     any_package: bool = Field(True, description="also bisect packages that have no rules in images/recipes.toml")
+    additions: str = Field(
+        "any",
+        description="packages that may be added beside a release: any, none, or a list of names such as pandas,scipy",
+    )
+    additions_at_most: PositiveInt = Field(16, description="how many packages one request may add by name")
     image_source: Literal["built", "official"] = Field(
         "built",
         description="source of images: built from the package index, or the project's official images",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from service.bisection.outcomes import Answer, Lost, Outcome, Refused, Untestable, is_failure
 from service.bisection.releases import MAINLINE
@@ -20,6 +20,8 @@ from service.bisection.verdict import (
 )
 
 QUOTED_CHARACTERS = 120
+ORIGINS: Mapping[str, str] = {"block": " (named in the script)", "import": " (imported)"}
+"""Who asked for an addition, where it was not the request."""
 UNLIKELY = 0.5  # Below it, the likeliest explanation has no change there.
 LABEL_LETTERS = 60
 Form = Literal["long", "row", "short"]
@@ -236,6 +238,26 @@ def _gaps_sentence(verdict: Verdict) -> str:
     are = "is" if count == 1 else "are"
     reason = f" ({verdict.gaps[0].reason})" if len({gap.reason for gap in verdict.gaps}) == 1 else ""
     return f"{named(releases)} {are} untestable{reason}." if count else ""
+
+
+def additions_in_words(additions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say which packages stood beside each release, and how many releases each of them made untestable.
+
+    Args:
+        additions: as in the JSON of a verdict.
+    """
+    if not additions:
+        return []
+    by_origin: dict[str, list[str]] = {}
+    for each in additions:
+        by_origin.setdefault(ORIGINS.get(str(each["from"]), ""), []).append(str(each["requirement"]))
+    said = "; ".join(f"{', '.join(names)}{origin}" for origin, names in by_origin.items())
+    cost = (
+        f"{each['requirement']} made {counted(each['untestable'], 'release')} untestable."
+        for each in additions
+        if each["untestable"]
+    )
+    return [f"Beside each release: {said}.", *cost]
 
 
 def coverage_statement(verdict: Verdict) -> str:

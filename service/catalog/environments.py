@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from service.catalog.additions import cannot_be_added
 from service.catalog.cache import Cache
 from service.catalog.interpreters import find_interpreter
 from service.catalog.recipes import (
@@ -25,7 +29,7 @@ from service.catalog.recipes import (
 from service.catalog.releases import Catalog, CatalogRelease
 from service.catalog.targets import ImageSource, Target
 from service.catalog.uv import Uv
-from service.catalog.wheels import Wheel, Wheels
+from service.catalog.wheels import Wheel, Wheels, write_stand_in
 from service.errors import NoInterpreter, NotInstallable, ReleaseUntestable, UnknownName
 from service.json_text import digest_of
 from service.resources import resource_dir
@@ -33,6 +37,8 @@ from service.scratch import scratch_folder
 from service.settings import Settings
 
 CACHE_KIND = "environment"
+ADDED_KIND = "additions"
+STAND_IN = re.compile(r" ?@ file://\S*?-([^-\s]+)-py3-none-any\.whl")
 BUILD_FAILED = "Failed to build"
 OFFICIAL_KIND = "official-image"
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
@@ -48,6 +54,13 @@ class Environment:
     """Requirements with hashes, as `uv pip install --require-hashes` takes them."""
     download_bytes: int = 0
     """Size of the framework's own wheel, as the index says."""
+    added: str = ""
+    """The lock of what lies over the release's own packages: additions, with what they need themselves."""
+
+    @property
+    def below(self) -> Environment:
+        """Return the environment without its additions."""
+        return replace(self, added="")
 
     @property
     def python(self) -> str:
@@ -67,12 +80,14 @@ class Environment:
     def packages(self) -> Mapping[str, str]:
         """Package -> version, by name; of an official image its own name and digest."""
         official = {self.recipe.requirement: self.recipe.image} if self.recipe.image else {}
-        return official | dict(sorted(PINNED.findall(self.lock)))
+        return official | dict(sorted(PINNED.findall(self.lock + self.added)))
 
     @property
     def digest(self) -> str:
-        """Digest over interpreter, lock and recipe: part of an observation's key."""
-        return digest_of({"python": self.python, "lock": self.lock, "recipe": self.recipe_digest})
+        """Digest over interpreter, lock, recipe and additions: part of an observation's key."""
+        # Without additions it is as it was before there were any.
+        added = {"added": self.added} if self.added else {}
+        return digest_of({"python": self.python, "lock": self.lock, "recipe": self.recipe_digest} | added)
 
 
 class Environments:
@@ -131,6 +146,18 @@ class Environments:
 
     def known(self, target: Target) -> Environment | None:
         """Return the environment of a target where it was resolved before, else None; asks nobody."""
+        below = self._known_alone(target)
+        try:
+            if below is None or not self._wanted(target, below):
+                return below
+        except ReleaseUntestable:
+            return None
+        kept = self._cache.cached(ADDED_KIND, self._added_key(target, below))
+        return None if kept is None else self._with_added(target, below, kept[0])
+
+    def _known_alone(self, target: Target) -> Environment | None:
+        """Return the environment of a release without additions, where it was resolved before."""
+        target = target.alone
         if self.source(target) == "official":
             return self._known_official(target)
         try:
@@ -154,6 +181,18 @@ class Environments:
             ReleaseUntestable: as `recipe`; or NotInstallable, with what uv complains of.
             Unavailable: the index does not answer.
         """
+        below = self._resolve_alone(target.alone)
+        if not self._wanted(target, below):
+            return below
+        key = self._added_key(target, below)
+        kept = self._cache.cached(ADDED_KIND, key)
+        found = kept[0] if kept else self._resolve_added(target, below)
+        if kept is None:
+            self._cache.put_cached(ADDED_KIND, key, found)
+        return self._with_added(target, below, found)
+
+    def _resolve_alone(self, target: Target) -> Environment:
+        """Return the environment of a release without additions."""
         if self.source(target) == "official":
             return self._known_official(target) or self._official(target)
         recipe, wheels = self._recipe_of(target)
@@ -163,6 +202,77 @@ class Environments:
             value: dict[str, Any] = {"package": target.package, "release": target.release, "lock": lock}
             self._cache.put_cached(CACHE_KIND, self._key(recipe), value)
         return Environment(target, recipe, lock, wheels.bytes)
+
+    def _wanted(self, target: Target, below: Environment) -> tuple[str, ...]:
+        """Return the additions that a release's own environment does not have.
+
+        Raises:
+            ReleaseUntestable: it is an official image, which nothing is added to.
+        """
+        if not below.recipe.image:
+            return absent_from(below.packages, (*target.additions, *target.imports))
+        if target.additions:
+            raise ReleaseUntestable(
+                f"{target.additions[0]} cannot be added to {target.package} {target.release}: the project's own images "
+                "stay as they are; use --image-source built."
+            )
+        return ()
+
+    def _added_key(self, target: Target, below: Environment) -> str:
+        """Return the cache's key of additions: what they are laid over, and which they are."""
+        return digest_of([self.catalog.index.url, below.digest, sorted(self._wanted(target, below))])
+
+    def _with_added(self, target: Target, below: Environment, found: Mapping[str, str]) -> Environment:
+        """Return an environment with additions: over the release's own packages, or resolved as a whole with them."""
+        if "whole" in found:
+            return replace(below, recipe=self._whole(target, below), lock=found["whole"])
+        return replace(below, added=found["added"])
+
+    def _whole(self, target: Target, below: Environment) -> Recipe:
+        """Return the recipe of a release with its additions, for those that need other versions of what it has."""
+        wanted = self._wanted(target, below)
+        return replace(below.recipe, extras=(*below.recipe.extras, *sorted(wanted)), only_wheels=True)
+
+    def _resolve_added(self, target: Target, below: Environment) -> dict[str, str]:
+        """Resolve additions beside what a release has; where that is in their way, all of it together.
+
+        Raises:
+            NotInstallable: there is no version with a wheel for that day and interpreter, or not beside the release.
+        """
+        wanted = self._wanted(target, below)
+        try:
+            return {"added": self._lock_beside(target, below, wanted)}
+        except NotInstallable as error:
+            first = error
+        try:
+            if below.recipe.unpack:
+                raise first
+            whole = self._whole(target, below)
+            return {"whole": self._lock_of(whole, [whole.requirement], _own_name(target, below))}
+        except NotInstallable as error:
+            at_fault, reason = self._at_fault(target, below, wanted, error)
+            said = STAND_IN.sub(r"==\1", reason)
+            release = f"{target.package} {target.release} (Python {below.python}, as of {below.cutoff:%Y-%m-%d})"
+            raise NotInstallable(cannot_be_added(at_fault, release, said)) from first
+
+    def _lock_beside(self, target: Target, below: Environment, wanted: Sequence[str]) -> str:
+        """Return the lock of what additions bring beside the packages that are there."""
+        # Nothing is asked of what is there: that was resolved before.
+        recipe = replace(below.recipe, only_wheels=True, constraints=(), extras=())
+        return self._lock_of(recipe, wanted, {**below.packages, **_own_name(target, below)})
+
+    def _at_fault(
+        self, target: Target, below: Environment, wanted: Sequence[str], error: NotInstallable
+    ) -> tuple[Sequence[str], str]:
+        """Return which additions a release cannot have, and why: one that it cannot have alone, else all together."""
+        for each in wanted:
+            if canonicalize_name(Requirement(each).name) in below.packages:
+                return [each], error.message
+            try:
+                self._lock_beside(target, below, [each])
+            except NotInstallable as found:
+                return [each], found.message
+        return wanted, error.message
 
     def install(
         self,
@@ -177,7 +287,8 @@ class Environments:
         Args:
             environment: what to install.
             folder: where the packages go; with `python`, any folder to keep the lock in.
-            python: interpreter of a virtual environment; None installs into `folder` for the recipe's Python.
+            python: interpreter of a virtual environment; None installs into `folder` for the recipe's Python, of an
+                environment with additions only these.
             written: told now and then how many bytes were written, where the system tells.
 
         Raises:
@@ -185,6 +296,17 @@ class Environments:
             IndexUnreachable: the index does not answer.
         """
         folder.mkdir(parents=True, exist_ok=True)
+        if python is not None or not environment.added:
+            self._install_alone(environment, folder, python, written)
+        if environment.added:
+            recipe = replace(environment.recipe, only_wheels=True, unpack=False)
+            only_added = replace(environment, recipe=recipe, lock=environment.added, added="")
+            self._install_alone(only_added, folder, python, written)
+
+    def _install_alone(
+        self, environment: Environment, folder: Path, python: Path | None, written: Callable[[int], None] | None
+    ) -> None:
+        """Install the lock of an environment, without its additions."""
         with scratch_folder() as scratch:
             wheel = self._wheel_to_unpack(environment.target, environment.recipe)
             lock = scratch / "requirements.lock"
@@ -259,14 +381,48 @@ class Environments:
         """Resolve, and say of what where that fails."""
         wheel = self._wheel_to_unpack(target, recipe)
         first = wheel.requirements() if wheel else [recipe.requirement]
-        interpreter = self._interpreter(recipe.python)
+        try:
+            return self._lock_of(recipe, first) + (wheel.pin() if wheel else "")
+        except NotInstallable as error:
+            step = f"resolved as of {recipe.cutoff:%Y-%m-%d}"
+            raise explained(target, recipe, self._interpreter(recipe.python), error, step) from error
+
+    def _lock_of(self, recipe: Recipe, first: Sequence[str], there: Mapping[str, str] | None = None) -> str:
+        """Return the lock of a recipe, without the packages that are there anyway."""
         with scratch_folder() as folder:
-            try:
-                lock = self.uv.resolve(recipe, interpreter, folder, [*first, *recipe.extras])
-                return lock + (wheel.pin() if wheel else "")
-            except NotInstallable as error:
-                step = f"resolved as of {recipe.cutoff:%Y-%m-%d}"
-                raise explained(target, recipe, interpreter, error, step) from error
+            constraints = standing_in(folder, there or {})
+            interpreter = self._interpreter(recipe.python)
+            metadata = self.rules.metadata_as_of(recipe.cutoff)
+            lock = self.uv.resolve(recipe, interpreter, folder, [*first, *recipe.extras], constraints, metadata)
+        return without_stand_ins(lock) if there else lock
+
+
+def absent_from(packages: Mapping[str, str], requirements: Iterable[str]) -> tuple[str, ...]:
+    """Return the requirements that no package of an environment fulfils; whatever has a marker or an extra is left."""
+    wanted = []
+    for text in dict.fromkeys(requirements):
+        requirement = Requirement(text)
+        there = packages.get(canonicalize_name(requirement.name))
+        simple = requirement.marker is None and not requirement.extras
+        if there is None or not simple or not requirement.specifier.contains(there, prereleases=True):
+            wanted.append(text)
+    return tuple(wanted)
+
+
+def standing_in(folder: Path, packages: Mapping[str, str]) -> list[str]:
+    """Write a stand-in for each package, and return the constraints that take them."""
+    return [f"{name} @ {write_stand_in(folder, name, release).as_uri()}" for name, release in sorted(packages.items())]
+
+
+def without_stand_ins(lock: str) -> str:
+    """Return a lock without the packages that were taken for given."""
+    entries = re.split(r"^(?=\S)", lock, flags=re.MULTILINE)
+    return "".join(entry for entry in entries if " @ file:" not in entry.partition("\n")[0])
+
+
+def _own_name(target: Target, below: Environment) -> dict[str, str]:
+    """Return the release under the name of its package, where it is installed as its slim double."""
+    return {} if target.package in below.packages else {target.package: target.release}
 
 
 def _no_registry(name: str) -> str:

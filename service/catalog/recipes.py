@@ -130,6 +130,17 @@ class OfficialRule(BaseModel):
     cuda: Tag
 
 
+class Metadata(BaseModel):
+    """What a package requires, where its own metadata cannot be read by installers of today."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    package: Package
+    before: date
+    """For environments as of an earlier day."""
+    requires: tuple[str, ...]
+
+
 class RulesFile(BaseModel):
     """The content of recipes.toml."""
 
@@ -138,6 +149,7 @@ class RulesFile(BaseModel):
     defaults: Defaults
     rule: tuple[Rule, ...]
     official: tuple[OfficialRule, ...] = ()
+    metadata: tuple[Metadata, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -147,6 +159,11 @@ class Rules:
     defaults: Defaults
     rules: tuple[Rule, ...]
     official: tuple[OfficialRule, ...] = ()
+    metadata: tuple[Metadata, ...] = ()
+
+    def metadata_as_of(self, cutoff: datetime) -> dict[str, tuple[str, ...]]:
+        """Return what packages of a day require whose own metadata cannot be read, by name."""
+        return {each.package: each.requires for each in self.metadata if cutoff.date() < each.before}
 
     @property
     def packages(self) -> frozenset[str]:
@@ -213,7 +230,7 @@ def load_rules(path: Path) -> Rules:
         raise BadInput(f"{path}: {place}: {first['msg']}; mend the rule.") from error
     except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{path} cannot be read as TOML: {error}; mend the file.") from error
-    return Rules(file.defaults, file.rule, file.official)
+    return Rules(file.defaults, file.rule, file.official, file.metadata)
 
 
 def recipe_for(target: Target, release: CatalogRelease, rules: Rules, slim: CatalogRelease | None = None) -> Recipe:

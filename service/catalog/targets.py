@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Hardware = Literal["cpu", "cuda"]
@@ -19,3 +19,12 @@ class Target:
     hardware: Hardware = "cpu"
     source: ImageSource | None = None
     """None: as the settings and the rules say."""
+    additions: tuple[str, ...] = ()
+    """Requirements that the request or the script names, in their normal form; see additions.py."""
+    imports: tuple[str, ...] = ()
+    """Those that the script's imports need. An official image keeps what it has instead."""
+
+    @property
+    def alone(self) -> Target:
+        """Return the release without additions."""
+        return replace(self, additions=(), imports=())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -42,7 +43,15 @@ class Uv:
     index: Index
     cache_dir: Path
 
-    def resolve(self, recipe: Recipe, interpreter: Path | None, folder: Path, requirements: Sequence[str]) -> str:
+    def resolve(
+        self,
+        recipe: Recipe,
+        interpreter: Path | None,
+        folder: Path,
+        requirements: Sequence[str],
+        constraints: Sequence[str] = (),
+        metadata: Mapping[str, Sequence[str]] | None = None,
+    ) -> str:
         """Return the lock of requirements: exact versions with the hashes of all their files.
 
         Args:
@@ -51,12 +60,14 @@ class Uv:
                 dependency comes as source only.
             folder: an empty folder to work in.
             requirements: what to install.
+            constraints: in addition to those of the recipe.
+            metadata: what packages require whose own metadata cannot be read, by name.
 
         Raises:
             NotInstallable: nothing fits, or a source package does not build.
             IndexUnreachable: the index does not answer.
         """
-        (folder / "constraints.txt").write_text("\n".join(recipe.constraints) + "\n", encoding="utf-8")
+        (folder / "constraints.txt").write_text("\n".join([*recipe.constraints, *constraints]) + "\n", encoding="utf-8")
         (folder / "requirements.in").write_text("\n".join(requirements) + "\n", encoding="utf-8")
         command = ["pip", "compile", "--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
         command += ["--constraints", "constraints.txt", "--exclude-newer", recipe.cutoff.isoformat()]
@@ -64,6 +75,9 @@ class Uv:
             command += ["--exclude-newer-package", f"{name}={day}"]
         command += [*_wheels_only(recipe), *self._platform(recipe)]
         command += ["--python", str(interpreter or sys.executable), "requirements.in"]
+        if metadata:
+            (folder / "uv.toml").write_text(_metadata_table(metadata), encoding="utf-8")
+            command += ["--config-file", "uv.toml"]
         return self.run(command, folder, RESOLVE_TIMEOUT_SECONDS, interpreter)
 
     def install(
@@ -115,7 +129,9 @@ class Uv:
             IndexUnreachable: it failed for want of the index.
         """
         self.cache_dir.mkdir(parents=True, exist_ok=True)
-        command = [uv_command(), *arguments, "--no-config", "--no-python-downloads", "--color", "never"]
+        command = [uv_command(), *arguments, "--no-python-downloads", "--color", "never"]
+        if "--config-file" not in arguments:
+            command.append("--no-config")
         if arguments[0] == "pip":
             command += ["--default-index", f"{INDEX_NAME}={self.index.url}"]
         try:
@@ -151,6 +167,14 @@ class Uv:
         if self.index.ca_bundle is not None:
             kept["SSL_CERT_FILE"] = str(self.index.ca_bundle)
         return kept
+
+
+def _metadata_table(metadata: Mapping[str, Sequence[str]]) -> str:
+    """Return uv's configuration with the requirements of packages."""
+    return "".join(
+        f"[[dependency-metadata]]\nname = {json.dumps(name)}\nrequires-dist = {json.dumps(list(requires))}\n"
+        for name, requires in sorted(metadata.items())
+    )
 
 
 def _wheels_only(recipe: Recipe) -> list[str]:

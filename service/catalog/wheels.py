@@ -125,6 +125,20 @@ class Wheels:
         return hashed.hexdigest()
 
 
+def write_stand_in(folder: Path, package: str, release: str) -> Path:
+    """Write a wheel without content and requirements, and return its path.
+
+    In its place a resolver takes a package that is there already for given, whatever its index has of it.
+    """
+    name = canonicalize_name(package).replace("-", "_")
+    path, place = folder / f"{name}-{release}-py3-none-any.whl", f"{name}-{release}.dist-info"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{place}/METADATA", f"Metadata-Version: 2.1\nName: {package}\nVersion: {release}\n")
+        archive.writestr(f"{place}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{place}/RECORD", "")
+    return path
+
+
 def _move_into(source: Path, folder: Path) -> None:
     """Move the content of a folder into another one, merging common folders."""
     for entry in sorted(source.iterdir()) if source.is_dir() else ():

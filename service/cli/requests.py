@@ -8,9 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
 from pydantic import ValidationError
 
+from service.catalog.additions import kept_imports, requirements_of_file
 from service.catalog.notebooks import as_script, script_of_notebook
+from service.catalog.releases import package_name
 from service.catalog.snippets import decoded, read_source
 from service.coordination.intake import BisectionRequest
 from service.errors import BadInput
@@ -87,6 +90,36 @@ def parse_variants(names: Iterable[str]) -> dict[str, Any]:
         "variants": tuple(name for name in names if name not in own),
         "variant_snippets": {Path(name).stem: read_snippet(name) for name in sorted(own)},
     }
+
+
+def parse_additions(named: Iterable[str], file: Path | None, package: str) -> tuple[tuple[str, ...], list[str]]:
+    """Return the requirements of --with and --requirements, and those of the file that are left out.
+
+    A requirements file names the package under test too; its releases are what is compared.
+
+    Raises:
+        BadInput: the file cannot be read, or has a line that cannot be used.
+    """
+    if file is None:
+        return tuple(named), []
+    under_test = kept_imports().same_framework(package_name(package))
+    listed = requirements_of_file(read_text(file), str(file))
+    left_out = [each for each in listed if Requirement(each).name in under_test]
+    return (*named, *(each for each in listed if each not in left_out)), left_out
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file.
+
+    Raises:
+        BadInput: it is missing, a folder, or no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"{path} is not UTF-8 text; save it as UTF-8.") from None
 
 
 def build_request(**fields: Any) -> BisectionRequest:

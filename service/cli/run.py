@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,7 +19,14 @@ from service.catalog.notebooks import commands_left_out
 from service.catalog.probes import Probe
 from service.catalog.targets import Hardware, ImageSource
 from service.cli.console import complain, err, house, out
-from service.cli.requests import build_request, parse_parameters, parse_shape, parse_variants, read_snippet
+from service.cli.requests import (
+    build_request,
+    parse_additions,
+    parse_parameters,
+    parse_shape,
+    parse_variants,
+    read_snippet,
+)
 from service.cli.terminal import LiveProgress, PlainProgress, verdict_lines
 from service.coordination.conclusion import DONE, Finished
 from service.coordination.progress import Listener, Silent
@@ -78,6 +86,19 @@ def run(
     prereleases: Annotated[
         bool, typer.Option("--prereleases", help="include release candidates and nightlies", rich_help_panel=RELEASES)
     ] = False,
+    with_: Annotated[
+        Words,
+        typer.Option(
+            "--with",
+            help="package that the script needs, such as pandas or numpy==1.26.4; repeatable. What it imports or "
+            "names in its PEP 723 block is added anyway",
+            rich_help_panel=RELEASES,
+        ),
+    ] = None,
+    requirements: Annotated[
+        Path | None,
+        typer.Option(help="requirements file with packages that the script needs", rich_help_panel=RELEASES),
+    ] = None,
     probe: Annotated[
         str | None,
         typer.Option(
@@ -88,10 +109,6 @@ def run(
     input_shape: Annotated[
         str | None, typer.Option(help="shape of one input, such as 28,28", rich_help_panel=PROBE)
     ] = None,
-    whole: Annotated[
-        bool,
-        typer.Option("--whole", help="train as long as the script says, not only some batches", rich_help_panel=PROBE),
-    ] = False,
     variant: Annotated[
         Words,
         typer.Option(
@@ -175,6 +192,9 @@ def run(
     """
     set_up_logging(quiet=quiet)
     snippet = read_snippet(file)
+    additions, left_out = parse_additions(with_ or (), requirements, package)
+    if left_out and not quiet:
+        err.print(f"left out, since its releases are compared: {', '.join(left_out)}", markup=False, soft_wrap=True)
     request = build_request(
         snippet=snippet,
         package=package,
@@ -184,7 +204,6 @@ def run(
         image_source=image_source,
         probe=probe,
         input_shape=parse_shape(input_shape),
-        whole=whole,
         resolution=resolution,
         branches=branches,
         repeats=repeats,
@@ -193,6 +212,7 @@ def run(
         fresh=fresh,
         complete=complete,
         **parse_variants(variant or ()),
+        **{"with": additions},
     )
     with house(runner=runner, parallel=parallel) as opened:
         expected = opened.intake.probe(request.probe).expected

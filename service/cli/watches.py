@@ -32,6 +32,9 @@ def add(
     package: Annotated[list[str] | None, typer.Option(help="package to watch; repeatable")] = None,
     releases: Annotated[str, typer.Option(help="range, such as 2.0..; default: all supported releases")] = "",
     probe: Annotated[str, typer.Option(help="what to test in each release")] = DEFAULT_PROBE,
+    with_: Annotated[
+        list[str] | None, typer.Option("--with", help="package that the script needs, as in `tfbisect run`; repeatable")
+    ] = None,
     webhook: Annotated[list[str] | None, typer.Option(help="URL that receives signed JSON; repeatable")] = None,
     slack: Annotated[list[str] | None, typer.Option(help="URL of a Slack-compatible webhook; repeatable")] = None,
     mail: Annotated[list[str] | None, typer.Option(help="mail address; repeatable")] = None,
@@ -45,7 +48,7 @@ def add(
     ]
     asked: dict[str, Any] = {"name": name, "notify": notify, "blind_after": blind_after}
     asked |= {"packages": [{"package": one} for one in package or ["tensorflow"]]}
-    asked |= {"request": {"releases": releases, "probe": probe}}
+    asked |= {"request": {"releases": releases, "probe": probe, "with": with_ or []}}
     with opened_store() as store:
         added = store.add_watch(_new(store, source, asked))
     print(f"{added.id}  {added.name}")

@@ -13,6 +13,7 @@ from service.bisection.likeness import read_together
 from service.bisection.outcomes import Outcome
 from service.bisection.variants import compare_variant, in_words
 from service.bisection.verdict import NothingTestable, Verdict, VerdictFacts, to_json
+from service.catalog.additions import not_addable
 from service.coordination.faults import snippet_fault
 from service.coordination.intake import SUBJECT, Case, Track
 from service.coordination.progress import Progress
@@ -47,6 +48,8 @@ def conclude(case: Case, bisection_id: str, tracks: Sequence[Progress], status: 
     if others:
         compared = _compared(subject, tracks)
         said["variants"] = [_variant_json(case, bisection_id, compared, progress, ending) for progress in others]
+    said["additions"] = _additions_json(case, said["untestable"])
+    said["words"] = " ".join([said["words"], *words.additions_in_words(said["additions"])])
     said["runs"] = {name: sum(getattr(progress, name) for progress in tracks) for name in said["runs"]}
     if shown.before_filling is not None:
         before = _verdict_json(case, bisection_id, shown, shown.before_filling, ending)
@@ -63,18 +66,26 @@ def _said(
         return _verdict_json(case, bisection_id, subject, subject.verdict, ending), subject
     first = leading(stories)
     said = _verdict_json(case, bisection_id, first.progress, first.verdict, ending)
-    summary, notes = summary_of(stories, case.tree, first), notes_of(stories, subject)
+    summary = summary_of(stories, case.tree, first)
     return {
         **said,
         "kind": "changes" if any(story.changes for story in stories) else said["kind"],
         "probe": {"name": case.probe.name, "digest": case.probe.digest},
         "summary": summary,
-        "notes": notes,
-        "words": " ".join([summary, *notes, said["coverage"]["statement"]]),
+        "words": " ".join([summary, *notes_of(stories), said["coverage"]["statement"]]),
         "leading": first.name,
         "aspects": [story.to_json() for story in stories],
         "changes": [{**change, "aspect": first.name} for change in said["changes"]],
     }, first.progress
+
+
+def _additions_json(case: Case, gaps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the packages beside the release: who asked for each, and how many releases it made untestable."""
+    cost = Counter(name for gap in gaps for name in not_addable(str(gap["reason"])))
+    return [
+        {"requirement": each.requirement, "from": each.origin, "untestable": cost[each.requirement]}
+        for each in case.additions
+    ]
 
 
 def _compared(subject: Progress, tracks: Sequence[Progress]) -> Verdict:

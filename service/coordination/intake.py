@@ -8,12 +8,14 @@ from copy import copy
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
+from packaging.requirements import Requirement
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from service.bisection.planner import Policy
 from service.bisection.releases import ReleaseTree
 from service.bisection.untrusted import brief, finite
 from service.bisection.words import counted
+from service.catalog.additions import LONGEST_REQUIREMENT, Addition, AdditionRules
 from service.catalog.histories import history_of
 from service.catalog.notebooks import as_script, cell_and_line
 from service.catalog.probes import DEFAULT_PROBE, Parameter, Probe
@@ -44,7 +46,7 @@ Dimension = Annotated[int, Field(ge=1, le=LARGEST_DIMENSION)]
 class BisectionRequest(BaseModel):
     """What a user asks for; only the snippet is required."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
 
     snippet: str = Field(
         description="Python source: a model definition or a whole training script, at most 64 KiB; or a notebook's JSON"
@@ -78,12 +80,18 @@ class BisectionRequest(BaseModel):
         le=50,
         description="runs per release, for unstable behaviour; default 1, and 4 on both sides of a change",
     )
+    additions: tuple[Annotated[str, Field(max_length=LONGEST_REQUIREMENT)], ...] = Field(
+        (),
+        alias="with",
+        max_length=64,
+        description="packages that the script needs, such as pandas or numpy==1.26.4; what it imports or names in its "
+        "PEP 723 block is added anyway",
+    )
     variants: tuple[str, ...] = Field((), max_length=8, description="named variants that run beside the snippet")
     variant_snippets: dict[Annotated[str, Field(min_length=1, max_length=64)], str] = Field(
         default_factory=dict, max_length=4, description="variants of your own: name -> Python source"
     )
     parameters: dict[str, Any] = Field(default_factory=dict, max_length=32, description="the probe's own parameters")
-    whole: bool = Field(False, description="train as long as the script says; by default training is shortened")
     timeout_seconds: float | None = Field(None, gt=0, le=3600, description="wall clock of one run")
     prereleases: bool = Field(False, description="candidates and nightlies too")
     fresh: bool = Field(False, description="ignore stored observations")
@@ -126,10 +134,19 @@ class Case:
     tracks: tuple[Track, ...]
     absent: tuple[str, ...]
     """Versions in the range that were never on the index."""
+    additions: tuple[Addition, ...] = ()
 
     def target(self, release: str) -> Target:
         """Return what the environment of a release is made for; the only place that decides this."""
-        return Target(self.request.package, release, self.request.hardware, self.request.image_source)
+        needed = [each for each in self.additions if each.is_for(release)]
+        return Target(
+            self.request.package,
+            release,
+            self.request.hardware,
+            self.request.image_source,
+            additions=tuple(each.requirement for each in needed if each.origin != "import"),
+            imports=tuple(each.requirement for each in needed if each.origin == "import"),
+        )
 
 
 Measured = Callable[[str, Sequence[str], str], Collection[str]]
@@ -205,6 +222,7 @@ class Intake:
         workers: int = 1,
         rates: Mapping[str, float] | None = None,
         measured: Measured | None = None,
+        additions: AdditionRules | None = None,
     ) -> None:
         """Make an intake.
 
@@ -214,17 +232,21 @@ class Intake:
             workers: runs at once, for the planner.
             rates: `false_alarm_rate` and `miss_rate`; by default the policy's own.
             measured: knows what was measured of releases that the index has dropped; by default nothing.
+            additions: says which packages a script gets beside the release; by default whatever it needs.
         """
         self._catalog = catalog
         self._probes = probes
         self._workers = workers
         self._rates = dict(rates or {})
         self._measured = measured or _nothing_measured
+        self._additions = additions or AdditionRules()
+        self._asks = True
 
     def at_rest(self) -> Intake:
         """Return a copy that never asks the index, for callers that must not wait for it, such as a page."""
         resting = copy(self)
         resting._catalog = self._catalog.at_rest()
+        resting._asks = False
         return resting
 
     def case(self, request: BisectionRequest) -> Case:
@@ -254,14 +276,48 @@ class Intake:
             yanked=yanked_inside(known, chosen),
         )
         check_resolution(request.resolution, tree)
+        tracks = self._tracks(request, probe, parameters)
         return Case(
             request=request,
             probe=probe,
             tree=tree,
             policy=self._policy(request, probe),
-            tracks=self._tracks(request, probe, parameters),
+            tracks=tracks,
             absent=absent(selection, known, unbuilt),
+            additions=self._needed(request),
         )
+
+    def _needed(self, request: BisectionRequest) -> tuple[Addition, ...]:
+        """Return the packages that a snippet and its variants need beside the release.
+
+        Raises:
+            BadInput: one cannot be used here, or the index does not have it.
+        """
+        sources = (request.snippet, *request.variant_snippets.values())
+        found = self._additions.of(request.package, request.additions, sources)
+        for each in found if self._asks else ():
+            if each.origin != "import":
+                self._check_on_index(each)
+        return found
+
+    def _check_on_index(self, addition: Addition) -> None:
+        """Refuse a requirement that no release on the index fulfils.
+
+        Raises:
+            BadInput: the index lacks the package, or every version that is asked for.
+        """
+        try:
+            known = self._catalog.releases(addition.name)
+        except UnknownName as error:
+            raise UnknownName(error.message, field="with") from None
+        specifier = Requirement(addition.requirement).specifier
+        if not any(specifier.contains(release.version, prereleases=True) for release in known):
+            newest = f"; the newest is {known[-1].version}" if known else ""
+            raise BadInput(
+                f"the package index has no release of {addition.name} with a wheel for Linux that is "
+                f"{specifier or 'installable'}{newest}.",
+                field="with",
+            )
 
     def _still_of_use(self, request: BisectionRequest) -> Sequence[CatalogRelease]:
         """Return the releases of the catalog, without those that are gone and have no observation."""
@@ -442,6 +498,4 @@ def _parameters(request: BisectionRequest) -> dict[str, Any]:
     given = dict(request.parameters)
     if request.input_shape is not None:
         given["input_shape"] = list(request.input_shape)
-    if request.whole:
-        given["whole"] = True
     return given

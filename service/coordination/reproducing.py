@@ -32,10 +32,10 @@ def reproduce_command(request: Mapping[str, Any], release: str, *, snippet: str 
 def _options(request: Mapping[str, Any]) -> list[str]:
     """Return the options of a request that change what one release answers; those of the search do not."""
     words: list[str] = []
+    for requirement in request.get("with", ()):
+        words += ["--with", str(requirement)]
     if shape := request.get("input_shape"):
         words += ["--input-shape", ",".join(str(size) for size in shape)]
-    if request.get("whole"):
-        words.append("--whole")
     for name, value in sorted(request.get("parameters", {}).items()):
         words += ["--set", f"{name}={json.dumps(value)}"]
     if images := request.get("image_source"):

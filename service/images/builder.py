@@ -7,14 +7,14 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.catalog.environments import Environment, Environments
-from service.errors import DiskFull, NotInstallable
+from service.catalog.environments import PINNED, Environment, Environments
+from service.errors import DiskFull, NotInstallable, Unavailable
 from service.images.archives import Packed, Tree, context_of
 from service.images.disk import GIB, build_bytes, folder_bytes, require_room, unpacked_bytes
 from service.images.engine import (
@@ -102,6 +102,8 @@ class Images:
         """
         image = self._here(environment)
         if image is None:
+            if environment.added:
+                self.ensure(environment.below, progress)  # before a place among the builds is taken
             with held(self._data_dir / "locks" / f"image-{environment.digest[7:19]}.lock"), self._slots:
                 image = self._here(environment) or self._made(environment, progress or _silent)
         self.used(environment)
@@ -110,6 +112,8 @@ class Images:
     def used(self, environment: Environment) -> None:
         """Note that the image of an environment is used now: pruning starts with the least recently used."""
         self.shelf.touch(reference_of(environment))
+        if environment.added:
+            self.shelf.touch(reference_of(environment.below))
 
     def built(self, environment: Environment) -> StoredImage | None:
         """Return the image of an environment if it exists and matches."""
@@ -157,14 +161,36 @@ class Images:
             scratch = Path(folder)
             if environment.recipe.image:
                 return self._take_official(environment, meter)
+            if environment.added:
+                return self._add(environment, scratch / "packages", meter)
             grounding = side.submit(self.grounds.ensure, environment.python)
             meter.unpacked(0)
             self._environments.install(environment, scratch / "packages", written=meter.unpacked)
             leave_out(scratch / "packages", ("bin", ".lock", *environment.recipe.leave_out))
             ground = grounding.result()
-            built = self._lay(environment, scratch / "packages", ground, meter)
+            built = self._lay(environment, scratch / "packages", ground, meter, self._finish(environment))
             meter.done()
             return built
+
+    def _finish(self, environment: Environment) -> list[str]:
+        """Return the command that imports a release once in its image."""
+        finish, byte_code = ((self._recipes_dir / name).read_text(encoding="utf-8") for name in FINISHING)
+        return ["sh", "-c", finish, "finish.sh", environment.target.hardware, environment.recipe.module, byte_code]
+
+    def _add(self, environment: Environment, packages: Path, meter: Meter) -> StoredImage:
+        """Lay additions over the image of their release; none of their code is run."""
+        below = self.built(environment.below)
+        if below is None:
+            raise Unavailable(f"the image {reference_of(environment.below)} was removed during the build; try again.")
+        meter.unpacked(0)
+        self._environments.install(environment, packages, written=meter.unpacked)
+        leave_out(packages, ("bin", ".lock"))
+        # Only what is added is compiled: where the engine does not see our files, all packages lie beside it.
+        names = sorted(entry.name for entry in packages.iterdir())
+        byte_code = (self._recipes_dir / "byte_code.py").read_text(encoding="utf-8")
+        built = self._lay(environment, packages, below, meter, ["python", "-S", "-c", byte_code, "", *names])
+        meter.done()
+        return built
 
     def _take_official(self, environment: Environment, meter: Meter) -> StoredImage:
         """Add the data sets and our labels to an official image, and check that it imports the release."""
@@ -183,24 +209,26 @@ class Images:
         meter.done()
         return built
 
-    def _lay(self, environment: Environment, packages: Path, ground: StoredImage, meter: Meter) -> StoredImage:
-        """Add the packages to the ground, and import the release once."""
+    def _lay(
+        self, environment: Environment, packages: Path, below: StoredImage, meter: Meter, finish: Sequence[str]
+    ) -> StoredImage:
+        """Add packages to a ground, or to the image of a release, and finish the result by a command in it."""
         target, place = environment.target, f"{HOME}/environment/lib/python{environment.python}/site-packages"
-        finish, byte_code = ((self._recipes_dir / name).read_text(encoding="utf-8") for name in FINISHING)
-        tree = Tree({f"{HOME}/requirements.lock": environment.lock.encode()}, Packed(packages, (".",), place=place))
+        lock = environment.lock + environment.added
+        tree = Tree({f"{HOME}/requirements.lock": lock.encode()}, Packed(packages, (".",), place=place))
         size_bytes = tree.size_bytes()
         meter.sized(size_bytes)
         order = LayerOrder(
-            ground.id,
+            below.id,
             lambda: meter.through(tree.chunks()),
             size_bytes,
             packages,
             f"/{place}",
-            ["sh", "-c", finish, "finish.sh", target.hardware, environment.recipe.module, byte_code],
+            finish,
             Description(
                 reference_of(environment),
-                labels_of(environment, ground),
-                CUDA_VARIABLES if target.hardware == "cuda" else {},
+                labels_of(environment, below),
+                CUDA_VARIABLES if target.hardware == "cuda" and not environment.added else {},
                 USER,
             ),
         )
@@ -262,7 +290,7 @@ def reference_of(environment: Environment) -> str:
     return f"tfbisect/{target.package}:{release}-{target.hardware}-{environment.digest[7:19]}"
 
 
-def labels_of(environment: Environment, ground: StoredImage) -> dict[str, str]:
+def labels_of(environment: Environment, below: StoredImage) -> dict[str, str]:
     """Return the labels with an image's provenance."""
     target = environment.target
     facts = {
@@ -273,12 +301,15 @@ def labels_of(environment: Environment, ground: StoredImage) -> dict[str, str]:
         "recipe": environment.recipe_digest,
         "environment": environment.digest,
         "cutoff": environment.cutoff.isoformat(),
-        "ground": ground.id,
-        "lock": digest_of(environment.lock),
+        "ground": below.labels.get(f"{LABEL}ground", below.id),
+        "lock": digest_of(environment.lock + environment.added),
         "packages": json.dumps(environment.packages, separators=(",", ":")),
     }
     if environment.recipe.image:
         facts["official"] = f"{environment.recipe.requirement}@{environment.recipe.image}"
+    if environment.added:
+        facts["below"] = below.id
+        facts["added"] = " ".join(f"{name}=={version}" for name, version in PINNED.findall(environment.added))
     return {PART: "release"} | {LABEL + name: value for name, value in facts.items()}
 
 

@@ -38,6 +38,8 @@ PULL_TIMEOUT_SECONDS = 1800
 KEPT_LINES = 40
 FINISHED = "/finished"
 """Folder of a container for what finishing adds."""
+ROOT = "0"
+"""Finishes an image: that of a release, which additions are laid over, has a user without rights."""
 LARGEST_IN_MEMORY_BYTES = 64 << 20
 BAD_REQUEST, CONFLICT, ENGINE_BROKE = 400, 409, 500
 BUILD = "build an image"
@@ -151,7 +153,7 @@ class DockerImages:
         """Load the layer while a container finishes the image; None if the engine sees other files."""
         mount = docker.types.Mount(order.place, str(order.folder), type="bind", read_only=True)
         try:
-            container = self._created(order.base, [*order.finish, FINISHED], [mount])
+            container = self._created(order.base, [*order.finish, FINISHED], [mount], user=ROOT)
         except docker.errors.APIError as error:
             if error.status_code == BAD_REQUEST:
                 return None
@@ -197,7 +199,7 @@ class DockerImages:
     def _committed(self, order: LayerOrder) -> StoredImage:
         """Fill a container, finish the image in it, and commit it."""
         repository, _, tag = order.result.reference.rpartition(":")
-        with self._container(order.base, [*order.finish, ""]) as container:
+        with self._container(order.base, [*order.finish, ""], user=ROOT) as container:
             self._patiently("PUT", f"/containers/{container}/archive", params={"path": "/"}, data=order.archive())
             self._api.start(container)
             self._ended(container)
@@ -238,13 +240,15 @@ class DockerImages:
             unpack_into(folder, chunks)
 
     @contextmanager
-    def _container(self, reference: str, command: Sequence[str] = ("true",)) -> Iterator[str]:
+    def _container(self, reference: str, command: Sequence[str] = ("true",), *, user: str = "") -> Iterator[str]:
         """Provide a temporary container without network and privileges, not started."""
-        with _asking("run a container"), self._removing(self._created(reference, command)) as container:
+        with _asking("run a container"), self._removing(self._created(reference, command, user=user)) as container:
             yield container
 
-    def _created(self, reference: str, command: Sequence[str], mounts: Sequence[docker.types.Mount] = ()) -> str:
-        """Create a container without network and privileges, and return its id."""
+    def _created(
+        self, reference: str, command: Sequence[str], mounts: Sequence[docker.types.Mount] = (), *, user: str = ""
+    ) -> str:
+        """Create a container without network and privileges, and return its id; it runs as the user of its image."""
         self._remove_what_stayed()
         host = self._api.create_host_config(
             network_mode="none",
@@ -254,8 +258,9 @@ class DockerImages:
             mounts=list(mounts),
         )
         made = self._api.create_container(
-            reference, list(command), network_disabled=True, labels=_scratch_labels(), host_config=host
-        )
+            reference, list(command), user=user or None, network_disabled=True, labels=_scratch_labels(),
+            host_config=host,
+        )  # fmt: skip
         return str(made["Id"])
 
     @contextmanager

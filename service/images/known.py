@@ -42,5 +42,5 @@ class KnownImages:
         return frozenset(
             (image.labels.get(LABEL + "package", ""), release, image.labels.get(LABEL + "hardware", ""))
             for image in images
-            if (release := image.labels.get(LABEL + "release"))
+            if (release := image.labels.get(LABEL + "release")) and LABEL + "added" not in image.labels
         )

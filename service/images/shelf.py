@@ -52,6 +52,8 @@ class ImageRow:
     packages: dict[str, str]
     official: str = ""
     """The project's own image below it, with its digest; "" if all of it was built here."""
+    added: str = ""
+    """The packages that were added to the image of the release, with their versions; "" for that image itself."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as `tfbisect images list --json` prints it."""
@@ -70,9 +72,9 @@ class Shelf:
 
     def rows(self) -> list[ImageRow]:
         """Return the images of releases, most recently used first."""
-        grounds = {ground.id: ground.bytes for ground in self.engine.labelled(f"{PART}=ground")}
         stored = self.engine.labelled(f"{PART}=release")
-        rows = [self._row(image, grounds) for image in stored]
+        sizes = {image.id: image.bytes for image in (*self.engine.labelled(f"{PART}=ground"), *stored)}
+        rows = [self._row(image, sizes) for image in stored]
         return sorted(rows, key=lambda row: row.last_used, reverse=True)
 
     def touch(self, reference: str) -> None:
@@ -112,10 +114,11 @@ class Shelf:
             for folder in self._builds.glob("*"):
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _row(self, image: StoredImage, grounds: dict[str, int]) -> ImageRow:
+    def _row(self, image: StoredImage, sizes: dict[str, int]) -> ImageRow:
         """Read an image's labels."""
         facts = {name.removeprefix(LABEL): value for name, value in image.labels.items()}
         created = image.created or datetime.now(UTC)
+        below = next((sizes[facts[name]] for name in ("below", "ground") if facts.get(name) in sizes), 0)
         reference = next((name for name in image.references if name.startswith("tfbisect/")), image.references[0])
         names = (
             "package",
@@ -128,12 +131,13 @@ class Shelf:
             "ground",
             "lock",
             "official",
+            "added",
         )
         return ImageRow(
             image=reference,
             id=image.id,
             bytes=image.bytes,
-            own_bytes=max(0, image.bytes - grounds.get(facts.get("ground", ""), 0)),
+            own_bytes=max(0, image.bytes - below),
             created=created,
             last_used=self._last_used(reference, created),
             packages=json.loads(facts.get("packages", "{}")),

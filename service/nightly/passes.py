@@ -49,6 +49,8 @@ LEASE_NAME = "nightly"
 LEASE_SECONDS = 120.0
 _RENEW_SECONDS = 30.0
 _NIGHTS_LOOKED_BACK = 365
+LATER_FIELDS = frozenset({"with"})
+"""Fields of a request that are newer than the first watches."""
 _LISTEN_SECONDS = 0.1  # between two checks of the caller's event while waiting
 
 log = structlog.get_logger()
@@ -399,6 +401,8 @@ class Nightly:
 def question_of(case: Case) -> str:
     """Return a digest of what a watch asks, its releases aside: the request, and every probe that answers it."""
     asked = case.request.model_dump(mode="json", exclude={"releases", "fresh", "watch"})
+    # A watch asks what it asked before there were these fields.
+    asked = {name: value for name, value in asked.items() if name not in LATER_FIELDS or value}
     return digest_of([asked, *dict.fromkeys(track.probe.digest for track in case.tracks)])
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.bisection.verdict import change_of
-from service.bisection.words import by_reason, change_in_short, named
+from service.bisection.words import additions_in_words, by_reason, change_in_short, named
 from service.coordination.answers import answer_json
 from service.printable import in_cell, in_code_block, in_code_span, in_markdown
 from service.reports.aspect_table import ShownDifference, aspect_table
@@ -32,6 +32,7 @@ def markdown(reading: StoredBisection, view: BisectionView, source: str, base_ur
         *(_change(change, reading, base_url) for change in verdict.get("changes", ())),
         *(in_markdown(str(variant.get("words", ""))) for variant in verdict.get("variants", ())),
         in_markdown(str(verdict.get("coverage", {}).get("statement", ""))),
+        in_markdown(" ".join(additions_in_words(verdict.get("additions", ())))),
         _untestable(verdict),
         f"<details><summary>Snippet</summary>\n\n{in_code_block(source, 'python')}\n\n</details>",
         f"[Everything measured, live: {base_url}/b/{bisection.id}]({base_url}/b/{bisection.id})",
@@ -84,8 +85,7 @@ def _aspects(verdict: Mapping[str, Any]) -> list[str]:
     rows = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     rows += [f"| {' | '.join((row.name, *row.letters, in_markdown(row.note)))} |" for row in table.rows]
     told = [_aspect_difference(found) for row in table.rows for found in row.differences]
-    legend = " ".join(["Equal letters in a row stand for equal behaviour.", *verdict.get("notes", ())])
-    return ["\n".join(rows), in_markdown(legend), *told]
+    return ["\n".join(rows), "Equal letters in a row stand for equal behaviour.", *told]
 
 
 def _aspect_difference(found: ShownDifference) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from service.bisection.releases import MAINLINE, ReleaseTree
 from service.bisection.verdict import change_of
-from service.bisection.words import change_in_short
+from service.bisection.words import additions_in_words, change_in_short
 from service.catalog.releases import Catalog, CatalogRelease
 from service.errors import TfbisectError
 from service.reports.aspect_table import AspectTable, aspect_table
@@ -82,6 +82,8 @@ class BisectionView:
     changes: tuple[ChangeView, ...]
     is_live: bool
     aspects: AspectTable | None = None
+    additions: str = ""
+    """Which packages stood beside each release, and what they cost."""
 
 
 class Views:
@@ -105,6 +107,7 @@ class Views:
             changes=tuple(self._changes(reading, verdict, timeline)),
             is_live=not is_finished(bisection),
             aspects=aspect_table(verdict),
+            additions=" ".join(additions_in_words(verdict.get("additions", ()))),
         )
 
     def timeline(

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from service.catalog.additions import not_addable
 from service.catalog.environments import Environments
 from service.catalog.recipes import load_rules
 from service.catalog.releases import Catalog
 from service.catalog.targets import Target
 from service.catalog.uv import watched
 from service.errors import IndexUnreachable, NoInterpreter, NotInstallable, ReleaseUntestable
+from service.execution.environment_folders import EnvironmentFolders
 from service.settings import Settings
 from tests.catalog.worlds import MemoryCache
 from tests.images.local_index import LocalIndex, served
@@ -129,3 +132,102 @@ def test_whoever_waits_for_a_command_is_told_how_much_it_has_written(tmp_path: P
     done = watched([sys.executable, "-c", script], tmp_path, {}, 30, seen.append)
     assert (done.returncode, done.stdout) == (0, "end\n")
     assert max(seen) >= 3_000_000
+
+
+def adding(index: LocalIndex) -> LocalIndex:
+    """Put packages on the index that scripts want beside `tiny`."""
+    for version, uploaded, requires in (
+        ("1.0", "2020-02-10", "helper>=1"),
+        ("1.1", "2020-06-20", "helper>=2"),
+        ("2.0", "2021-01-01", "helper>=1"),
+    ):
+        index.wheel("extra", version, uploaded, requires=requires)
+    index.source_that_does_not_build("sourced", "1.0", "2020-01-01")
+    return index
+
+
+def test_an_addition_is_taken_as_of_the_releases_own_day_and_changes_nothing_of_it(
+    environments: Make, index: LocalIndex
+) -> None:
+    adding(index)
+    ours = environments()
+    alone, later = ours.resolve(Target("tiny", "1.1")), ours.resolve(Target("tiny", "2.0"))
+    added, later_added = (ours.resolve(Target("tiny", each, additions=("extra",))) for each in ("1.1", "2.0"))
+    assert (added.below, later_added.below) == (alone, later)
+    assert added.packages == {"extra": "1.0", "helper": "1.0", "tiny": "1.1"}
+    assert later_added.packages == {"extra": "1.1", "helper": "2.0", "tiny": "2.0"}
+    assert added.digest != alone.digest
+    assert "helper" not in added.added
+
+
+def test_what_a_release_brings_itself_is_no_addition(environments: Make, index: LocalIndex) -> None:
+    ours = environments()
+    alone = ours.resolve(Target("tiny", "1.1"))
+    for named in ("helper", "helper>=1", "helper==1.0"):
+        assert ours.resolve(Target("tiny", "1.1", additions=(named,))) == alone
+    assert ours.known(Target("tiny", "1.1", imports=("helper",))) == alone
+
+
+def test_additions_that_were_resolved_once_ask_the_index_no_more(environments: Make, index: LocalIndex) -> None:
+    adding(index)
+    cache, target = MemoryCache(), Target("tiny", "1.1", additions=("extra",))
+    assert environments(cache=cache).known(target) is None
+    first = environments(cache=cache).resolve(target)
+    index.files.clear()
+    assert environments(cache=cache).known(target) == first
+    assert environments(cache=cache).resolve(target) == first
+
+
+def test_another_version_of_what_a_release_brings_is_resolved_with_all_of_it(
+    environments: Make, index: LocalIndex
+) -> None:
+    ours = environments()
+    pinned = ours.resolve(Target("tiny", "2.0", additions=("helper==1.0",)))
+    assert pinned.packages == {"helper": "1.0", "tiny": "2.0"}
+    assert not pinned.added
+    assert pinned.digest != ours.resolve(Target("tiny", "2.0")).digest
+    assert ours.known(Target("tiny", "2.0", additions=("helper==1.0",))) == pinned
+
+
+@pytest.mark.parametrize(
+    ("named", "at_fault"),
+    [
+        (("extra", "missing==1"), "missing==1"),
+        (("extra==1.1",), "extra==1.1"),
+        (("helper==2.0", "extra"), "helper==2.0"),
+        (("extra", "sourced"), "sourced"),
+    ],
+)
+def test_an_addition_that_a_day_does_not_have_makes_the_release_untestable_and_is_named(
+    environments: Make, index: LocalIndex, named: tuple[str, ...], at_fault: str
+) -> None:
+    adding(index)
+    with pytest.raises(NotInstallable) as caught:
+        environments().resolve(Target("tiny", "1.1", additions=named))
+    assert caught.value.message.startswith(f"{at_fault} cannot be added to tiny 1.1 (Python 3.11, as of 2020-03-08): ")
+    assert not_addable(caught.value.message) == (at_fault,)
+    assert "file:" not in caught.value.message
+
+
+def test_only_the_additions_go_over_an_image_and_all_of_it_into_a_virtual_environment(
+    environments: Make, index: LocalIndex, tmp_path: Path
+) -> None:
+    adding(index)
+    ours = environments()
+    added = ours.resolve(Target("tiny", "1.1", additions=("extra",)))
+    ours.install(added, tmp_path / "over")
+    assert {path.name for path in (tmp_path / "over").glob("*.py")} == {"extra.py"}
+    folders = EnvironmentFolders(tmp_path / "environments", ours, lambda _: Path(sys.executable))
+    folder = folders.ensure(added, "tiny 1.1")
+    assert {path.name for path in folder.glob("lib/*/site-packages/*.py")} >= {"extra.py", "helper.py", "tiny.py"}
+
+
+def test_the_projects_own_image_keeps_what_it_has(environments: Make) -> None:
+    rules = OFFLINE_RULES + '[[official]]\npackages = ["tiny"]\ncpu = "tiny:{release}"\ncuda = "tiny:{release}"\n'
+    ours = environments(rules=rules)
+    ours._official_digest = lambda name: f"sha256:{name}"
+    official = Target("tiny", "1.1", source="official")
+    assert ours.resolve(replace(official, imports=("extra",))) == ours.resolve(official)
+    with pytest.raises(ReleaseUntestable, match="extra cannot be added to tiny"):
+        ours.resolve(replace(official, additions=("extra",)))
+    assert ours.known(replace(official, additions=("extra",))) is None

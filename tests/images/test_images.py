@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from service.catalog.targets import Target
 from service.errors import DiskFull, NoInterpreter, NotInstallable
 from service.images.builder import reference_of
 from service.images.docker_images import DockerImages
 from service.images.engine import StoredImage
+from service.images.known import KnownImages
 from service.images.progress import BuildProgress
 from tests.images.worlds import Workshop, all_images, said_by, scratch
 
@@ -30,6 +32,21 @@ def test_an_image_says_in_labels_what_is_in_it(workshop: Workshop) -> None:
     assert stored.labels["org.tfbisect.environment"] == environment.digest
     assert stored.labels["org.tfbisect.packages"] == '{"six":"1.16.0"}'
     assert said_by(stored.id, "cat", "/opt/tfbisect/requirements.lock") == environment.lock.strip()
+
+
+def test_additions_lie_over_the_image_of_the_release_with_their_byte_code(workshop: Workshop) -> None:
+    environment = workshop.environments.resolve(Target("six", "1.16.0", additions=("iniconfig",)))
+    image = workshop.images.ensure(environment)
+    below, stored = (workshop.engine.find(reference_of(each)) for each in (environment.below, environment))
+    assert below is not None
+    assert stored is not None
+    assert stored.labels["org.tfbisect.added"].startswith("iniconfig==1")
+    code = "import six, iniconfig, os; print(six.__version__, os.getuid() > 0, os.path.exists(iniconfig.__cached__))"
+    assert said_by(image.reference, "python", "-c", code) == "1.16.0 True True"
+    rows = {row.image: row for row in workshop.images.shelf.rows() if row.package == "six"}
+    assert rows[image.reference].added == stored.labels["org.tfbisect.added"]
+    assert 0 < rows[image.reference].own_bytes < 1_000_000
+    assert KnownImages(lambda: [stored])("six", "cpu") == set()
 
 
 def test_an_image_carries_the_real_digits(workshop: Workshop) -> None:

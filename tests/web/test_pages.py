@@ -66,6 +66,7 @@ def test_all_fields_of_the_form_arrive(service: Served) -> None:
         "resolution": "2",
         "branches": "all",
         "image_source": "built",
+        "with": "pandas[excel,html]>=1.4,<2, polars",
         "repeats": "3",
         "timeout_seconds": "60",
         "fresh": "1",
@@ -76,9 +77,11 @@ def test_all_fields_of_the_form_arrive(service: Served) -> None:
     assert request["input_shape"] == [28, 28]
     assert (request["resolution"], request["branches"], request["repeats"]) == (2, "all", 3)
     assert request["image_source"] == "built"
+    assert request["with"] == ["pandas[excel,html]>=1.4,<2", "polars"]
     assert (request["fresh"], request["complete"], request["timeout_seconds"]) == (True, True, 60.0)
     again = service.client.get(f"/?like={location.rpartition('/')[2]}").text
     assert 'value="28,28"' in again
+    assert 'value="pandas[excel,html]&gt;=1.4,&lt;2,polars"' in again
     assert "tf.keras.layers.Dropout(0.2)" in again
 
 
@@ -115,7 +118,7 @@ def test_parameters_of_another_probe_than_the_chosen_one_are_left_alone(service:
 def test_the_form_has_a_field_for_every_parameter_of_every_probe(service: Served) -> None:
     page = service.client.get("/").text
     for probe in service.world.probes.values():
-        for name in probe.parameters.keys() - {"input_shape", "whole"}:
+        for name in probe.parameters.keys() - {"input_shape"}:
             assert f'name="parameters.{probe.name}.{name}"' in page
 
 

@@ -193,6 +193,9 @@ class World(House):
         self.runs = runs or MadeUpRuns()
         key = f"{self.catalog.index.url.rstrip('/')}/tensorflow"
         self.store.put_cached("releases", key, catalog_rows())
+        for package in ("pandas", "polars"):
+            row = {"version": "1.5.3", "uploaded": "2023-01-18T12:00:00+00:00", "pythons": ["3.8"], "bytes": 12_000_000}
+            self.store.put_cached("releases", f"{self.catalog.index.url.rstrip('/')}/{package}", [row])
 
     @cached_property
     def environments(self) -> Environments:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +34,8 @@ DEFAULTS: Mapping[str, str] = {
     "branches": "tips",
     "repeats": "",
     "variants": "",
+    "with": "",
     "timeout_seconds": "",
-    "whole": "",
     "fresh": "",
     "complete": "",
     "watch": "",
@@ -43,7 +44,8 @@ DEFAULTS: Mapping[str, str] = {
 PLAIN = frozenset({"snippet", "releases", "hardware"})
 """Fields that always show; all others are folded until one is used or wrong."""
 NUMBERS = ("resolution", "repeats", "timeout_seconds")
-TICKED = ("whole", "fresh", "complete", "watch")
+BETWEEN_REQUIREMENTS = re.compile(r"\n|,(?=\s*[A-Za-z])(?![^\[]*\])")
+TICKED = ("fresh", "complete", "watch")
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,17 @@ def submission_of(fields: Mapping[str, str], probes: Mapping[str, Probe]) -> Sub
     sent |= {name: bool(fields[name]) for name in TICKED}
     if shape := fields["input_shape"].strip().strip("()[]"):
         sent["input_shape"] = [size.strip() for size in shape.split(",") if size.strip()]
+    if additions := requirements_typed(fields["with"]):
+        sent["with"] = additions
     if variants := fields["variants"].strip():
         sent["variants"] = [name.strip() for name in variants.split(",") if name.strip()]
     sent["parameters"] = parameter_fields.typed(probes.get(fields["probe"]), fields)
     return SubmissionBody.model_validate(sent)
+
+
+def requirements_typed(text: str) -> list[str]:
+    """Return the requirements in a field: a comma separates them, but also the bounds and extras of one."""
+    return [each.strip() for each in BETWEEN_REQUIREMENTS.split(text) if each.strip()]
 
 
 def problem_in(error: Exception) -> Problem:

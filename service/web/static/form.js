@@ -23,7 +23,7 @@ function saveDraft() {
   clearTimeout(saving);
   saving = setTimeout(() => {
     const kept = {};
-    for (const name of ["snippet", "probe", "releases", "hardware", "input_shape", "package"]) kept[name] = form.elements[name].value;
+    for (const name of ["snippet", "probe", "releases", "hardware", "input_shape", "package", "with"]) kept[name] = form.elements[name].value;
     for (const field of document.querySelectorAll("[data-parameters] [name]")) if (field.type !== "checkbox") kept[field.name] = field.value;
     stored((storage) => storage.setItem(DRAFT, JSON.stringify(kept)));
   }, 300);
