@@ -25,6 +25,8 @@ from service.json_text import text_digest
 
 DONE: Literal["done"] = "done"
 Ending = Literal["done", "failed", "cancelled", "interrupted", "taken-over"]
+Running = Literal["running"]
+RUNNING: Running = "running"
 INTERRUPTED: Literal["interrupted"] = "interrupted"
 """This process is stopping; the bisection returns to the queue."""
 TAKEN_OVER: Literal["taken-over"] = "taken-over"
@@ -57,8 +59,15 @@ def conclude(case: Case, bisection_id: str, tracks: Sequence[Progress], status: 
     return Finished(ending, said, problem(fault) if fault else None)
 
 
+def said_so_far(case: Case, bisection_id: str, tracks: Sequence[Progress]) -> Mapping[str, Any]:
+    """Return the verdict so far of a bisection that is running, with all its aspects."""
+    subject = next(progress for progress in tracks if progress.track.name == SUBJECT)
+    said, _ = _said(case, bisection_id, subject, tracks, RUNNING)
+    return said
+
+
 def _said(
-    case: Case, bisection_id: str, subject: Progress, tracks: Sequence[Progress], ending: Ending
+    case: Case, bisection_id: str, subject: Progress, tracks: Sequence[Progress], ending: Ending | Running
 ) -> tuple[dict[str, Any], Progress]:
     """Return the verdict in JSON, and the track that it shows first: the leading aspect, if there are several."""
     stories = stories_of(subject, [progress for progress in tracks if progress.track.is_aspect])
@@ -126,7 +135,7 @@ def _reasons(verdict: NothingTestable) -> str:
 
 
 def _verdict_json(
-    case: Case, bisection_id: str, progress: Progress, verdict: Verdict, status: Ending
+    case: Case, bisection_id: str, progress: Progress, verdict: Verdict, status: Ending | Running
 ) -> dict[str, Any]:
     facts = VerdictFacts(
         id=bisection_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -12,7 +13,8 @@ from service.bisection.outcomes import Answer, Lost, RunReport
 from service.bisection.planner import NextRuns, PlannedRun, Policy, current_verdict, plan
 from service.bisection.verdict import Verdict
 from service.coordination.intake import Case, Track
-from service.coordination.laboratory import Measurement
+from service.coordination.laboratory import Measurement, measurement_of
+from service.storage.records import LinkedObservation
 
 
 class Listener(Protocol):
@@ -143,3 +145,13 @@ class Progress:
                 wanted.append(run)
             claimed[run.release] += 1
         return wanted
+
+
+def progress_of(case: Case, linked: Iterable[LinkedObservation]) -> list[Progress]:
+    """Return what the tracks of a bisection know from its stored observations."""
+    tracks = {track.name: Progress(case, track) for track in case.tracks}
+    for one in linked:
+        if one.variant in tracks:
+            progress = tracks[one.variant]
+            progress.add(measurement_of(one, progress.track.probe.judge))
+    return list(tracks.values())

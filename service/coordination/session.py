@@ -18,9 +18,9 @@ from service.coordination.conclusion import DONE, INTERRUPTED, TAKEN_OVER, Endin
 from service.coordination.faults import snippet_fault
 from service.coordination.holding import LOOK_SECONDS, Held
 from service.coordination.intake import SUBJECT, Case
-from service.coordination.laboratory import Laboratory, Measurement, Question, measurement_of
+from service.coordination.laboratory import Laboratory, Measurement, Question
 from service.coordination.patience import Patience, patiently
-from service.coordination.progress import Listener, Progress
+from service.coordination.progress import Listener, Progress, progress_of
 from service.coordination.workers import Seat
 from service.storage.claims import Used
 from service.storage.store import Store
@@ -97,10 +97,7 @@ class Session:
         linked = self._patiently(
             lambda: self._parts.store.linked_observations(self._held.claim.bisection_id), "read a bisection"
         )
-        for one in linked:
-            if one.variant in self._tracks:
-                progress = self._tracks[one.variant]
-                progress.add(measurement_of(one, progress.track.probe.judge))
+        self._tracks = {progress.track.name: progress for progress in progress_of(self._case, linked)}
 
     def _submit(self, wanted: list[tuple[Progress, PlannedRun]]) -> int:
         """Submit the most valuable questions that have a worker; return how many."""

@@ -15,7 +15,9 @@ from starlette.concurrency import run_in_threadpool
 
 from service.bisection.outcomes import Answer, Judge
 from service.catalog.probes import Probe
+from service.coordination.conclusion import said_so_far
 from service.coordination.intake import ASPECT_PREFIX, BisectionRequest
+from service.coordination.progress import progress_of
 from service.errors import NotFound, StoreError, TfbisectError
 from service.locks import made_once
 from service.reports import documents
@@ -29,6 +31,8 @@ log = structlog.get_logger()
 
 ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 RENDERED_AT_ONCE = 2
+MOST_SO_FAR = 64
+"""So many running bisections are remembered with what they say so far."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ class Readings:
         self._dependencies = dependencies
         self._store = dependencies.store
         self._rendering = Semaphore(RENDERED_AT_ONCE)
+        self._so_far: dict[str, tuple[tuple[str, ...], Outlook]] = {}
+        """By running bisection: the observations, and what they say."""
 
     @made_once
     def _programs(self) -> Mapping[str, str]:
@@ -174,9 +180,31 @@ class Readings:
         source = self._store.snippet(reading.bisection.snippet_digest)
         try:
             request = BisectionRequest.model_validate({**reading.bisection.request, "snippet": source})
-            return look_ahead(self._dependencies.intake.at_rest(), request, reading.answers())
+            if is_finished(reading.bisection) or not self._has_aspects(request.probe):
+                return look_ahead(self._dependencies.intake.at_rest(), request, reading.answers())
+            return self._outlook_of_aspects(reading, request)
         except (TfbisectError, ValueError):
             return None
+
+    def _has_aspects(self, name: str) -> bool:
+        probe = self._dependencies.probes.get(name)
+        return probe is not None and probe.aspects is not None
+
+    def _outlook_of_aspects(self, reading: StoredBisection, request: BisectionRequest) -> Outlook:
+        """Return the state of a running bisection with all its aspects; computed once for each of its answers."""
+        name = reading.bisection.id
+        newest = tuple(linked.observation.id for linked in reading.observations)
+        kept = self._so_far.get(name)
+        if kept is not None and kept[0] == newest:
+            return kept[1]
+        case = self._dependencies.intake.at_rest().case(request)
+        tracks = progress_of(case, reading.observations)
+        least = sum(progress.planned_at_least for progress in tracks)
+        outlook = Outlook(case.tree, said_so_far(case, name, tracks), least)
+        if len(self._so_far) >= MOST_SO_FAR:
+            self._so_far.clear()
+        self._so_far[name] = newest, outlook
+        return outlook
 
     def outlook_of(self, bisection: Bisection) -> Outlook | None:
         """Return the state of a running bisection that its reader may see."""

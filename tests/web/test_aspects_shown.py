@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from service.bisection.outcomes import RunReport
 from service.cli.terminal import verdict_lines
 from service.coordination.intake import BisectionRequest
+from service.execution.runner import RunRequest
 from service.reports.aspect_table import MOST_COLUMNS, aspect_table
 from service.reports.foresight import look_ahead
-from tests.coordination.test_aspects_of_a_bisection import WITHOUT_DROPOUT, AspectHouse, report
+from tests.coordination.test_aspects_of_a_bisection import SOURCE, WITHOUT_DROPOUT, AspectHouse, report
 from tests.web.conftest import Served, served
 from tests.web.world import TUTORIAL, MadeUpRuns
 
@@ -23,6 +27,14 @@ from tests.web.world import TUTORIAL, MadeUpRuns
 def service(tmp_path: Path) -> Iterator[Served]:
     with served(AspectHouse(tmp_path, MadeUpRuns(report=report))) as running:
         yield running
+
+
+def until(holds: Callable[[], bool]) -> None:
+    for _ in range(300):
+        if holds():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it never came")
 
 
 def test_every_form_shows_the_finding_the_aspects_and_the_difference(service: Served) -> None:
@@ -37,6 +49,37 @@ def test_every_form_shows_the_finding_the_aspects_and_the_difference(service: Se
         assert "sha256:" not in shown
     assert "In 1.12.0: fit epoch 1 loss rises" in terminal
     assert 'class="cell tone-good state-measured" id="cell-1.9.0"' in page, "the timeline is the leading aspect's"
+
+
+def test_a_running_bisection_shows_its_aspects_as_far_as_they_are_known(tmp_path: Path) -> None:
+    named: list[str] = []
+
+    def held_half_way(request: RunRequest) -> RunReport | None:
+        if request.probe_source != SOURCE:
+            named.append(request.target.release)
+            if len(named) == 4:
+                runs.gate.clear()
+        return report(request)
+
+    runs = MadeUpRuns(report=held_half_way)
+    with served(AspectHouse(tmp_path, runs)) as service:
+        name = service.submit(TUTORIAL, probe="behaviour")["id"]
+        worker = threading.Thread(target=service.world.work_off)
+        worker.start()
+        try:
+            until(lambda: len(service.client.get(f"/api/v1/bisections/{name}").json()["observations"]) > 15)
+            until(lambda: '<th scope="row">dropout</th>' in service.client.get(f"/b/{name}").text)
+            page = service.client.get(f"/b/{name}").text
+            assert 'data-status="running"' in page
+            assert "So far: " in page
+            for aspect in ("ends", "prints", "trains"):
+                assert f'<th scope="row">{aspect}</th>' in page
+            assert "never-drops" in page, "the timeline is already the leading aspect's"
+            assert "So far: Dropout: introduced in 1.11.0" in service.client.get("/").text
+        finally:
+            runs.gate.set()
+            worker.join()
+        assert 'data-status="done"' in service.client.get(f"/b/{name}").text
 
 
 def test_the_runs_of_a_named_probe_are_read_by_its_own_rule(service: Served) -> None:
