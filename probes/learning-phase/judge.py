@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from service.bisection.outcomes import Answer, Outcome, Untestable
 from service.bisection.untrusted import brief, finite
 from service.bisection.words import counted
+from service.catalog.snippets import names, syntax_tree
+from service.errors import SnippetError
 
 TRUTH = {"fit": 1, "evaluate": 0, "predict": 0}
 # An argument that was left open.
 NOT_TOLD = 0.5
 KINDS_NAMED = 20
+READS_PHASE = frozenset({"learning_phase", "in_train_phase", "in_test_phase", "set_learning_phase"})
 
 
 def check(source: str) -> None:
     """Accept any snippet: the probe brings its own layer."""
+
+
+def concerns(source: str) -> bool:
+    """Say whether a snippet reads the phase: in a function of Keras, or in a layer whose `call` takes `training`."""
+    try:
+        tree = syntax_tree(source)
+    except SnippetError:
+        return False
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "call")
+    told = any(arg.arg == "training" for call in calls for arg in (*call.args.args, *call.args.kwonlyargs))
+    return told or not READS_PHASE.isdisjoint(names(tree))
 
 
 def judge(measurements: Mapping[str, Any]) -> Answer:

@@ -72,6 +72,8 @@ class Probe:
     """Reads several aspects out of one run, each searched for changes of its own; None: the judge's label is all."""
     runs_beside: bool = False
     """Where a probe with several aspects is asked, this one is an aspect too, if it fits the snippet."""
+    concerns: Callable[[str], bool] = field(default=lambda _source: True)
+    """Whether what is asked concerns a snippet that `check` accepts; a probe may not use the snippet at all."""
     accepts_any_package: bool = False
     brings_its_own_model: bool = False
     """The snippet is not used; any will do."""
@@ -136,6 +138,7 @@ def _load_probe(folder: Path, harness: str) -> Probe:
         check=meaning.check,
         aspects=getattr(meaning, "aspects", None),
         runs_beside=facts.get("runs_beside", False),
+        concerns=getattr(meaning, "concerns", lambda _source: True),
         accepts_any_package=facts.get("any_package", False),
         brings_its_own_model=facts.get("brings_its_own_model", False),
         docs=f"docs/probes/{folder.name}.md",

@@ -347,7 +347,7 @@ class Intake:
         subject = Track(SUBJECT, request.snippet, parameters, probe, probe.framework_for(request.package))
         beside = self._beside(request) if probe.aspects is not None else []
         # What a variant cures is a question of a probe that knows what is right.
-        asked = next(iter(beside), subject)
+        asked = next((track for track in beside if not track.probe.brings_its_own_model), subject)
         tracks = {track.name: track for track in (subject, *beside)}
         for name in request.variants:
             snippet, changed = apply(name, request.snippet, asked.parameters)
@@ -380,6 +380,8 @@ def _fitting(probe: Probe, request: BisectionRequest) -> Track | None:
     """Return a named probe as an aspect of a snippet; None where it has nothing to ask of it."""
     try:
         probe.check(request.snippet)
+        if not probe.concerns(request.snippet):
+            return None
         framework = probe.framework_for(request.package)
         if framework == "keras":
             require_keras_package(request.snippet)

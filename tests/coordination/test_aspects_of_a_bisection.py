@@ -173,3 +173,34 @@ def test_what_one_coordinator_measured_the_next_one_reads_by_the_same_rules(worl
     assert stored.verdict is not None
     assert stored.verdict["leading"] == "dropout"
     assert stored.verdict["runs"]["lost"] == 0
+
+
+PHASE = """
+import tensorflow as tf
+class Gate(tf.keras.layers.Layer):
+    def call(self, inputs, training=None):
+        return inputs
+"""
+
+
+@pytest.mark.parametrize(
+    ("snippet", "beside"),
+    [
+        (TUTORIAL, ["probe dropout"]),
+        ("print(1)", []),
+        (PHASE, ["probe learning-phase"]),
+        ("from tensorflow.keras import backend as K\nprint(K.learning_phase())", ["probe learning-phase"]),
+        (TUTORIAL + PHASE, ["probe dropout", "probe learning-phase"]),
+    ],
+)
+def test_a_named_probe_is_an_aspect_of_the_scripts_that_it_concerns(
+    world: World, snippet: str, beside: list[str]
+) -> None:
+    case = world.intake.case(BisectionRequest(snippet=snippet, releases="1.9..1.14", probe="behaviour"))
+    assert [track.name for track in case.tracks if track.is_aspect] == beside
+
+
+def test_a_variant_is_never_asked_of_a_probe_that_brings_its_own_model(world: World) -> None:
+    request = BisectionRequest(snippet=PHASE, releases="1.9..1.14", probe="behaviour", variant_snippets={"mine": PHASE})
+    variant = next(track for track in world.intake.case(request).tracks if track.name == "mine")
+    assert variant.probe.name == "behaviour"
