@@ -109,6 +109,10 @@ def run(
     input_shape: Annotated[
         str | None, typer.Option(help="shape of one input, such as 28,28", rich_help_panel=PROBE)
     ] = None,
+    whole: Annotated[
+        bool,
+        typer.Option("--whole", help="train as long as the script says, not only some batches", rich_help_panel=PROBE),
+    ] = False,
     variant: Annotated[
         Words,
         typer.Option(
@@ -204,6 +208,7 @@ def run(
         image_source=image_source,
         probe=probe,
         input_shape=parse_shape(input_shape),
+        whole=whole,
         resolution=resolution,
         branches=branches,
         repeats=repeats,

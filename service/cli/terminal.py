@@ -173,6 +173,7 @@ def verdict_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> Itera
     yield Text(printable(str(verdict["summary"])), style="bold")
     yield from detail_lines(verdict)
     yield from aspect_lines(verdict)
+    yield from (Text(printable(note), style="dim") for note in verdict.get("notes", ()))
     for variant in verdict.get("variants", ()):
         yield Text(printable(variant["words"]), style="bold green" if variant["effect"] == "cures" else "")
     yield Text(f"Coverage: {printable(verdict['coverage']['statement'])}", style="dim")

@@ -75,13 +75,14 @@ def _said(
         return _verdict_json(case, bisection_id, subject, subject.verdict, ending), subject
     first = leading(stories)
     said = _verdict_json(case, bisection_id, first.progress, first.verdict, ending)
-    summary = summary_of(stories, case.tree, first)
+    summary, notes = summary_of(stories, case.tree, first), notes_of(stories, subject)
     return {
         **said,
         "kind": "changes" if any(story.changes for story in stories) else said["kind"],
         "probe": {"name": case.probe.name, "digest": case.probe.digest},
         "summary": summary,
-        "words": " ".join([summary, *notes_of(stories), said["coverage"]["statement"]]),
+        "notes": notes,
+        "words": " ".join([summary, *notes, said["coverage"]["statement"]]),
         "leading": first.name,
         "aspects": [story.to_json() for story in stories],
         "changes": [{**change, "aspect": first.name} for change in said["changes"]],

@@ -92,6 +92,7 @@ class BisectionRequest(BaseModel):
         default_factory=dict, max_length=4, description="variants of your own: name -> Python source"
     )
     parameters: dict[str, Any] = Field(default_factory=dict, max_length=32, description="the probe's own parameters")
+    whole: bool = Field(False, description="train as long as the script says; by default training is shortened")
     timeout_seconds: float | None = Field(None, gt=0, le=3600, description="wall clock of one run")
     prereleases: bool = Field(False, description="candidates and nightlies too")
     fresh: bool = Field(False, description="ignore stored observations")
@@ -500,4 +501,6 @@ def _parameters(request: BisectionRequest) -> dict[str, Any]:
     given = dict(request.parameters)
     if request.input_shape is not None:
         given["input_shape"] = list(request.input_shape)
+    if request.whole:
+        given["whole"] = True
     return given

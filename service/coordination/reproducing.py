@@ -36,6 +36,8 @@ def _options(request: Mapping[str, Any]) -> list[str]:
         words += ["--with", str(requirement)]
     if shape := request.get("input_shape"):
         words += ["--input-shape", ",".join(str(size) for size in shape)]
+    if request.get("whole"):
+        words.append("--whole")
     for name, value in sorted(request.get("parameters", {}).items()):
         words += ["--set", f"{name}={json.dumps(value)}"]
     if images := request.get("image_source"):

@@ -16,11 +16,15 @@ from service.bisection.verdict import Change, NothingTestable, Verdict, changes_
 from service.bisection.words import counted, named
 from service.catalog.notebooks import with_cells
 from service.coordination.faults import raised_in
+from service.coordination.laboratory import Measurement
 from service.coordination.progress import Progress
 
 TELLING = ("reports", "predicts", "trains", "prints", "model", "warns", "time", "memory")
 """Aspects without a right and a wrong, that which tells most first."""
 NAMED_FIELDS = 20
+SHORTENED = "are shortened"
+"""Stands in what a run says where it did not train as long as its script says."""
+NOTE_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
@@ -185,8 +189,8 @@ def _no_change(stories: Sequence[Story], first: Story) -> str:
     )
 
 
-def notes_of(stories: Sequence[Story]) -> list[str]:
-    """Say what is not searched further, what wavers, and where only the stream of random numbers is another."""
+def notes_of(stories: Sequence[Story], subject: Progress) -> list[str]:
+    """Say what is not searched further, what wavers, where only random numbers are others, and what was cut short."""
     notes = []
     if drifting := [story.name for story in stories if story.drifts]:
         differ = "differs" if len(drifting) == 1 else "differ"
@@ -196,4 +200,14 @@ def notes_of(stories: Sequence[Story]) -> list[str]:
     streams = dict.fromkeys(after for story in stories for _, after in story.streams)
     if streams:
         notes.append(f"Equal seeds give other random numbers since {named(list(streams))}; that alone is no change.")
+    if said := next(filter(None, map(_shortened, subject.taken)), ""):
+        notes.append(f"{said[:1].upper()}{said[1:]}: --whole trains as long as the script says.")
     return notes
+
+
+def _shortened(measurement: Measurement) -> str:
+    """Return what a run said of training that was cut short; empty if it was not."""
+    measured = (measurement.report.result or {}).get("measurements")
+    told = measured.get("notes") if isinstance(measured, Mapping) else None
+    texts = (note for note in told if isinstance(note, str)) if isinstance(told, list) else ()
+    return next((note[:NOTE_CHARACTERS] for note in texts if SHORTENED in note), "")

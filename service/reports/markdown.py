@@ -85,7 +85,8 @@ def _aspects(verdict: Mapping[str, Any]) -> list[str]:
     rows = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     rows += [f"| {' | '.join((row.name, *row.letters, in_markdown(row.note)))} |" for row in table.rows]
     told = [_aspect_difference(found) for row in table.rows for found in row.differences]
-    return ["\n".join(rows), "Equal letters in a row stand for equal behaviour.", *told]
+    legend = " ".join(["Equal letters in a row stand for equal behaviour.", *verdict.get("notes", ())])
+    return ["\n".join(rows), in_markdown(legend), *told]
 
 
 def _aspect_difference(found: ShownDifference) -> str:

@@ -19,10 +19,12 @@ from service.catalog.probes import Probe
 from service.coordination.intake import BisectionRequest
 from service.coordination.laboratory import Measurement
 from service.coordination.progress import Silent
+from service.errors import UnknownName
 from service.execution.runner import RunRequest
 from tests.web.world import TUTORIAL, MadeUpRuns, World, dropout_report
 
 SOURCE = "# looks at several aspects"
+SHORTENED = "training and evaluation are shortened to 3 epochs of 16 batches in every release"
 WITHOUT_DROPOUT = "print(1)\n"
 
 
@@ -69,7 +71,12 @@ def report(request: RunRequest) -> RunReport | None:
     seeds.append((request.target.release, seed))
     loss = (2.0 if version >= Version("1.12") else 0.5) + 0.01 * (seed * 37 % 11)
     printed = {"line 1": f"begins in {'b' if version >= Version('1.13') else 'a'}", "line 2": f"random {seed}"}
-    measurements = {"ending": "passes", "trains": {"fit epoch 1 loss": loss}, "prints": printed}
+    measurements = {
+        "ending": "passes",
+        "trains": {"fit epoch 1 loss": loss},
+        "prints": printed,
+        "notes": [7, SHORTENED],
+    }
     return replace(dropout_report(request), result={"kind": "measured", "measurements": measurements})
 
 
@@ -122,6 +129,23 @@ def test_what_differs_is_shown_and_what_wavers_is_not_taken_for_a_difference(wor
     assert "+begins in b" in diff
     assert "-random" not in diff
     assert (prints["unsteady"], prints["wavering"]) == (True, ["line 2"])
+
+
+def test_training_that_was_shortened_is_said_with_the_way_to_the_whole(world: World) -> None:
+    said = verdict(world)
+    note = "Training and evaluation are shortened to 3 epochs of 16 batches in every release: --whole trains as long"
+    assert said["notes"][-1].startswith(note)
+    assert said["notes"][-1] in said["words"]
+
+
+def test_the_whole_training_is_asked_of_the_probe_that_shortens_it(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    subject, dropout = world.intake.case(BisectionRequest(snippet=TUTORIAL, releases="1.9..1.14", whole=True)).tracks
+    assert subject.parameters["whole"] is True
+    assert "whole" not in dropout.parameters
+    with pytest.raises(UnknownName, match="no parameter 'whole'"):
+        world.intake.case(BisectionRequest(snippet=TUTORIAL, probe="dropout", releases="1.9..1.14", whole=True))
+    world.close()
 
 
 def test_every_first_look_has_two_seeds_that_are_no_part_of_the_question(world: World) -> None:

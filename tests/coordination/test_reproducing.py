@@ -27,6 +27,7 @@ ASKED: dict[str, Any] = {
     "repeats": 4,
     "prereleases": True,
     "with": ("numpy==1.26.4", "pandas<2,>=1.4"),
+    "whole": True,
 }
 FOR_ALL_RELEASES = {"resolution", "branches", "complete", "watch", "fresh", "releases", "variants", "variant_snippets"}
 """What says which releases are run, and not what one of them answers."""

@@ -16,7 +16,7 @@ WIDE = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
 OPTIONS = [
     *("package", "releases", "prereleases", "hardware", "probe", "input-shape", "resolution", "branches", "repeats"),
     *("variant", "pattern", "expect", "tolerance", "judge-by", "set", "runner", "parallel", "timeout", "fresh"),
-    *("complete", "image-source", "json", "quiet"),
+    *("complete", "whole", "image-source", "json", "quiet"),
 ]
 
 

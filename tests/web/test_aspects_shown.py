@@ -47,6 +47,7 @@ def test_every_form_shows_the_finding_the_aspects_and_the_difference(service: Se
         assert "begins in b" in shown
         assert "fit epoch 1 loss: 0.5" in shown
         assert "sha256:" not in shown
+        assert "are shortened to 3 epochs of 16 batches" in shown
     assert "In 1.12.0: fit epoch 1 loss rises" in terminal
     assert 'class="cell tone-good state-measured" id="cell-1.9.0"' in page, "the timeline is the leading aspect's"
 

@@ -118,7 +118,7 @@ def test_parameters_of_another_probe_than_the_chosen_one_are_left_alone(service:
 def test_the_form_has_a_field_for_every_parameter_of_every_probe(service: Served) -> None:
     page = service.client.get("/").text
     for probe in service.world.probes.values():
-        for name in probe.parameters.keys() - {"input_shape"}:
+        for name in probe.parameters.keys() - {"input_shape", "whole"}:
             assert f'name="parameters.{probe.name}.{name}"' in page
 
 

@@ -36,6 +36,7 @@ DEFAULTS: Mapping[str, str] = {
     "variants": "",
     "with": "",
     "timeout_seconds": "",
+    "whole": "",
     "fresh": "",
     "complete": "",
     "watch": "",
@@ -45,7 +46,7 @@ PLAIN = frozenset({"snippet", "releases", "hardware"})
 """Fields that always show; all others are folded until one is used or wrong."""
 NUMBERS = ("resolution", "repeats", "timeout_seconds")
 BETWEEN_REQUIREMENTS = re.compile(r"\n|,(?=\s*[A-Za-z])(?![^\[]*\])")
-TICKED = ("fresh", "complete", "watch")
+TICKED = ("whole", "fresh", "complete", "watch")
 
 
 @dataclass(frozen=True)

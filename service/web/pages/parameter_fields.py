@@ -9,7 +9,7 @@ from typing import Any
 
 from service.catalog.probes import Parameter, Probe
 
-OWN_FIELDS = frozenset({"input_shape"})
+OWN_FIELDS = frozenset({"input_shape", "whole"})
 """Parameters that are fields of the request itself."""
 PLACEHOLDERS: Mapping[str, str] = {"values": "loss = 0.3", "shape": "28,28"}
 HINTS: Mapping[str, str] = {"values": "One per line."}
