@@ -23,6 +23,8 @@ from __future__ import annotations
 
 from service.secret_urls import without_credentials
 
+EXIT_DIFFERS = 1
+"""The upgrade gate found a difference that counts."""
 EXIT_BAD_INPUT = 2
 EXIT_NO_ANSWER = 3
 """Nothing testable, something required is missing, or a check or a watch failed."""

@@ -23,6 +23,7 @@ from service.bisection.policy import Branches, Policy
 from service.bisection.words import answer_text
 from service.bootstrap import set_up_logging
 from service.catalog.targets import Hardware
+from service.cli import check as cli_check
 from service.cli import run as cli_run
 from service.cli import tokens as token_commands
 from service.cli.console import complain, err, house, out
@@ -54,6 +55,7 @@ app.add_typer(images_app, name="images")
 app.add_typer(token_commands.app, name="tokens")
 
 app.command("run", epilog=cli_run.RUN_EXAMPLES)(cli_run.run)
+app.command("check", epilog=cli_check.EXAMPLES)(cli_check.check)
 app.command("list")(list_stored)
 app.command("show")(cli_run.show)
 app.command("probes")(cli_run.print_probes)
@@ -65,6 +67,7 @@ when, and why?
 
   tfbisect doctor                             what works on this machine
   tfbisect run model.py --releases 2.4..2.16  bisect a model or a script
+  tfbisect check model.py --from 2.15         may this model be upgraded?
   tfbisect list                               stored bisections
   tfbisect show last                          the newest one again
   tfbisect serve                              the same in a browser

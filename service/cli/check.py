@@ -1,0 +1,210 @@
+"""`tfbisect check`: the upgrade gate."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from service import __version__
+from service.bootstrap import House, set_up_logging
+from service.catalog.in_use import release_in_use
+from service.catalog.ranges import parse_releases, select
+from service.catalog.targets import Hardware
+from service.cli.console import err, fail, house, out
+from service.cli.requests import build_request, parse_shape, read_snippet
+from service.cli.run import progress, say_runner
+from service.coordination.conclusion import DONE, Finished
+from service.coordination.intake import BisectionRequest, check_source
+from service.errors import EXIT_DIFFERS, EXIT_INTERRUPTED, EXIT_NO_ANSWER, BadInput
+from service.reports.gate import FailOn, Gate, gate_of
+from service.reports.gate_formats import gate_json, github_annotations, junit, sarif, step_summary
+
+WHAT, GATE, MACHINE, OUTPUT = "Upgrade", "Gate", "Machine", "Output"
+OWN_LINE = re.compile(r'File "snippet\.py", line (\d+)')
+EXAMPLES = """
+**Examples**
+
+`tfbisect check model.py --from 2.15 --to 2.16` : may this model be upgraded?
+
+`tfbisect check model.py --to 2.16 --fail-on introduced` : from the installed release; only what gets worse counts
+
+`tfbisect check model.py --from 2.15 --junit report.xml --sarif report.sarif --github` : for a CI job
+
+**Exit codes**: 0 nothing that counts differs; 1 it differs; 2 bad input; 3 no verdict; 130 interrupted.
+"""
+
+
+def check(
+    file: Annotated[
+        str, typer.Argument(help="Python file with a model or a whole training script; - for standard input")
+    ],
+    from_: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            help="release in use; 2.15 means its newest patch; default: as locked or installed",
+            rich_help_panel=WHAT,
+        ),
+    ] = "",
+    to: Annotated[
+        str, typer.Option("--to", help="release to upgrade to; default: the newest", rich_help_panel=WHAT)
+    ] = "",
+    package: Annotated[str, typer.Option(help="package to upgrade", rich_help_panel=WHAT)] = "tensorflow",
+    fail_on: Annotated[
+        FailOn,
+        typer.Option(help="any: every difference; introduced: only what was right before", rich_help_panel=GATE),
+    ] = "any",
+    aspect: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="what counts, such as ends, prints or dropout; repeatable; default: all but warns, time and memory",
+            rich_help_panel=GATE,
+        ),
+    ] = None,
+    probe: Annotated[
+        str, typer.Option(help="what to compare; `tfbisect probes` lists them", rich_help_panel=GATE)
+    ] = "behaviour",
+    input_shape: Annotated[
+        str | None, typer.Option(help="shape of one input, such as 28,28", rich_help_panel=GATE)
+    ] = None,
+    hardware: Annotated[Hardware, typer.Option(help="cpu or cuda", rich_help_panel=MACHINE)] = "cpu",
+    runner: Annotated[str | None, typer.Option(help="docker, local or auto", rich_help_panel=MACHINE)] = None,
+    parallel: Annotated[
+        int | None, typer.Option(help="runs at once; default: one per core", rich_help_panel=MACHINE)
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="time limit of one run, in seconds", rich_help_panel=MACHINE)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON", rich_help_panel=OUTPUT)] = False,
+    junit_file: Annotated[
+        Path | None, typer.Option("--junit", help="write JUnit XML to this file", rich_help_panel=OUTPUT)
+    ] = None,
+    sarif_file: Annotated[
+        Path | None, typer.Option("--sarif", help="write SARIF to this file", rich_help_panel=OUTPUT)
+    ] = None,
+    github: Annotated[
+        bool,
+        typer.Option("--github", help="print annotations and write the step summary", rich_help_panel=OUTPUT),
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="show no progress", rich_help_panel=OUTPUT)] = False,
+) -> None:
+    """Check an upgrade: does anything that counts differ between two releases, and since when?
+
+    Both ends are run first. Only if they differ, the releases between them are searched.
+    """
+    set_up_logging(quiet=quiet)
+    snippet = read_snippet(file)
+    check_source(snippet)  # before the index is asked for releases
+    with house(runner=runner, parallel=parallel) as opened:
+        first, last = ends_of(opened, package, from_ or in_use(package, file, quiet=quiet), to)
+        asked: dict[str, Any] = {
+            "snippet": snippet,
+            "package": package,
+            "probe": probe,
+            "hardware": hardware,
+            "input_shape": parse_shape(input_shape),
+            "timeout_seconds": timeout,
+        }
+        gate, finished = _gate(opened, build_request(**asked, releases=f"{first},{last}"), first, last, aspect, quiet)
+        if gate.differences:
+            gate, finished = _gate(
+                opened, build_request(**asked, releases=f"{first}..{last}"), first, last, aspect, quiet
+            )
+        verdict = finished.verdict or {}
+        report = opened.markdown(verdict["id"]) if github else ""
+    line = failing_line(verdict)
+    if as_json:
+        print(json.dumps(gate_json(gate, fail_on, verdict["id"]), indent=2))
+    elif github:
+        for each in github_annotations(gate, fail_on, file, line):
+            print(each)
+    if not as_json:
+        tell(gate, fail_on, verdict["id"])
+    if junit_file is not None:
+        junit_file.write_text(junit(gate, fail_on, file), encoding="utf-8")
+    if sarif_file is not None:
+        sarif_file.write_text(sarif(gate, fail_on, file, __version__, line), encoding="utf-8")
+    if github and (summary := os.environ.get("GITHUB_STEP_SUMMARY")):
+        with Path(summary).open("a", encoding="utf-8") as stream:
+            stream.write(step_summary(gate, fail_on, report))
+    raise typer.Exit(EXIT_DIFFERS if gate.stopping(fail_on) else 0)
+
+
+def in_use(package: str, file: str, *, quiet: bool) -> str:
+    """Return the release that the snippet's project uses, and say where that stands.
+
+    Raises:
+        BadInput: nothing says which.
+    """
+    folder = Path() if file == "-" else Path(file).parent
+    found = release_in_use(package, folder, os.environ)
+    if found is None:
+        said = f"no lock file and no environment here says which release of {package} is in use; name it: --from 2.15."
+        raise BadInput(said, field="from")
+    if not quiet:
+        err.print(f"from {package} {found.version}, as in {found.where}", markup=False)
+    return found.version
+
+
+def ends_of(opened: House, package: str, first: str, last: str) -> tuple[str, str]:
+    """Return the two releases of an upgrade; a minor stands for its newest patch, no end for the newest of all.
+
+    Raises:
+        BadInput: there is no such release, or both are the same, or the ends are swapped.
+    """
+    listed = opened.catalog.releases(package)
+    ends = [select(parse_releases(text), listed)[-1] for text in (first, last or "latest")]
+    if ends[0] == ends[1]:
+        raise BadInput(f"the upgrade begins and ends at {ends[0]}; name two releases.", field="to")
+    parse_releases(f"{ends[0]}..{ends[1]}")
+    return ends[0], ends[1]
+
+
+def _gate(
+    opened: House, request: BisectionRequest, first: str, last: str, wanted: list[str] | None, quiet: bool
+) -> tuple[Gate, Finished]:
+    """Run a bisection and compare its ends; exits where it gives no verdict."""
+    with progress(quiet=quiet) as listener:
+        finished = opened.submission.run(request, listener, ready=lambda: say_runner(opened, quiet=quiet))
+    if finished.error is not None:
+        error = finished.error
+        fail(str(error["title"]), str(error["detail"]), int(error["exit_code"]), str(error.get("traceback", "")))
+    if finished.status != DONE or finished.verdict is None:
+        err.print(f"{finished.status}; what was measured is kept. Run the same command again to continue.")
+        raise typer.Exit(EXIT_INTERRUPTED)
+    gate = gate_of(finished.verdict, first, last, wanted or ())
+    if gate is None or not gate.compared:
+        fail("No verdict", without_answer(finished.verdict, first, last), EXIT_NO_ANSWER)
+    return gate, finished
+
+
+def without_answer(verdict: Mapping[str, Any], first: str, last: str) -> str:
+    """Say why the two ends cannot be compared."""
+    reasons = {each["release"]: each["reason"] for each in verdict.get("untestable", ())}
+    said = "; ".join(f"{release} is untestable: {reasons[release]}" for release in (first, last) if release in reasons)
+    return said or f"nothing that was asked for was measured in both {first} and {last}."
+
+
+def failing_line(verdict: Mapping[str, Any]) -> int:
+    """Return the line of the snippet that a traceback names; 1 where there is none."""
+    found = (OWN_LINE.findall(str(each.get("detail", ""))) for each in verdict.get("details", ()))
+    return next((int(lines[-1]) for lines in found if lines), 1)
+
+
+def tell(gate: Gate, fail_on: FailOn, bisection_id: str) -> None:
+    """Print the line of the gate, then what differs."""
+    out.print(gate.headline(fail_on), style="bold red" if gate.stopping(fail_on) else "bold green", markup=False)
+    for each in gate.differences:
+        if each.lines:
+            out.print(f"{each.aspect}, {each.before} → {each.after}:", markup=False)
+        for line in each.lines:
+            out.print(f"    {line}", style="dim", markup=False)
+    if gate.unasked:
+        out.print(f"Not counted: {'; '.join(each.words for each in gate.unasked)}", style="dim", markup=False)
+    out.print(f"Details: tfbisect show {bisection_id}", style="dim", markup=False)
