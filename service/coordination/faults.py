@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,10 @@ from service.errors import SnippetError
 
 TRACEBACK_LINES = 12
 LINE_CHARACTERS = 300
+FIX = "fix it and submit again, or try other releases."
+NO_MODULE = re.compile(r"No module named '?(\w+)|the snippet imports (\w+), which this environment does not have")
+BROKEN_IMPORTS = frozenset({"ImportError", "OSError"})
+"""What the import of a package raises that lacks a shared library, or that does not fit the packages beside it."""
 
 
 def snippet_fault(verdict: Verdict, reports: Mapping[str, RunReport], source: str) -> SnippetError | None:
@@ -29,10 +34,30 @@ def snippet_fault(verdict: Verdict, reports: Mapping[str, RunReport], source: st
         case NothingTestable(gaps=gaps) if any(gap.kind == "refused" for gap in gaps):
             refused = [gap for gap in gaps if gap.kind == "refused"]
             return _refused(refused[0].reason, len(refused), _raised_first(reports), source)
+        case Unchanged() if _is_of_a_package(_raised_first(reports), source):
+            return None
         case Unchanged(outcome=outcome) if is_failure(outcome) and verdict.coverage.measured > 1:
             return _fails_alike(outcome, verdict.coverage.measured, reports, source)
         case _:
             return None
+
+
+def _is_of_a_package(raised: Mapping[str, Any], source: str) -> bool:
+    """Say whether a package itself failed while the snippet imported it: then the release is at fault."""
+    line, lines = raised.get("line"), source.splitlines()
+    if raised.get("exception") not in BROKEN_IMPORTS or raised.get("origin") != "framework":
+        return False
+    if NO_MODULE.search(str(raised.get("message", ""))) or not isinstance(line, int) or not 0 < line <= len(lines):
+        return False
+    return lines[line - 1].lstrip().startswith(("import ", "from "))
+
+
+def _missing_module(raised: Mapping[str, Any]) -> str:
+    """Return what to do about a module that no release has; "" where none is missing."""
+    found = NO_MODULE.search(str(raised.get("message", "")))
+    if found is None:
+        return ""
+    return f"name the package that has {found[1] or found[2]} with --with (`with` in a request)."
 
 
 def _refused(reason: str, releases: int, raised: Mapping[str, Any], source: str) -> SnippetError:
@@ -40,7 +65,8 @@ def _refused(reason: str, releases: int, raised: Mapping[str, Any], source: str)
     if not raised:
         return SnippetError(reason, field="snippet")
     tried = "the one release that was" if releases == 1 else f"all {releases} releases that were"
-    message = f"{reason}{_place(raised, source)}, in {tried} tried; fix it and submit again."
+    advice = _missing_module(raised) or "fix it and submit again."
+    message = f"{reason}{_place(raised, source)}, in {tried} tried; {advice}"
     return _error(message, raised, source)
 
 
@@ -49,7 +75,7 @@ def _fails_alike(outcome: str, releases: int, reports: Mapping[str, RunReport], 
     raised = _raised_first(reports)
     message = (
         f"the snippet fails alike in all {releases} releases that were tried ({outcome}{_place(raised, source)}), so "
-        "it says nothing about any of them; fix it and submit again, or try other releases."
+        f"it says nothing about any of them; {_missing_module(raised) or FIX}"
     )
     reasons = [report.reason for report in reports.values() if report.reason]
     return _error(f"{message} Each time {reasons[0]}." if reasons and not raised else message, raised, source)

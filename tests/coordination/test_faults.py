@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from service.bisection.outcomes import RunReport, classify
 from service.bisection.planner import Policy, current_verdict
 from service.bisection.releases import tree_of
@@ -70,6 +72,39 @@ def test_a_mistake_of_the_snippets_own_is_named_with_its_line_and_traceback() ->
     assert found is not None
     assert found.message.startswith("NameError: a is not defined at line 3, in all 3 releases that were tried;")
     assert found.traceback == TRAIL
+
+
+@pytest.mark.parametrize(
+    ("exception", "origin", "source", "is_the_snippets"),
+    [
+        ("OSError", "framework", "import lightgbm", False),
+        ("ImportError", "framework", "    from lightgbm import LGBMClassifier", False),
+        ("OSError", "framework", "lightgbm.Booster(model_file='missing.txt')", True),
+        ("OSError", "snippet", "import os; raise OSError()", True),
+        ("ValueError", "framework", "import lightgbm", True),
+    ],
+)
+def test_a_package_that_cannot_be_imported_is_no_mistake_of_the_snippet(
+    exception: str, origin: str, source: str, is_the_snippets: bool
+) -> None:
+    raised = {**RAISED, "exception": exception, "origin": origin, "line": 1, "message": "libgomp.so.1: cannot open"}
+    assert (fault(raised, raised, source=source) is not None) == is_the_snippets
+
+
+def test_whoever_imports_what_no_release_has_is_told_how_to_add_it() -> None:
+    missing = {
+        **RAISED,
+        "exception": "ModuleNotFoundError",
+        "origin": "snippet",
+        "message": "No module named 'mylib.x'",
+    }
+    found = fault(missing, missing)
+    assert found is not None
+    assert found.message.endswith("name the package that has mylib with --with (`with` in a request).")
+    refused = {**REFUSED, "message": "the snippet imports mylib, which this environment does not have"}
+    found = fault(refused, refused)
+    assert found is not None
+    assert found.message.endswith("tried; name the package that has mylib with --with (`with` in a request).")
 
 
 def test_what_a_probe_refuses_is_said_as_it_is() -> None:
