@@ -1,6 +1,6 @@
 """Imports a module and keeps the byte code that this leaves, in a container of a release:
 
-    byte_code.py MODULE [NAME …] ROOT
+    byte_code.py MODULE [NAME ...] ROOT
 
 With a ROOT the packages cannot be written to, and their byte code is put below that folder, as the image will have it;
 "" leaves it where it belongs. Without a MODULE nothing is imported and everything is compiled, or the packages of some

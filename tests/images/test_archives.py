@@ -8,6 +8,8 @@ import pytest
 
 from service.errors import Unavailable
 from service.images.archives import Packed, context_of, empty_archive
+from service.images.builder import FINISHING
+from service.resources import resource_dir
 
 
 def opened(chunks: bytes) -> tarfile.TarFile:
@@ -74,3 +76,9 @@ def test_a_folder_with_nothing_to_give_is_an_empty_archive(tmp_path: Path) -> No
     assert len(content) == nothing.size_bytes()
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         assert archive.getnames() == []
+
+
+@pytest.mark.parametrize("name", FINISHING)
+def test_what_is_handed_to_an_old_python_by_its_command_line_is_ascii(name: str) -> None:
+    # Python 3.6 without a locale reads any other letter of its arguments as half of a character.
+    assert (resource_dir("images") / name).read_text(encoding="utf-8").isascii()
