@@ -272,6 +272,7 @@ class House:
             end=self.end,
             engine_problem=self.engine_problem,
             patience=self.patience,
+            bridges=self.settings.bridges,
         )
 
     @property

@@ -85,10 +85,13 @@ class Settings(BaseSettings):
         description="disk space for images, least recently used are removed first; 0: limited only by the reserve",
     )
     package_budget_bytes: PositiveInt = Field(
-        20 * GIB, description="size of downloaded packages above which a long build deletes those it has used"
+        20 * GIB, description="size that downloaded packages may have; whatever builds images deletes them above it"
     )
     parallel_builds: PositiveInt = Field(2, description="how many images are built at once")
 
+    bridges: bool = Field(
+        True, description="run releases in each other's environments to tell what a change comes from"
+    )
     false_alarm_rate: float = Field(
         0.01, gt=0, lt=0.5, description="accepted probability of reporting a change that is not one"
     )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import structlog
 from xdist.scheduler import LoadScopeScheduling
+
+# What a change comes from is asked in tests of its own: elsewhere it would add runs and images to each change.
+os.environ.setdefault("TFBISECT_BRIDGES", "false")
 
 GROUPS = {
     "containers": "real containers",

@@ -17,6 +17,7 @@ class Seeded(object):
     def __init__(self, seed):
         self._seed = seed
         self._done = set()
+        self._looking = False
 
     def __enter__(self):
         random.seed(self._seed)
@@ -37,10 +38,16 @@ class Seeded(object):
 
     def _new(self):
         """Seed what has been imported meanwhile."""
-        for name in SEEDED:
-            module = sys.modules.get(name)
-            if name not in self._done and module is not None and seed_module(name, module, self._seed):
-                self._done.add(name)
+        if self._looking:
+            return  # a module that is asked for an attribute may import for the answer, as NumPy 2 does
+        self._looking = True
+        try:
+            for name in SEEDED:
+                module = sys.modules.get(name)
+                if name not in self._done and module is not None and seed_module(name, module, self._seed):
+                    self._done.add(name)
+        finally:
+            self._looking = False
 
 
 def seed_module(name, module, seed):

@@ -163,6 +163,20 @@ def _looks_of(run: PlannedRun, before: Sequence[RunFacts]) -> Iterator[PlannedRu
         yield replace(run, repeat=repeat)
 
 
+def labels_in_aspect(runs: Runs, name: str) -> dict[str, list[str]]:
+    """Return the labels of each release's runs in one aspect, compared with each other; none where it is not shown.
+
+    Args:
+        runs: of releases, or of anything else that runs are compared of.
+        name: the aspect's.
+    """
+    answers = _answers(runs, name, _sampling(runs, name))
+    return {
+        release: [answer.label for answer in several if isinstance(answer, Outcome)]
+        for release, several in answers.items()
+    }
+
+
 def _sampling(runs: Runs, name: str) -> Sampling:
     """Return the facts of an aspect from every run that shows it."""
     facts = {release: [_facts(run, name) for run in several] for release, several in runs.items()}

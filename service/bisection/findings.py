@@ -14,6 +14,7 @@ from service.bisection.releases import MAINLINE
 from service.bisection.settling import FLAKY, interval
 from service.bisection.verdict import (
     Change,
+    ChangeCause,
     Changes,
     Coverage,
     Flaky,
@@ -47,6 +48,19 @@ def state(known: Known, todo: Agenda) -> Verdict:
     else:
         verdict = NothingTestable(*common)
     return _in_words(verdict)
+
+
+def with_causes(verdict: Verdict, causes: Mapping[tuple[str, str], ChangeCause]) -> Verdict:
+    """Return a verdict that says what its changes come from.
+
+    Args:
+        verdict: with its changes.
+        causes: by the releases before and after a change.
+    """
+    if not isinstance(verdict, Changes) or not causes:
+        return verdict
+    found = [replace(change, cause=causes.get((change.before, change.after))) for change in verdict.changes]
+    return _in_words(replace(verdict, changes=tuple(found)))
 
 
 def _in_words(verdict: Verdict) -> Verdict:

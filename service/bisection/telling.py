@@ -276,9 +276,12 @@ def _number_word(count: int) -> str:
 
 def _by_place(changes: Sequence[Told]) -> list[list[Told]]:
     """Return the changes of each place; the places keep the order of the tree of releases."""
-    places: dict[tuple[str, str, str], list[Told]] = {}
+    places: dict[tuple[str, str, str, str], list[Told]] = {}
     for told in changes:
-        places.setdefault((told.change.line, told.change.before, told.change.after), []).append(told)
+        change = told.change
+        # What comes from another cause is told apart, though it is between the same two releases.
+        key = (change.line, change.before, change.after, place_of(change, "long"))
+        places.setdefault(key, []).append(told)
     return list(places.values())
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 ABSENT = "not on the package index"
 
 Kind = Literal["introduced", "fixed", "changed"]
+Axis = Literal["release", "environment", "interpreter", "unknown"]
+"""Where a change comes from: the package under test, another package, Python, or nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,32 @@ class Segment:
     measured: tuple[str, ...]
     inferred: tuple[str, ...] = ()
     untestable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class VersionDifference:
+    """One package that differs between the sides; "" if it is absent."""
+
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class ChangeCause:
+    """What a change comes from, as far as runs have shown it."""
+
+    axis: Axis
+    differs: tuple[VersionDifference, ...] = ()
+    """All that differs between the environments of the two sides beside the package itself."""
+    named: tuple[VersionDifference, ...] = ()
+    """Those that it comes from or, where that is unknown, may come from."""
+    alike: str = ""
+    """The release that behaves in both ways, depending on what is named; "": no such was seen."""
+    reason: str = ""
+    """Why it is unknown, or why several packages could not be told apart."""
+    runs: int = 0
+    """Runs of bridges that showed it."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +75,8 @@ class Change:
     confirmed: bool = False
     """Both neighbours answered as often as the policy requires."""
     confidence: float | None = None
+    cause: ChangeCause | None = None
+    """None: not looked into."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +236,7 @@ def to_json(verdict: Verdict, facts: VerdictFacts | None = None) -> dict[str, An
         "words": verdict.words,
         "releases": _releases_json(verdict.coverage, len(facts.absent)),
         "segments": [_segment_json(segment) for segment in verdict.segments],
-        "changes": [_change_json(change) for change in changes_of(verdict)],
+        "changes": [_change_json(change, facts.package) for change in changes_of(verdict)],
         "never_fixed": _unfixed_json(verdict),
         "coverage": _coverage_json(verdict.coverage, facts.absent),
         "runs": {"executed": facts.executed, "reused": facts.reused, "lost": facts.lost},
@@ -244,8 +274,9 @@ def _segment_json(segment: Segment) -> dict[str, Any]:
     }
 
 
-def _change_json(change: Change) -> dict[str, Any]:
-    return {
+def _change_json(change: Change, package: str) -> dict[str, Any]:
+    found = {} if change.cause is None else {"cause": _cause_json(change, change.cause, package)}
+    return found | {
         "kind": change.kind,
         "line": change.line,
         "before": change.before,
@@ -262,6 +293,35 @@ def _change_json(change: Change) -> dict[str, Any]:
     }
 
 
+def _cause_json(change: Change, cause: ChangeCause, package: str) -> dict[str, Any]:
+    """Return a cause; `package` is the one at fault, null where none is known or several are."""
+    at_fault: dict[str, str] | None = None
+    if cause.axis == "release":
+        at_fault = {"name": package, "before": change.before, "after": change.after}
+    elif cause.axis != "unknown" and len(cause.named) == 1:
+        at_fault = asdict(cause.named[0])
+    return {
+        "axis": cause.axis,
+        "package": at_fault,
+        "named": [asdict(each) for each in cause.named],
+        "alike": cause.alike,
+        "reason": cause.reason,
+        "differs": [asdict(each) for each in cause.differs],
+        "runs": cause.runs,
+    }
+
+
+def _cause_of(stored: Mapping[str, Any]) -> ChangeCause:
+    """Read a cause from a verdict's JSON."""
+    differs, named = (
+        tuple(VersionDifference(each["name"], each["before"], each["after"]) for each in stored.get(field, ()))
+        for field in ("differs", "named")
+    )
+    return ChangeCause(
+        stored["axis"], differs, named, stored.get("alike", ""), stored.get("reason", ""), stored.get("runs", 0)
+    )
+
+
 def change_of(stored: Mapping[str, Any]) -> Change:
     """Read a change from a verdict's JSON; fields that older versions of tfbisect did not write get defaults."""
     return Change(
@@ -273,7 +333,14 @@ def change_of(stored: Mapping[str, Any]) -> Change:
         unasked=tuple(stored.get("unasked", ())),
         confirmed=bool(stored.get("confirmed")),
         confidence=stored.get("confidence"),
+        cause=_cause_of(stored["cause"]) if stored.get("cause") else None,
     )
+
+
+def all_changes(verdict: Mapping[str, Any]) -> list[Change]:
+    """Read all changes from a verdict's JSON, those of every aspect."""
+    aspects = [change for aspect in verdict.get("aspects", ()) for change in aspect.get("changes", ())]
+    return [change_of(change) for change in (*verdict.get("changes", ()), *aspects)]
 
 
 def rounded_down(confidence: float) -> float:

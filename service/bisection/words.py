@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+from service.bisection.bridges import PYTHON
 from service.bisection.outcomes import Answer, Lost, Outcome, Refused, Untestable, is_failure
 from service.bisection.releases import MAINLINE
 from service.bisection.verdict import (
     Change,
+    ChangeCause,
     Changes,
     Coverage,
     Flaky,
@@ -17,6 +19,7 @@ from service.bisection.verdict import (
     Unchanged,
     Unfixed,
     Verdict,
+    VersionDifference,
 )
 
 QUOTED_CHARACTERS = 120
@@ -120,8 +123,56 @@ def place_of(change: Change, form: Form) -> str:
     said = text.format(
         before=change.before, after=change.after, first=first, untestable=untestable, not_asked=not_asked
     )
+    if change.cause is not None and change.cause.named:
+        return _with_cause(change, change.cause, said, form)
     beside = f" ({named(change.yanked).rstrip(',')}, yanked, not asked)" if change.yanked and form == "long" else ""
     return said + beside
+
+
+def _with_cause(change: Change, cause: ChangeCause, place: str, form: Form) -> str:
+    """Say what came along and is to blame, in place of the release; or, after the place, that nobody knows."""
+    moved = named([version_step(each) for each in cause.named]).rstrip(",")
+    if cause.axis == "unknown":
+        reason = f": {cause.reason}" if cause.reason else ""
+        return place if form != "long" else f"{place} (or with {moved}{reason})"
+    if form != "long":
+        return f"with {moved}"
+    alike = f" ({cause.alike} itself behaves in both ways)" if cause.alike else ""
+    return f"with {moved}, which came along with {change.after}{alike}"
+
+
+def version_step(difference: VersionDifference) -> str:
+    """Say how a package differs: "numpy 1.26.4 to 2.1.1"."""
+    if not difference.before:
+        return f"{difference.name} {difference.after} (absent before)"
+    if not difference.after:
+        return f"{difference.name} {difference.before} (absent from then on)"
+    return f"{'Python' if difference.name == PYTHON else difference.name} {difference.before} to {difference.after}"
+
+
+def causes_in_words(changes: Iterable[Change]) -> list[str]:
+    """Say of each change what differs beside the package, and what runs have shown of it; each sentence once."""
+    return list(dict.fromkeys(_cause_sentence(change, change.cause) for change in changes if change.cause is not None))
+
+
+def _cause_sentence(change: Change, cause: ChangeCause) -> str:
+    place = f"{change.before} to {change.after}"
+    if not cause.differs:
+        return f"{place}: nothing else differs between the two environments."
+    shown = {each.name for each in cause.named}
+    rest = ", ".join(version_step(each) for each in cause.differs if each.name not in shown)
+    named_ones = ", ".join(version_step(each) for each in cause.named)
+    runs = f" ({counted(cause.runs, 'run')} with versions of both sides)" if cause.runs else ""
+    match cause.axis:
+        case "release":
+            return f"{place}: the release itself, not what came along: {rest}{runs}."
+        case "unknown":
+            ruled_out = f"; ruled out: {rest}" if rest else ""
+            return f"{place}: the release or {named_ones}: {cause.reason or 'unknown'}{ruled_out}{runs}."
+        case _:
+            together = f", {cause.reason}" if cause.reason else ""
+            ruled_out = f"; not {rest}" if rest else ""
+            return f"{place}: {named_ones}{together}{ruled_out}{runs}."
 
 
 def _form_of(change: Change, form: Form) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,6 +20,8 @@ from service.catalog.cache import Cache
 from service.catalog.interpreters import find_interpreter
 from service.catalog.recipes import (
     Recipe,
+    accepted_pythons,
+    held_recipe,
     load_rules,
     official_image,
     official_recipe,
@@ -39,6 +42,11 @@ from service.settings import Settings
 CACHE_KIND = "environment"
 ADDED_KIND = "additions"
 STAND_IN = re.compile(r" ?@ file://\S*?-([^-\s]+)-py3-none-any\.whl")
+FAILURE_KIND = "environment-in-conflict"
+UNIVERSAL = "3"
+"""What the catalog says of a wheel that serves every Python 3."""
+OTHER_PYTHONS = 3
+"""How many further interpreters are tried for such a wheel."""
 BUILD_FAILED = "Failed to build"
 OFFICIAL_KIND = "official-image"
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
@@ -159,13 +167,15 @@ class Environments:
         """Return the environment of a release without additions, where it was resolved before."""
         target = target.alone
         if self.source(target) == "official":
-            return self._known_official(target)
+            return None if target.hold else self._known_official(target)
         try:
             recipe, wheels = self._recipe_of(target)
         except ReleaseUntestable:
             return None
         lock = self._kept_lock(recipe)
-        return None if lock is None else Environment(target, recipe, lock, wheels.bytes)
+        if lock is not None:
+            return Environment(target, recipe, lock, wheels.bytes)
+        return self._under_another_python(target, wheels, self._known_alone) if self.known_failure(target) else None
 
     def known_of(self, targets: Iterable[Target]) -> dict[Target, Environment]:
         """Return what `known` does of each target, those that are not known left out; the catalog is read once."""
@@ -173,6 +183,30 @@ class Environments:
         at_once.catalog = self.catalog.still()
         found = {target: at_once.known(target) for target in targets}
         return {target: environment for target, environment in found.items() if environment is not None}
+
+    def known_failure(self, target: Target) -> str:
+        """Return why a target that holds something could not be resolved before; "" where it could, or nobody tried."""
+        try:
+            recipe, _ = self._recipe_of(target)
+        except ReleaseUntestable as error:
+            return error.message
+        kept = self._cache.cached(FAILURE_KIND, self._key(recipe))
+        return str(kept[0]) if kept else ""
+
+    def _under_another_python(
+        self, target: Target, wheels: CatalogRelease, find: Callable[[Target], Environment | None]
+    ) -> Environment | None:
+        """Return the environment of a release whose one wheel serves every Python under the next one that works.
+
+        What it needs may be compiled, and not for the interpreter that comes first.
+        """
+        if UNIVERSAL not in wheels.pythons or target.hold.python:
+            return None
+        for python in accepted_pythons(target, wheels, self.rules)[1 : 1 + OTHER_PYTHONS]:
+            with suppress(NotInstallable):
+                if found := find(replace(target, hold=replace(target.hold, python=python))):
+                    return replace(found, target=target)
+        return None
 
     def resolve(self, target: Target) -> Environment:
         """Return the environment of a target, from the cache where its recipe was resolved before.
@@ -194,11 +228,23 @@ class Environments:
     def _resolve_alone(self, target: Target) -> Environment:
         """Return the environment of a release without additions."""
         if self.source(target) == "official":
+            if target.hold:
+                raise ReleaseUntestable(
+                    f"the official image of {target.package} {target.release} stays as it is, so nothing of its "
+                    "environment can be held; use --image-source built."
+                )
             return self._known_official(target) or self._official(target)
+        if target.hold and (failure := self.known_failure(target)):
+            raise NotInstallable(failure)
         recipe, wheels = self._recipe_of(target)
         lock = self._kept_lock(recipe)
         if lock is None:
-            lock = self._resolved(target, recipe)
+            try:
+                lock = self._resolved(target, recipe)
+            except NotInstallable:
+                if elsewhere := self._under_another_python(target, wheels, self._resolve_alone):
+                    return elsewhere
+                raise
             value: dict[str, Any] = {"package": target.package, "release": target.release, "lock": lock}
             self._cache.put_cached(CACHE_KIND, self._key(recipe), value)
         return Environment(target, recipe, lock, wheels.bytes)
@@ -258,7 +304,8 @@ class Environments:
     def _lock_beside(self, target: Target, below: Environment, wanted: Sequence[str]) -> str:
         """Return the lock of what additions bring beside the packages that are there."""
         # Nothing is asked of what is there: that was resolved before.
-        recipe = replace(below.recipe, only_wheels=True, constraints=(), extras=())
+        pins = tuple(pin for pin in target.hold.pins if pin.partition("==")[0] not in below.packages)
+        recipe = replace(below.recipe, only_wheels=True, constraints=pins, extras=())
         return self._lock_of(recipe, wanted, {**below.packages, **_own_name(target, below)})
 
     def _at_fault(
@@ -358,7 +405,8 @@ class Environments:
             raise ReleaseUntestable(f"{target.package} {target.release} is not on the package index.")
         slim = self._slim_of(target)
         for double in (slim, None) if slim else (None,):
-            recipe, wheels = recipe_for(target, release, self.rules, double), double or release
+            wheels = double or release
+            recipe = held_recipe(recipe_for(target, release, self.rules, double), target, wheels)
             if not wheels.gone or self._kept_lock(recipe) is not None:
                 return recipe, wheels
         raise ReleaseUntestable(f"{target.package} {target.release} was removed from the package index.")
@@ -385,7 +433,11 @@ class Environments:
             return self._lock_of(recipe, first) + (wheel.pin() if wheel else "")
         except NotInstallable as error:
             step = f"resolved as of {recipe.cutoff:%Y-%m-%d}"
-            raise explained(target, recipe, self._interpreter(recipe.python), error, step) from error
+            told = explained(target, recipe, self._interpreter(recipe.python), error, step)
+            if target.hold or UNIVERSAL in self._recipe_of(target)[1].pythons:
+                # Exact versions as of a fixed day stay in conflict; bridges ask for many of them.
+                self._cache.put_cached(FAILURE_KIND, self._key(recipe), told.message)
+            raise told from error
 
     def _lock_of(self, recipe: Recipe, first: Sequence[str], there: Mapping[str, str] | None = None) -> str:
         """Return the lock of a recipe, without the packages that are there anyway."""

@@ -271,6 +271,44 @@ def recipe_for(target: Target, release: CatalogRelease, rules: Rules, slim: Cata
     )
 
 
+def held_recipe(recipe: Recipe, target: Target, wheels: CatalogRelease) -> Recipe:
+    """Return a recipe with what its target holds.
+
+    Args:
+        recipe: the release's own.
+        target: says what is held.
+        wheels: what the catalog says of the wheels that are installed.
+
+    Raises:
+        NoInterpreter: the wheels do not accept the interpreter that is asked for.
+    """
+    hold = target.hold
+    if not hold:
+        return recipe
+    if hold.python and not wheels.accepts(hold.python):
+        raise NoInterpreter(
+            f"{target.package} {target.release} has no wheel for Python {hold.python}, only for "
+            f"{', '.join(wheels.pythons)}."
+        )
+    cutoff = datetime.fromisoformat(hold.as_of) if hold.as_of else recipe.cutoff
+    # The release itself may be newer than the day that its dependencies are taken as of.
+    exempt = dict(recipe.exempt)
+    if cutoff < recipe.cutoff:
+        own = canonicalize_name(recipe.requirement.partition("=")[0].partition("[")[0])
+        exempt[own] = _day_after(recipe.cutoff)
+    return replace(
+        recipe,
+        python=hold.python or recipe.python,
+        cutoff=cutoff,
+        exempt=exempt,
+        constraints=(*recipe.constraints, *hold.pins),
+    )
+
+
+def _day_after(moment: datetime) -> str:
+    return (moment + timedelta(days=1)).date().isoformat()
+
+
 def slim_package(target: Target, rules: Rules) -> str | None:
     """Return the package that may have the same release in a smaller wheel, by the rules."""
     name: str | None = _settled(target, rules).get("slim")
@@ -353,6 +391,12 @@ def _cutoff(target: Target, settled: Mapping[str, Any], release: CatalogRelease,
 def _gathered(rules: Iterable[Rule], part: Callable[[Rule], Sequence[str]]) -> tuple[str, ...]:
     """Join a list field of several rules, each item once."""
     return tuple(dict.fromkeys(item for rule in rules for item in part(rule)))
+
+
+def accepted_pythons(target: Target, wheels: CatalogRelease, rules: Rules) -> tuple[str, ...]:
+    """Return the interpreters that a release can have, the one of its recipe first."""
+    pythons: Sequence[str] = _settled(target, rules, wheels.uploaded)["pythons"]
+    return tuple(python for python in pythons if wheels.accepts(python))
 
 
 def _first_accepted(target: Target, wheels: CatalogRelease, pythons: Iterable[str]) -> str:

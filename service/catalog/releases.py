@@ -70,7 +70,7 @@ class CatalogRelease:
     uploaded: datetime
     """Upload time of the last of its Linux wheels, UTC."""
     pythons: tuple[str, ...]
-    """Interpreters that its wheels are made for, such as "3.6", oldest first; "3" where one wheel serves them all."""
+    """Interpreters that its wheels are made for, such as "3.6", oldest first; "3.6+": that and later ones; "3": all."""
     bytes: int
     """Size of its largest Linux wheel; 0 where the index does not say."""
     requires_python: str = ""
@@ -87,7 +87,7 @@ class CatalogRelease:
 
     def accepts(self, python: str) -> bool:
         """Say whether a wheel can be installed under an interpreter such as "3.6"."""
-        listed = python in self.pythons or python.partition(".")[0] in self.pythons
+        listed = any(serves_python(each, python) for each in self.pythons)
         return listed and _allows(self.requires_python, python)
 
     @property
@@ -441,7 +441,7 @@ def _release(version: Version, wheels: list[tuple[DistributionPackage, frozenset
         version=str(version),
         uploaded=max(_utc(file.upload_time) for file in files),
         began=min(_utc(file.upload_time) for file in files),
-        pythons=tuple(sorted(pythons, key=Version)),
+        pythons=tuple(sorted(pythons, key=lambda python: (Version(python.rstrip("+")), python))),
         bytes=max(file.size or 0 for file in files),
         requires_python=next((file.requires_python for file in files if file.requires_python), ""),
         yanked=all(file.is_yanked for file in files),
@@ -454,14 +454,25 @@ def _utc(moment: datetime | None) -> datetime:
 
 
 def _python_of(tag: Tag) -> str | None:
-    """Return the interpreter of a wheel tag: "3.10" for cp310, "3" for py3; None where it is not CPython."""
+    """Return the interpreter of a wheel tag: "3.10" for cp310, "3.6+" for cp36-abi3, "3" for py3; None for others."""
     match = re.fullmatch(r"(?:cp|py)(\d)(\d*)", tag.interpreter)
-    return None if match is None else ".".join(part for part in match.groups() if part)
+    if match is None:
+        return None
+    return ".".join(part for part in match.groups() if part) + ("+" if tag.abi == "abi3" else "")
+
+
+def serves_python(listed: str, python: str) -> bool:
+    """Say whether what a wheel is made for, such as "3", "3.6" or "3.6+", includes an interpreter such as "3.8"."""
+    if not listed.endswith("+"):
+        return listed in (python, python.partition(".")[0])
+    least, asked = Version(listed[:-1]), Version(python)
+    return least.major == asked.major and least <= asked
 
 
 def serves(tag: Tag, python: str) -> bool:
     """Say whether a wheel tag is for an interpreter such as "3.6"."""
-    return _python_of(tag) in (python, python.partition(".")[0])
+    listed = _python_of(tag)
+    return listed is not None and serves_python(listed, python)
 
 
 def _allows(requires_python: str, python: str) -> bool:

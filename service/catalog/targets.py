@@ -11,6 +11,22 @@ ImageSource = Literal["built", "official"]
 
 
 @dataclass(frozen=True)
+class Hold:
+    """What of an environment is held, whatever the release would have by its own day."""
+
+    python: str = ""
+    """The interpreter's minor; "" for the recipe's own."""
+    as_of: str = ""
+    """Moment in ISO form that dependencies are taken as of; "" for the release's own day."""
+    pins: tuple[str, ...] = ()
+    """Exact versions, such as numpy==1.26.4, of what is installed if anything needs it."""
+
+    def __bool__(self) -> bool:
+        """Return whether anything is held."""
+        return bool(self.python or self.as_of or self.pins)
+
+
+@dataclass(frozen=True)
 class Target:
     """One release on one hardware: what an image or an environment is made for."""
 
@@ -23,6 +39,7 @@ class Target:
     """Requirements that the request or the script names, in their normal form; see additions.py."""
     imports: tuple[str, ...] = ()
     """Those that the script's imports need. An official image keeps what it has instead."""
+    hold: Hold = Hold()
 
     @property
     def alone(self) -> Target:

@@ -112,6 +112,10 @@ class Uv:
         """Remove a package's files from the cache: once its image is built, a framework's wheel is not needed."""
         self.run(["cache", "clean", package], self.cache_dir.parent, RESOLVE_TIMEOUT_SECONDS)
 
+    def forget_all(self) -> None:
+        """Empty the cache: everything can be downloaded again."""
+        self.run(["cache", "clean"], self.cache_dir.parent, RESOLVE_TIMEOUT_SECONDS)
+
     def run(
         self,
         arguments: Sequence[str],

@@ -35,6 +35,7 @@ from service.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, NotFound, UnknownNa
 from service.reports.documents import probe_json
 from service.storage.records import ADMIN
 
+HELD = "Environment"
 RELEASES, PROBE, SEARCH, MACHINE, OUTPUT = (
     "Releases",
     "Probe",
@@ -167,6 +168,29 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="ignore stored results and run everything again", rich_help_panel=SEARCH)
     ] = False,
+    why: Annotated[
+        bool,
+        typer.Option(
+            "--why/--no-why",
+            help="where a change is found, find out whether it comes from the release or from its dependencies",
+            rich_help_panel=SEARCH,
+        ),
+    ] = True,
+    python: Annotated[
+        str | None,
+        typer.Option(
+            help="interpreter of all releases, such as 3.10; default: by wheels and date", rich_help_panel=HELD
+        ),
+    ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of",
+            metavar="DATE",
+            help="take the dependencies of all releases as of this day, such as 2024-06-01; default: each its own day",
+            rich_help_panel=HELD,
+        ),
+    ] = None,
     hardware: Annotated[Hardware, typer.Option(help="cpu or cuda", rich_help_panel=MACHINE)] = "cpu",
     image_source: Annotated[
         ImageSource | None,
@@ -216,6 +240,9 @@ def run(
         timeout_seconds=timeout,
         fresh=fresh,
         complete=complete,
+        why=why,
+        python=python,
+        as_of=as_of,
         **parse_variants(variant or ()),
         **{"with": additions},
     )

@@ -16,8 +16,16 @@ from rich.text import Text
 
 from service.bisection.outcomes import Answer, Outcome
 from service.bisection.releases import MAINLINE
-from service.bisection.verdict import change_of
-from service.bisection.words import additions_in_words, answer_text, by_reason, counted, named, place_of
+from service.bisection.verdict import all_changes, change_of
+from service.bisection.words import (
+    additions_in_words,
+    answer_text,
+    by_reason,
+    causes_in_words,
+    counted,
+    named,
+    place_of,
+)
 from service.coordination.intake import Case
 from service.coordination.laboratory import Measurement
 from service.printable import printable
@@ -173,6 +181,8 @@ def verdict_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> Itera
     yield Text(printable(str(verdict["summary"])), style="bold")
     yield from detail_lines(verdict)
     yield from aspect_lines(verdict)
+    for said in causes_in_words(all_changes(verdict)):
+        yield Text(f"Cause, {printable(said)}")
     yield from (Text(printable(note), style="dim") for note in verdict.get("notes", ()))
     for variant in verdict.get("variants", ()):
         yield Text(printable(variant["words"]), style="bold green" if variant["effect"] == "cures" else "")

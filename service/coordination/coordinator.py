@@ -17,6 +17,7 @@ import structlog
 
 from service.bisection.planner import NextRuns, PlannedRun
 from service.coordination.answers import observation_event
+from service.coordination.bridging import Bridging
 from service.coordination.conclusion import DONE, INTERRUPTED, TAKEN_OVER, Finished, conclude, problem
 from service.coordination.holding import LEASE_SECONDS, LOOK_SECONDS, Held, Holding
 from service.coordination.intake import BisectionRequest, Case, Intake
@@ -284,7 +285,9 @@ class Coordinator:
     def recalled(self, case: Case) -> list[Progress] | None:
         """Return the stored observations of each track, or None if they do not answer the whole case."""
         tracks = [Progress(case, track) for track in case.tracks]
-        return tracks if all(self._recall_track(progress) for progress in tracks) else None
+        if not all(self._recall_track(progress) for progress in tracks):
+            return None
+        return tracks if Bridging(self._laboratory, "", asks=False).recall(tracks) else None
 
     def _recall_track(self, progress: Progress) -> bool:
         """Load what is stored of one track; return whether the planner needs nothing else."""

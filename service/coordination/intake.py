@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
 from packaging.requirements import Requirement
@@ -22,7 +23,7 @@ from service.catalog.probes import DEFAULT_PROBE, Parameter, Probe
 from service.catalog.ranges import absent, left_out, parse_releases, select, unbuilt_inside, yanked_inside
 from service.catalog.releases import Catalog, CatalogRelease, package_name
 from service.catalog.snippets import require_keras_package
-from service.catalog.targets import Target
+from service.catalog.targets import Hold, Target
 from service.coordination.variants import apply
 from service.errors import BadInput, SnippetError, UnknownName
 from service.json_text import text_digest
@@ -97,6 +98,15 @@ class BisectionRequest(BaseModel):
     prereleases: bool = Field(False, description="candidates and nightlies too")
     fresh: bool = Field(False, description="ignore stored observations")
     complete: bool = Field(False, description="measure also what could be inferred, afterwards")
+    python: str | None = Field(
+        None,
+        pattern=r"^3\.[0-9]{1,2}$",
+        description="interpreter of every release, such as 3.10; by default as its wheels and its day have it",
+    )
+    as_of: date | None = Field(
+        None, description="day that the dependencies of every release are taken as of; by default its own"
+    )
+    why: bool = Field(True, description="find out whether a change comes from the release or from its environment")
     watch: bool = Field(False, description="let the nightly repeat this bisection")
 
     @model_validator(mode="before")
@@ -139,14 +149,17 @@ class Case:
 
     def target(self, release: str) -> Target:
         """Return what the environment of a release is made for; the only place that decides this."""
+        request = self.request
+        end = "" if request.as_of is None else f"{request.as_of + timedelta(days=1)}T00:00:00+00:00"
         needed = [each for each in self.additions if each.is_for(release)]
         return Target(
-            self.request.package,
+            request.package,
             release,
-            self.request.hardware,
-            self.request.image_source,
+            request.hardware,
+            request.image_source,
             additions=tuple(each.requirement for each in needed if each.origin != "import"),
             imports=tuple(each.requirement for each in needed if each.origin == "import"),
+            hold=Hold(request.python or "", end),
         )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ import structlog
 from service.bisection.aspects import LOOKS
 from service.bisection.outcomes import Answer, Judge, Lost, RunReport, Untestable, classify
 from service.catalog.environments import Environment, Environments
-from service.catalog.targets import Target
+from service.catalog.targets import Hold, Target
 from service.coordination.intake import Case, Track
 from service.coordination.patience import Outage, Patience, patiently
 from service.errors import ReleaseUntestable, TfbisectError, Unavailable
@@ -61,6 +62,8 @@ class Question:
     """Which stored observation answers it, 0-based: bisections that ask the same question share its n-th answer."""
     bisection: str = ""
     """The bisection that asks; processes are kept for its further questions."""
+    hold: Hold = field(default_factory=Hold)
+    """What a bridge takes from another release's environment."""
 
     @property
     def process(self) -> int:
@@ -82,7 +85,8 @@ class Question:
 
     @property
     def target(self) -> Target:
-        return self.case.target(self.release)
+        target = self.case.target(self.release)
+        return replace(target, hold=self.hold) if self.hold else target
 
     def identity(self, environment: Environment) -> ObservationIdentity:
         """Return everything that the answer depends on."""
@@ -125,6 +129,7 @@ class Laboratory:
         end: End = lambda _bisection: None,
         engine_problem: EngineProblem = lambda: None,
         patience: Patience | None = None,
+        bridges: bool = False,
     ) -> None:
         """Make a laboratory.
 
@@ -138,7 +143,9 @@ class Laboratory:
             end: ends the processes that wait for further questions of a bisection.
             engine_problem: returns why nothing can run now, or None; called after a lost run.
             patience: how long to wait for an engine, an index or a database that does not respond.
+            bridges: whether releases are run in each other's environments to find out what a change comes from.
         """
+        self.bridges = bridges
         self._store = store
         self._engine_problem = engine_problem
         self._patience = patience or Patience()
@@ -169,7 +176,7 @@ class Laboratory:
         # One query for all: separate queries took most of the time of a submission.
         found = self._store.observations([key for _, key in keyed])
         stored = {(each.key, each.repeat): each for several in found.values() for each in several}
-        known: list[Measurement] = []
+        known = [_unstored(question, _unprepared(why)) for question in asked if (why := self._conflict(question))]
         unknown: set[str] = set()
         for question, key in keyed:
             observation = None if key in unknown else stored.get((key, question.repeat))
@@ -178,6 +185,33 @@ class Laboratory:
             else:
                 known.append(_measurement(question, observation, reused=True))
         return known
+
+    def _conflict(self, question: Question) -> str:
+        """Return why a bridge is known to be impossible; "" where it is possible, or nobody tried."""
+        return self._environments.known_failure(question.target) if question.hold else ""
+
+    def cutoff(self, target: Target) -> datetime | None:
+        """Return the day that a target's packages were resolved as of, where they were."""
+        known = self._environments.known(target)
+        return None if known is None else known.cutoff
+
+    def is_known_to_resolve(self, target: Target) -> bool | None:
+        """Say whether the packages of a target go together, as far as that is known; asks nobody."""
+        if self._environments.known_failure(target):
+            return False
+        return True if self._environments.known(target) is not None else None
+
+    def can_resolve(self, target: Target) -> bool:
+        """Say whether the packages of a target go together.
+
+        Raises:
+            Unavailable: the index does not answer.
+        """
+        try:
+            self._environments.resolve(target)
+        except ReleaseUntestable:
+            return False
+        return True
 
     def problem(self) -> str | None:
         """Return what questions wait for because it does not respond; None if nothing."""
@@ -201,7 +235,7 @@ class Laboratory:
         try:
             environment = self._environment(question)
         except ReleaseUntestable as error:
-            return _unstored(question, RunReport(ending="unprepared", reason=error.message)), None, None
+            return _unstored(question, _unprepared(error.message)), None, None
         except Unavailable as error:
             return _unstored(question, RunReport(ending="lost", reason=error.message)), self._index, error.message
         self._index.over()
@@ -303,6 +337,10 @@ class Laboratory:
             bisection_id=question.bisection,
             process=question.process,
         )
+
+
+def _unprepared(reason: str) -> RunReport:
+    return RunReport(ending="unprepared", reason=reason)
 
 
 def measurement_of(linked: LinkedObservation, judge: Judge) -> Measurement:

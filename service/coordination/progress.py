@@ -9,9 +9,10 @@ from typing import Protocol
 
 from service.bisection.aspects import AspectSearch, RunFacts, search
 from service.bisection.facts import Aspects, facts_of
+from service.bisection.findings import with_causes
 from service.bisection.outcomes import Answer, Lost, RunReport
 from service.bisection.planner import NextRuns, PlannedRun, Policy, current_verdict, plan
-from service.bisection.verdict import Verdict
+from service.bisection.verdict import Change, ChangeCause, Verdict, changes_of
 from service.coordination.intake import Case, Track
 from service.coordination.laboratory import Measurement, measurement_of
 from service.storage.records import LinkedObservation
@@ -63,6 +64,8 @@ class Progress:
     runners: set[str] = field(default_factory=set)
     before_filling: Verdict | None = None
     """The verdict before inferred releases were measured too; None if none were."""
+    causes: dict[str, dict[tuple[str, str], ChangeCause]] = field(default_factory=dict)
+    """What changes come from: by aspect ("" without aspects), then by the releases before and after."""
     _step: NextRuns | Verdict | None = None
     _search: AspectSearch | None = None
 
@@ -87,16 +90,31 @@ class Progress:
         """Return what is known of each aspect; None for a probe without aspects."""
         read = self.track.probe.aspects
         if self._search is None and read is not None:
-            runs: dict[str, list[RunFacts]] = {}
+            self._search = search(self.case.tree, self.runs, self.policy)
+        return self._search
+
+    @property
+    def runs(self) -> dict[str, list[RunFacts]]:
+        """Return the runs of each release with their facts; none for a probe without aspects."""
+        runs: dict[str, list[RunFacts]] = {}
+        if (read := self.track.probe.aspects) is not None:
             for measurement in self.taken:
                 facts = self.facts.setdefault(id(measurement.report), facts_of(measurement.report, read))
                 runs.setdefault(measurement.release, []).append(RunFacts(measurement.answer, facts))
-            self._search = search(self.case.tree, runs, self.policy)
-        return self._search
+        return runs
 
     @property
     def verdict(self) -> Verdict:
         """Return the verdict so far; with several aspects, the verdict on how runs end."""
+        return with_causes(self._found, self.causes.get("", {}))
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """Return the changes so far, without their causes."""
+        return changes_of(self._found)
+
+    @property
+    def _found(self) -> Verdict:
         if self._step is not None and not isinstance(self._step, NextRuns):
             return self._step
         if (found := self.search) is not None:

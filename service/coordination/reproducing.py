@@ -40,12 +40,11 @@ def _options(request: Mapping[str, Any]) -> list[str]:
         words.append("--whole")
     for name, value in sorted(request.get("parameters", {}).items()):
         words += ["--set", f"{name}={json.dumps(value)}"]
-    if images := request.get("image_source"):
-        words += ["--image-source", str(images)]
     if seconds := request.get("timeout_seconds"):
         words += ["--timeout", f"{seconds:g}"]
-    if repeats := request.get("repeats"):
-        words += ["--repeats", str(repeats)]
+    for name in ("image_source", "python", "as_of", "repeats"):
+        if value := request.get(name):
+            words += [f"--{name.replace('_', '-')}", str(value)]
     if request.get("prereleases"):
         words.append("--prereleases")
     return words

@@ -14,6 +14,7 @@ from service.bisection.planner import PlannedRun
 from service.bisection.verdict import NothingTestable
 from service.catalog.targets import Target
 from service.coordination.answers import observation_event
+from service.coordination.bridging import Bridging, Span
 from service.coordination.conclusion import DONE, INTERRUPTED, TAKEN_OVER, Ending, Finished, conclude
 from service.coordination.faults import snippet_fault
 from service.coordination.holding import LOOK_SECONDS, Held
@@ -59,6 +60,8 @@ class Session:
         self._warming: list[Future[None]] = []
         self._warmed: set[Target] = set()
         self._said: Mapping[str, Any] = {}
+        self._bridging = Bridging(parts.laboratory, held.claim.bisection_id)
+        self._spans: dict[Future[Measurement], Span] = {}
 
     def run(self) -> Finished:
         """Plan, submit and append until the planner has nothing left to ask.
@@ -87,10 +90,36 @@ class Session:
             if asked or taken:
                 self._record(taken)
             if not self._running and asked == len(wanted):
-                return DONE
+                return self._bridge()
             if ending := self._interruption():
                 return ending
             taken = self._collect()
+
+    def _bridge(self) -> Ending:
+        """Run what tells the environment from the release at each change, if the case asks why."""
+        tracks = list(self._tracks.values())
+        while True:
+            wanted = self._bridging.wanted(tracks)
+            self._seat.wants(len(wanted))
+            for span, question in wanted:
+                future = self._seat.submit(partial(self._parts.laboratory.measure, question, self._cancelled))
+                if future is None:
+                    break
+                self._bridging.started(span)
+                self._running[future] = question
+                self._spans[future] = span
+                self._listener.running(question.track.name, f"{question.release} in another environment")
+                self._record([])
+            if not self._running:
+                self._bridging.settle(tracks)
+                return DONE
+            if ending := self._interruption():
+                return ending
+            self._seat.awake.wait(LOOK_SECONDS)
+            self._seat.awake.clear()
+            for future in [future for future in self._running if future.done()]:
+                self._running.pop(future)
+                self._bridging.add(self._spans.pop(future), future.result())
 
     def _resume(self) -> None:
         """Load what an earlier coordinator of this bisection has linked."""

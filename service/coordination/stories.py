@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any
 
 from service.bisection.aspects import ENDS, AspectVerdict
+from service.bisection.findings import with_causes
 from service.bisection.outcomes import Answer, Outcome, is_failure
 from service.bisection.releases import MAINLINE, ReleaseTree
 from service.bisection.settling import FLAKY
@@ -106,7 +107,7 @@ def _of_aspect(aspect: AspectVerdict, subject: Progress) -> Story:
     differ = _ending_difference if aspect.name == ENDS else _field_difference
     return Story(
         aspect.name,
-        aspect.verdict,
+        with_causes(aspect.verdict, subject.causes.get(aspect.name, {})),
         subject,
         tuple(differ(aspect, subject, *side) for side in sides),
         drifts=aspect.drifts,

@@ -348,7 +348,8 @@ def killed_for_memory(counters: Path = Path("/proc/vmstat")) -> int:
 def _key(target: Target, start: Start) -> str:
     """Return the key of the processes that can answer: how they must have been started."""
     harness = hashlib.sha256(start.harness_source.encode()).hexdigest()
-    place = (target.package, target.release, target.hardware, target.source or "")
+    # All of the target: one release may be asked in several environments.
+    place = (repr(target),)
     return "\0".join((*place, start.framework, harness, str(start.hash_seed), str(start.forks)))
 
 

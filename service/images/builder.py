@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +39,8 @@ HOME = "opt/tfbisect"
 """Our folder in an image."""
 FULL_SECONDS = 60.0
 """How long no build starts after the disk was full."""
+FORGET_SECONDS = 120.0
+"""How long the size of the download cache is not measured again."""
 FINISHING = ("finish.sh", "byte_code.py")
 USER = "probe"
 """The user of an image; made by images/base/prepare.sh."""
@@ -86,6 +88,7 @@ class Images:
         self._package_budget_bytes = package_budget_bytes
         self._full: DiskFull | None = None
         self._full_until = 0.0
+        self._forget_after = 0.0
 
     def ensure(self, environment: Environment, progress: Progress | None = None) -> Image:
         """Return the image of an environment, built if it does not exist; concurrent callers wait.
@@ -120,11 +123,27 @@ class Images:
         found = self.engine.find(reference_of(environment))
         return found if found and found.labels.get(LABEL + "environment") == environment.digest else None
 
-    def forget_packages(self) -> None:
-        """Keep the download cache within its budget: a framework's wheel is used once, shared packages are kept."""
-        if folder_bytes(self._environments.uv.cache_dir) > self._package_budget_bytes:
-            for package in sorted(self._environments.rules.wheels):
-                self._environments.uv.forget(package)
+    def forget_packages(self, *others: str) -> None:
+        """Keep the download cache within its budget: first what is used once goes, and all of it if that is not enough.
+
+        Args:
+            others: packages without rules of their own whose releases were installed.
+        """
+        uv = self._environments.uv
+        for package in (*sorted(self._environments.rules.wheels), *others):
+            if folder_bytes(uv.cache_dir) <= self._package_budget_bytes:
+                return
+            uv.forget(package)
+        if folder_bytes(uv.cache_dir) > self._package_budget_bytes:
+            uv.forget_all()
+
+    def _forget_now_and_then(self, package: str) -> None:
+        """Keep the download cache within its budget after a build, but measure it rarely: it has many files."""
+        if time.monotonic() < self._forget_after:
+            return
+        self._forget_after = time.monotonic() + FORGET_SECONDS
+        with suppress(Unavailable, NotInstallable):
+            self.forget_packages(package)
 
     def _here(self, environment: Environment) -> Image | None:
         """Return the image if it needs no building."""
@@ -145,6 +164,7 @@ class Images:
             self._full, self._full_until = error, time.monotonic() + FULL_SECONDS
             raise
         seconds = round(time.monotonic() - started, 1)
+        self._forget_now_and_then(environment.target.package)
         if self._budget_bytes:
             self.used(environment)
             self.shelf.prune(self._budget_bytes)

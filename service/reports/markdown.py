@@ -7,8 +7,8 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.bisection.verdict import change_of
-from service.bisection.words import additions_in_words, by_reason, change_in_short, named
+from service.bisection.verdict import all_changes, change_of
+from service.bisection.words import additions_in_words, by_reason, causes_in_words, change_in_short, named
 from service.coordination.answers import answer_json
 from service.printable import in_cell, in_code_block, in_code_span, in_markdown
 from service.reports.aspect_table import ShownDifference, aspect_table
@@ -30,6 +30,7 @@ def markdown(reading: StoredBisection, view: BisectionView, source: str, base_ur
         release_table(view.timeline),
         *_aspects(verdict),
         *(_change(change, reading, base_url) for change in verdict.get("changes", ())),
+        "\n".join(f"- Cause, {in_markdown(said)}" for said in causes_in_words(all_changes(verdict))),
         *(in_markdown(str(variant.get("words", ""))) for variant in verdict.get("variants", ())),
         in_markdown(str(verdict.get("coverage", {}).get("statement", ""))),
         in_markdown(" ".join(additions_in_words(verdict.get("additions", ())))),

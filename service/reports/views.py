@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from service.bisection.companions import EnvironmentDifference, between
 from service.bisection.releases import MAINLINE, ReleaseTree
 from service.bisection.verdict import change_of
 from service.bisection.words import additions_in_words, change_in_short
@@ -15,7 +16,6 @@ from service.catalog.releases import Catalog, CatalogRelease
 from service.errors import TfbisectError
 from service.reports.aspect_table import AspectTable, aspect_table
 from service.reports.dependencies import Dependencies
-from service.reports.differences import EnvironmentDifference, between
 from service.reports.documents import by_release, is_finished, measurements_of, progress_json
 from service.reports.durations import seconds_left, time_left
 from service.reports.estimate import RUN_SECONDS

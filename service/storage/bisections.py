@@ -264,6 +264,8 @@ def _keep_findings(connection: Connection, bisection_id: str, verdict: Mapping[s
             **{name: str(change[name])[:LONGEST_NAME] for name in ("line", "kind", "before", "after", "old", "new")},
         }
         for position, change in enumerate(verdict.get("changes", ()))
+        # What comes from another package is no change of this release.
+        if (change.get("cause") or {}).get("axis") not in {"environment", "interpreter"}
     ]
     if found:
         connection.execute(insert(changes), found)

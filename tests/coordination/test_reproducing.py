@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,22 @@ ASKED: dict[str, Any] = {
     "timeout_seconds": 90.5,
     "repeats": 4,
     "prereleases": True,
+    "python": "3.10",
+    "as_of": date(2024, 6, 1),
     "with": ("numpy==1.26.4", "pandas<2,>=1.4"),
     "whole": True,
 }
-FOR_ALL_RELEASES = {"resolution", "branches", "complete", "watch", "fresh", "releases", "variants", "variant_snippets"}
+FOR_ALL_RELEASES = {
+    "why",
+    "resolution",
+    "branches",
+    "complete",
+    "watch",
+    "fresh",
+    "releases",
+    "variants",
+    "variant_snippets",
+}
 """What says which releases are run, and not what one of them answers."""
 
 

@@ -16,7 +16,7 @@ WIDE = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
 OPTIONS = [
     *("package", "releases", "prereleases", "hardware", "probe", "input-shape", "resolution", "branches", "repeats"),
     *("variant", "pattern", "expect", "tolerance", "judge-by", "set", "runner", "parallel", "timeout", "fresh"),
-    *("complete", "whole", "image-source", "json", "quiet"),
+    *("complete", "whole", "image-source", "json", "quiet", "with", "python", "as-of"),
 ]
 
 
@@ -44,7 +44,8 @@ def test_help_ends_with_examples_that_can_be_typed() -> None:
 def test_all_that_a_request_can_say_can_be_typed() -> None:
     typed = {name.replace("-", "_") for name in OPTIONS} | {"snippet", "variants", "variant_snippets", "parameters"}
     # A watch has a command of its own.
-    assert BisectionRequest.model_fields.keys() - typed == {"timeout_seconds", "watch"}
+    fields = {field.alias or name for name, field in BisectionRequest.model_fields.items()}
+    assert fields - typed == {"timeout_seconds", "watch", "why"}
 
 
 def test_probes_lists_what_can_be_asked_and_says_everything_about_one() -> None:

@@ -13,8 +13,9 @@ from dataclasses import replace
 
 import pytest
 
+from service.bisection.companions import between
 from service.bisection.outcomes import RunReport
-from service.reports.differences import VersionDifference, between
+from service.bisection.verdict import VersionDifference
 from service.reports.links import compare_url, notes_url
 from service.reports.plots import draw, numbers_in
 from service.web.pages.badges import badge, badge_words
