@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ from service.nightly.notifications import Postage, Sender
 from service.nightly.passes import Budget, Links, Nightly
 from service.nightly.repetition import Repetition
 from service.nightly.watches import nightly_watch, read_watches
+from service.projects.files import Project, unpacked
 from service.reports.markdown import markdown
 from service.reports.readings import Readings
 from service.reports.views import Views
@@ -69,6 +71,7 @@ from service.storage.records import ADMIN
 from service.storage.store import Store
 from service.threads import Threads
 
+PROJECTS_KEPT = 4
 STANDING_PACKAGE = "tensorflow"
 WAITING_TOLD_SECONDS = 10.0
 """How often a coordinator notes how many containers wait in it."""
@@ -138,7 +141,12 @@ class House:
         }
         additions = AdditionRules(allowed=self.settings.additions, at_most=self.settings.additions_at_most)
         workers, measured = self.settings.workers, self.store.measured_releases
-        return Intake(self.catalog, self.probes, workers, rates, measured, additions)
+        return Intake(self.catalog, self.probes, workers, rates, measured, additions, self.project)
+
+    @made_once
+    def project(self) -> Callable[[str], Project]:
+        """Return what reads projects from the store; the last few stay in memory, since every run needs its own."""
+        return lru_cache(PROJECTS_KEPT)(lambda digest: unpacked(self.store.packed_project(digest)))
 
     @made_once
     def runner_choice(self) -> Choice:
@@ -271,6 +279,7 @@ class House:
             expect=self.expect,
             end=self.end,
             engine_problem=self.engine_problem,
+            projects=self.project,
             patience=self.patience,
             bridges=self.settings.bridges,
         )

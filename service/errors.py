@@ -4,6 +4,7 @@ TfbisectError
 ├── BadInput                what was asked cannot be done; nothing was started (exit 2, HTTP 422)
 │   ├── SnippetError          empty, oversized, no Python, no model, no dropout layer
 │   ├── RangeError            no release in the range, ends swapped
+│   ├── ProjectError          files that are too large, lead out of their folder, or cannot be read
 │   ├── UnknownName           no such probe, package, variant, setting
 │   └── ReplayError           a replay table that cannot be read
 ├── NotFound                no bisection, watch or token of that name (exit 2, HTTP 404)
@@ -70,6 +71,15 @@ class RangeError(BadInput):
     """The given releases contain nothing to bisect."""
 
     title = "Range not usable"
+
+
+class ProjectError(BadInput):
+    """Files that cannot be taken; nothing was kept."""
+
+    title = "Files not usable"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, field="project")
 
 
 class UnknownName(BadInput):

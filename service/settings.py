@@ -110,6 +110,10 @@ class Settings(BaseSettings):
     tmpfs_bytes: PositiveInt = Field(256 * MIB, description="size of /tmp, the only place where a run can write")
     output_bytes: PositiveInt = Field(256 * 1024, description="how much of a run's output is kept")
     flood_bytes: PositiveInt = Field(64 * MIB, description="size of output at which a run is stopped")
+    project_bytes: PositiveInt = Field(
+        16 * MIB, description="size of all files that one request may bring: a project, or files beside the script"
+    )
+    project_files: PositiveInt = Field(2000, le=20_000, description="how many files one request may bring")
     warm_pool_bytes: int = Field(
         0, ge=0, description="memory for releases kept ready for any request, framework imported; 0: none"
     )
@@ -204,6 +208,11 @@ class Settings(BaseSettings):
     @property
     def store_url(self) -> SecretUrl:
         return self.database_url or SecretUrl(f"sqlite:///{self.data_dir / 'tfbisect.sqlite3'}")
+
+    @property
+    def project_bounds(self) -> tuple[int, int]:
+        """Return how many bytes and files one project may have; half of a run's room is left to the run."""
+        return min(self.project_bytes, self.tmpfs_bytes // 2), self.project_files
 
     @property
     def download_dir(self) -> Path:

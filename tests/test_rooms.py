@@ -24,11 +24,11 @@ GROUND = {
     "threads",
     "syntax",
 }
-BELOW_COORDINATION = {"execution", "storage", "catalog", "bisection"} | GROUND
+BELOW_COORDINATION = {"execution", "storage", "catalog", "projects", "bisection"} | GROUND
 ALLOWED: dict[str, set[str]] = {
     "cli": {"bootstrap", "web", "reports", "nightly", "coordination", "images"} | BELOW_COORDINATION,
     "bootstrap": {"reports", "nightly", "coordination", "images"} | BELOW_COORDINATION,
-    "web": {"reports", "nightly", "coordination", "storage", "catalog", "bisection"} | GROUND,
+    "web": {"reports", "nightly", "coordination", "storage", "catalog", "projects", "bisection"} | GROUND,
     "reports": {"coordination", "storage", "catalog", "bisection"} | GROUND,
     "nightly": {"coordination", "storage", "catalog", "bisection"} | GROUND,
     "coordination": BELOW_COORDINATION,
@@ -36,6 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "execution": {"catalog", "bisection"} | GROUND,
     "storage": {"bisection"} | GROUND,
     "catalog": {"bisection"} | GROUND,
+    "projects": {"bisection"} | GROUND,
     "bisection": set(),
     "settings": {"errors", "secret_urls"},
     "resources": {"errors"},

@@ -14,7 +14,7 @@ def respond(channel, name, framework, request):
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     began, began_cpu = monotonic(), cpu_seconds()
     random.seed(0)
-    context = Context(name, framework, request["snippet"], request.get("parameters") or {})
+    context = Context(name, framework, request["snippet"], request.get("parameters") or {}, request.get("files") or {})
     result = answer(context, request["probe"])
     event = {"event": "result", "result": result, "probe_seconds": monotonic() - began, "packages": versions()}
     event["probe_cpu_seconds"] = cpu_seconds() - began_cpu

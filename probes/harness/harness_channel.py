@@ -40,25 +40,31 @@ class Lines(object):
     """What the runner says, one JSON object per line; `held` came with the line that brought this program."""
 
     def __init__(self, held):
-        self._held = held
+        self._hold(held)
 
     def next(self):
         """Return the next object, or None when the runner hung up."""
-        while b"\n" not in self._held:
+        while not self._whole:
             if not self.take():
                 return None
-        line, _, self._held = self._held.partition(b"\n")
+        line, _, rest = b"".join(self._parts).partition(b"\n")
+        self._hold(rest)
         return json.loads(line.decode("ascii")) if line.strip() else None
 
     def has_one(self):
         """Say whether a whole line has come."""
-        return b"\n" in self._held
+        return self._whole
 
     def take(self):
         """Take what has come; False when no more can come."""
         chunk = os.read(0, 1 << 16)
-        self._held += chunk
+        # Kept in parts: a question with a project has megabytes, and to join each part to all others takes seconds.
+        self._parts.append(chunk)
+        self._whole = self._whole or b"\n" in chunk
         return bool(chunk)
+
+    def _hold(self, words):
+        self._parts, self._whole = [words], b"\n" in words
 
 
 def mark(word):

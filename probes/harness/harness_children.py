@@ -83,7 +83,7 @@ class Child(object):
 
     def ask(self, request):
         """Hand the question over."""
-        question = {name: request[name] for name in ("probe", "snippet", "parameters") if name in request}
+        question = {name: request[name] for name in ("probe", "snippet", "parameters", "files") if name in request}
         try:
             Channel(self._question).send_bytes(written(question).encode("ascii"))
         except OSError:

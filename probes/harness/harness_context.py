@@ -6,6 +6,7 @@ import types
 
 from harness_execution import set_execution, set_seed, version_of
 from harness_faults import SNIPPET, Raised, Refused, Stop, Untestable, described, is_line, message_of, result_of_raised
+from harness_files import argument_of, enter, lay_out
 
 
 class Context(object):
@@ -16,12 +17,15 @@ class Context(object):
     Raised = Raised
     Stop = Stop
 
-    def __init__(self, framework_name, framework, snippet, parameters):
+    def __init__(self, framework_name, framework, snippet, parameters, files=None):
         self.framework_name = framework_name
         self.framework = framework
         self.version = version_of(framework)
         self.snippet = snippet
         self.parameters = parameters
+        self.files = files or {}
+        """What lies in the working folder: path -> content, compressed and in Base64."""
+        self.arguments = [argument_of(each) for each in parameters.get("arguments") or []]
         self.notes = []
         self.namespace = {}
         self._modules = []  # Python 2 empties a module's namespace once nothing holds the module.
@@ -53,6 +57,14 @@ class Context(object):
         except Exception:
             raise Raised(sys.exc_info())
 
+    def lay_out_files(self):
+        """Make the files that came with the question, and work in their folder from now on."""
+        if self.files:
+            try:
+                enter(lay_out(self.files), self.parameters.get("script") or "")
+            except (IOError, OSError) as error:
+                raise Untestable("cannot lay out the files in the working folder: %s" % error)
+
     def execute(self, filename=SNIPPET, **given):
         """Run the snippet as `__main__`, with the given names in it, and return its namespace.
 
@@ -60,12 +72,12 @@ class Context(object):
         """
         code = self._compiled(filename)
         module = types.ModuleType("__main__")
-        module.__file__ = filename
+        module.__file__ = self.parameters.get("script") or filename
         module.__dict__.update(given)
         self._modules.append(module)
         self.namespace = module.__dict__
         former = sys.modules["__main__"], sys.argv
-        sys.modules["__main__"], sys.argv = module, [filename]
+        sys.modules["__main__"], sys.argv = module, [module.__file__] + self.arguments
         try:
             exec(code, module.__dict__)
         except (Stop, SystemExit, Untestable, Refused, Raised):
@@ -94,6 +106,7 @@ def answer(context, probe_source):
     """Run the probe and return its one result."""
     namespace = {"__name__": "probe"}
     try:
+        context.lay_out_files()
         if context.parameters.get("execution"):
             set_execution(context, context.parameters["execution"])
         if context.parameters.get("seed"):

@@ -3,6 +3,8 @@
 import sys
 import traceback
 
+from harness_files import is_own, without_folder
+
 SNIPPET = "snippet.py"
 MESSAGE_CHARACTERS = 2000
 WORD_CHARACTERS = 200
@@ -40,15 +42,16 @@ def described(exc_info):
     kind, error, trail = exc_info
     frames = traceback.extract_tb(trail)
     own = [frame for frame in frames if frame[0] == SNIPPET]
-    if len(frames) > 0 and own:
-        frames = frames[frames.index(own[0]) :]
+    theirs = [frame for frame in frames if frame[0] == SNIPPET or is_own(frame[0])]
+    if theirs:
+        frames = frames[frames.index(theirs[0]) :]
     lines = "".join(traceback.format_list(frames) + last_lines(kind, error)).splitlines()
-    origin = "snippet" if frames and frames[-1][0] == SNIPPET else "framework"
+    origin = "snippet" if theirs and frames[-1] is theirs[-1] else "framework"
     return {
         "kind": "raised",
         "exception": name_of_exception(kind),
         "message": message_of(error),
-        "traceback": "\n".join(lines[-TRACEBACK_LINES:]),
+        "traceback": without_folder("\n".join(lines[-TRACEBACK_LINES:])),
         "line": own[-1][1] if own else None,
         "origin": origin,
     }

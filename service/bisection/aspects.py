@@ -67,6 +67,11 @@ class AspectVerdict:
         return current_verdict(self.tree, self.answers, self.policy)
 
     @property
+    def is_named(self) -> bool:
+        """Say whether its behaviours have names of their own."""
+        return _is_named(self.sampling)
+
+    @property
     def shown(self) -> bool:
         """Say whether any release shows it."""
         return any(isinstance(answer, Outcome) for answers in self.answers.values() for answer in answers)
@@ -94,10 +99,9 @@ def search(tree: ReleaseTree, runs: Runs, policy: Policy) -> AspectSearch:
         runs: what was run so far.
         policy: what is promised for each aspect, and the limits.
     """
-    neutral = replace(policy, expected=frozenset())
     shown = {release: runs[release] for release in tree.all() if _looked_at(runs.get(release, ()), policy)}
-    found = tuple(_aspect(tree, shown, name, neutral) for name in aspect_names(shown))
-    planned = (plan(tree, aspect.answers, neutral) for aspect in found if aspect.searched)
+    found = tuple(_aspect(tree, shown, name, policy) for name in aspect_names(shown))
+    planned = (plan(tree, aspect.answers, aspect.policy) for aspect in found if aspect.searched)
     steps = [step for step in planned if isinstance(step, NextRuns)]
     return AspectSearch(found, _merged(steps, runs) if steps else None)
 
@@ -106,7 +110,14 @@ def _aspect(tree: ReleaseTree, runs: Runs, name: str, policy: Policy) -> AspectV
     """Return what is known of one aspect."""
     sampling = _sampling(runs, name)
     answers = _answers(runs, name, sampling)
+    # Only a behaviour that has a name can be the expected one.
+    policy = policy if _is_named(sampling) else replace(policy, expected=frozenset())
     return AspectVerdict(name, sampling, answers, _drifts(tree, answers), tree, policy)
+
+
+def _is_named(sampling: Sampling) -> bool:
+    """Say whether an aspect's behaviours have names of their own, such as a test's result."""
+    return any(facts.label for several in sampling.runs.values() for facts in several)
 
 
 def aspect_names(runs: Runs) -> tuple[str, ...]:
@@ -207,8 +218,8 @@ def _shown(run: RunFacts, name: str, label: str) -> Answer:
     """Return what a run means for an aspect; how it ended is a separate aspect."""
     if not isinstance(run.answer, Outcome):
         return run.answer
-    shown = _facts(run, name) is not None
-    return Outcome(label, process=run.answer.process) if shown else Untestable(NOT_SHOWN)
+    facts = _facts(run, name)
+    return Outcome(facts.label or label, process=run.answer.process) if facts is not None else Untestable(NOT_SHOWN)
 
 
 def _endings(runs: Runs) -> dict[str, list[Answer]]:

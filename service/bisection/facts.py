@@ -27,6 +27,9 @@ class Facts:
     """Relative; numbers within it count as equal."""
     in_lines: bool = False
     """The fields are the lines of a text; they are aligned between runs before they are compared."""
+    label: str = ""
+    """The behaviour's own name, such as a test's result: releases are compared by it, and it may be expected or not.
+    "": they are compared by the fields."""
 
 
 Aspects = Mapping[str, Facts]

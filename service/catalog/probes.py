@@ -17,6 +17,7 @@ from service.bisection.outcomes import Judge
 from service.errors import BadInput
 
 HARNESS_PARTS = (
+    "files",
     "faults",
     "values",
     "channel",

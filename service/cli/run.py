@@ -19,20 +19,22 @@ from service.catalog.notebooks import commands_left_out
 from service.catalog.probes import Probe
 from service.catalog.targets import Hardware, ImageSource
 from service.cli.console import complain, err, house, out
+from service.cli.projects import Asked, read_asked
 from service.cli.requests import (
     build_request,
     parse_additions,
     parse_parameters,
     parse_shape,
     parse_variants,
-    read_snippet,
 )
 from service.cli.terminal import LiveProgress, PlainProgress, verdict_lines
 from service.coordination.conclusion import DONE, Finished
 from service.coordination.progress import Listener, Silent
 from service.coordination.variants import VARIANTS
 from service.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, NotFound, UnknownName
+from service.projects.files import Bounds
 from service.reports.documents import probe_json
+from service.settings import Settings
 from service.storage.records import ADMIN
 
 HELD = "Environment"
@@ -66,14 +68,29 @@ verdict; 130 interrupted.
 """
 
 Words = list[str] | None
-SHOWN_COMMANDS = 5
+SHOWN_NAMES = 5
 
 
 def run(
     file: Annotated[
         str,
-        typer.Argument(help="Python file or notebook with a model or a whole training script; - for standard input"),
+        typer.Argument(
+            metavar="FILE|FOLDER",
+            help="Python file or notebook with a model or a whole training script; - for standard input; or the folder "
+            "of a project",
+        ),
     ],
+    words: Annotated[
+        Words,
+        typer.Argument(
+            metavar="[-- ARGS]...",
+            help="arguments of the script; of a folder what runs in it: `-- python main.py`, `-- pytest tests`",
+        ),
+    ] = None,
+    files: Annotated[
+        list[Path] | None,
+        typer.Option("--file", help="data file, own module or folder that the script needs beside it; repeatable"),
+    ] = None,
     package: Annotated[str, typer.Option(help="package to bisect", rich_help_panel=RELEASES)] = "tensorflow",
     releases: Annotated[
         str,
@@ -219,12 +236,15 @@ def run(
     Results are stored and reused.
     """
     set_up_logging(quiet=quiet)
-    snippet = read_snippet(file)
+    asked = read_asked(file, words or (), files or (), Bounds(*Settings().project_bounds))
     additions, left_out = parse_additions(with_ or (), requirements, package)
     if left_out and not quiet:
         err.print(f"left out, since its releases are compared: {', '.join(left_out)}", markup=False, soft_wrap=True)
     request = build_request(
-        snippet=snippet,
+        snippet=asked.snippet,
+        project=asked.project.digest if asked.project else None,
+        command=asked.command,
+        arguments=asked.arguments,
         package=package,
         releases=releases,
         prereleases=prereleases,
@@ -248,18 +268,21 @@ def run(
     )
     with house(runner=runner, parallel=parallel) as opened:
         expected = opened.intake.probe(request.probe).expected
-        say_left_out(snippet, quiet=quiet)
+        say_left_out(asked, quiet=quiet)
         with progress(quiet=quiet) as listener:
-            finished = opened.submission.run(request, listener, ready=lambda: say_runner(opened, quiet=quiet))
+            finished = opened.submission.run(
+                request, listener, ready=lambda: say_runner(opened, quiet=quiet), project=asked.project
+            )
         tell_ending(finished, expected, as_json=as_json)
 
 
-def say_left_out(snippet: str, *, quiet: bool) -> None:
-    """Print which commands of a notebook its script leaves out."""
-    commands = commands_left_out(snippet)
-    if commands and not quiet:
-        more = f"; and {len(commands) - SHOWN_COMMANDS} more" if len(commands) > SHOWN_COMMANDS else ""
-        err.print(f"left out of the notebook: {'; '.join(commands[:SHOWN_COMMANDS])}{more}", markup=False)
+def say_left_out(asked: Asked, *, quiet: bool) -> None:
+    """Print which files a run does not get, and which commands of a notebook its script leaves out."""
+    named = {"files that look like secrets": asked.secrets, "of the notebook": commands_left_out(asked.snippet)}
+    for what, several in named.items():
+        if several and not quiet:
+            more = f"; and {len(several) - SHOWN_NAMES} more" if len(several) > SHOWN_NAMES else ""
+            err.print(f"left out {what}: {'; '.join(several[:SHOWN_NAMES])}{more}", markup=False)
 
 
 def say_runner(opened: House, *, quiet: bool) -> None:

@@ -16,7 +16,7 @@ from service.bisection.planner import Policy
 from service.bisection.releases import ReleaseTree
 from service.bisection.untrusted import brief, finite
 from service.bisection.words import counted
-from service.catalog.additions import LONGEST_REQUIREMENT, Addition, AdditionRules
+from service.catalog.additions import LONGEST_REQUIREMENT, Addition, AdditionRules, imported_modules, kept_imports
 from service.catalog.histories import history_of
 from service.catalog.notebooks import as_script, cell_and_line
 from service.catalog.probes import DEFAULT_PROBE, Parameter, Probe
@@ -25,11 +25,16 @@ from service.catalog.releases import Catalog, CatalogRelease, package_name
 from service.catalog.snippets import require_keras_package
 from service.catalog.targets import Hold, Target
 from service.coordination.variants import apply
-from service.errors import BadInput, SnippetError, UnknownName
+from service.errors import BadInput, ProjectError, SnippetError, UnknownName
 from service.json_text import text_digest
+from service.projects.files import Project
+from service.projects.programs import program_in
 from service.syntax import syntax_tree_of
 
 SNIPPET_BYTES = 64 * 1024
+TESTS_PROBE = "tests"
+"""Asked by default where pytest is the command."""
+
 SUBJECT = ""
 """The name of the snippet's own track; the others are its variants."""
 
@@ -41,6 +46,9 @@ JUDGED_BY_SCRIPT = frozenset({"pattern", "expect", "tolerance", "judge_by"})
 
 DIMENSIONS = 8
 LARGEST_DIMENSION = 100_000
+Argument = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00]*$")]
+Projects = Callable[[str], Project]
+"""The files of a project, by its digest."""
 Dimension = Annotated[int, Field(ge=1, le=LARGEST_DIMENSION)]
 
 
@@ -50,7 +58,20 @@ class BisectionRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
 
     snippet: str = Field(
-        description="Python source: a model definition or a whole training script, at most 64 KiB; or a notebook's JSON"
+        "",
+        description="Python source: a model definition or a whole training script, at most 64 KiB; or a notebook's "
+        "JSON. Left out only with `command`",
+    )
+    project: str | None = Field(
+        None,
+        pattern=r"^sha256:[0-9a-f]{64}$",
+        description="files that lie in the working folder of each run: the digest that `POST /api/v1/projects` gave",
+    )
+    command: tuple[Argument, ...] = Field(
+        (), max_length=100, description='what runs in the project, such as ["python", "main.py"] or ["pytest", "tests"]'
+    )
+    arguments: tuple[Argument, ...] = Field(
+        (), max_length=100, description="what the snippet finds in `sys.argv`; with `command` they belong there"
     )
     probe: str = Field(
         DEFAULT_PROBE,
@@ -167,6 +188,20 @@ Measured = Callable[[str, Sequence[str], str], Collection[str]]
 """Package, releases, digest of a snippet -> the releases that have a stored observation."""
 
 
+def imports_in(project: Project) -> str:
+    """Return the imports of a project's modules, as source: those of packages that can be added."""
+    own = {path.split("/")[0].removesuffix(".py") for path in project.files}
+    known = kept_imports().imports.keys() - own
+    modules = (content for path, content in project.files.items() if path.endswith(".py"))
+    found = {name for content in modules for name in imported_modules(content.decode("utf-8", "replace"), known)}
+    return "".join(f"import {module}\n" for module in sorted(found))
+
+
+def no_projects(digest: str) -> Project:
+    """Know of no project."""
+    raise ProjectError(f"there is no project {digest}.")
+
+
 # Has the parameters of every `Measured`.
 def _nothing_measured(package: str, releases: Sequence[str], snippet: str) -> Collection[str]:  # noqa: ARG001
     """Know of no observation."""
@@ -237,6 +272,7 @@ class Intake:
         rates: Mapping[str, float] | None = None,
         measured: Measured | None = None,
         additions: AdditionRules | None = None,
+        projects: Projects = no_projects,
     ) -> None:
         """Make an intake.
 
@@ -245,6 +281,7 @@ class Intake:
             probes: by name.
             workers: runs at once, for the planner.
             rates: `false_alarm_rate` and `miss_rate`; by default the policy's own.
+            projects: returns the files of a project.
             measured: knows what was measured of releases that the index has dropped; by default nothing.
             additions: says which packages a script gets beside the release; by default whatever it needs.
         """
@@ -255,6 +292,7 @@ class Intake:
         self._measured = measured or _nothing_measured
         self._additions = additions or AdditionRules()
         self._asks = True
+        self._projects = projects
 
     def at_rest(self) -> Intake:
         """Return a copy that never asks the index, for callers that must not wait for it, such as a page."""
@@ -263,17 +301,20 @@ class Intake:
         resting._asks = False
         return resting
 
-    def case(self, request: BisectionRequest) -> Case:
+    def case(self, request: BisectionRequest, project: Project | None = None) -> Case:
         """Check a request and return its case.
+
+        Args:
+            request: what is asked.
+            project: the files that it names, where they are at hand and not stored yet.
 
         Raises:
             BadInput: the snippet, the probe, the package or the range cannot be used; nothing was started.
             IndexUnreachable: the releases are not known and cannot be asked for.
         """
+        request = self._with_source(request, project)
         probe = self.probe(request.probe)
-        request = request.model_copy(
-            update={"package": package_name(request.package), "snippet": as_script(request.snippet)}
-        )
+        request = request.model_copy(update={"package": package_name(request.package)})
         check_source(request.snippet)
         probe.check(request.snippet)
         framework = probe.framework_for(request.package)
@@ -298,16 +339,18 @@ class Intake:
             policy=self._policy(request, probe),
             tracks=tracks,
             absent=absent(selection, known, unbuilt),
-            additions=self._needed(request),
+            additions=self._needed(request, project),
         )
 
-    def _needed(self, request: BisectionRequest) -> tuple[Addition, ...]:
-        """Return the packages that a snippet and its variants need beside the release.
+    def _needed(self, request: BisectionRequest, project: Project | None) -> tuple[Addition, ...]:
+        """Return the packages that a snippet, its variants and its own modules need beside the release.
 
         Raises:
             BadInput: one cannot be used here, or the index does not have it.
         """
-        sources = (request.snippet, *request.variant_snippets.values())
+        sources = [request.snippet, *request.variant_snippets.values()]
+        if request.project:
+            sources.append(imports_in(project or self._projects(request.project)))
         found = self._additions.of(request.package, request.additions, sources)
         for each in found if self._asks else ():
             if each.origin != "import":
@@ -332,6 +375,17 @@ class Intake:
                 f"{specifier or 'installable'}{newest}.",
                 field="with",
             )
+
+    def _with_source(self, request: BisectionRequest, project: Project | None) -> BisectionRequest:
+        """Return a request with the source that runs: a notebook's script, or what its command runs in its project."""
+        _check_files(request)
+        source = request.snippet
+        if request.command and not source:
+            source = program_in(request.command).source(project or self._projects(request.project or ""))
+        update = {"snippet": as_script(source)}
+        if request.command and program_in(request.command).is_tests and request.probe == DEFAULT_PROBE:
+            update["probe"] = TESTS_PROBE
+        return request.model_copy(update=update)
 
     def _still_of_use(self, request: BisectionRequest) -> Sequence[CatalogRelease]:
         """Return the releases of the catalog, without those that are gone and have no observation."""
@@ -358,6 +412,7 @@ class Intake:
         Raises:
             BadInput: a variant is unknown, or has nothing to change in this snippet.
         """
+        parameters = {**parameters, **_run_with(request)}
         subject = Track(SUBJECT, request.snippet, parameters, probe, probe.framework_for(request.package))
         beside = self._beside(request) if probe.aspects is not None else []
         # What a variant cures is a question of a probe that knows what is right.
@@ -403,7 +458,30 @@ def _fitting(probe: Probe, request: BisectionRequest) -> Track | None:
         return None
     given = {name: value for name, value in _parameters(request).items() if name in probe.parameters}
     name = f"{ASPECT_PREFIX}{probe.name}"
-    return Track(name, request.snippet, accepted(probe, given), probe, framework, is_aspect=True)
+    parameters = {**accepted(probe, given), **_run_with(request)}
+    return Track(name, request.snippet, parameters, probe, framework, is_aspect=True)
+
+
+def _check_files(request: BisectionRequest) -> None:
+    """Refuse a command without a project, or with arguments beside it."""
+    if request.command and not request.project:
+        raise BadInput("a command needs a project; send its files to /api/v1/projects first.", field="command")
+    if request.command and request.arguments:
+        raise BadInput("arguments of a command belong to the command itself.", field="arguments")
+
+
+def _run_with(request: BisectionRequest) -> dict[str, Any]:
+    """Return what else a run depends on: its files by their digest, its arguments, and the name of its script.
+
+    They are part of the key of an observation, like every parameter; the harness uses them, not the probe.
+    """
+    program = program_in(request.command) if request.command else None
+    given = {
+        "files": request.project,
+        "arguments": list(program.arguments if program else request.arguments),
+        "script": program.script if program else "",
+    }
+    return {name: value for name, value in given.items() if value}
 
 
 def _all_that_fit(probe: Probe, framework: str) -> str:

@@ -16,7 +16,7 @@ from service.bisection.aspects import LOOKS
 from service.bisection.outcomes import Answer, Judge, Lost, RunReport, Untestable, classify
 from service.catalog.environments import Environment, Environments
 from service.catalog.targets import Hold, Target
-from service.coordination.intake import Case, Track
+from service.coordination.intake import Case, Projects, Track, no_projects
 from service.coordination.patience import Outage, Patience, patiently
 from service.errors import ReleaseUntestable, TfbisectError, Unavailable
 from service.execution.runner import RunRequest
@@ -128,6 +128,7 @@ class Laboratory:
         expect: Expect = lambda _bisection, _wanted: None,
         end: End = lambda _bisection: None,
         engine_problem: EngineProblem = lambda: None,
+        projects: Projects = no_projects,
         patience: Patience | None = None,
         bridges: bool = False,
     ) -> None:
@@ -141,6 +142,7 @@ class Laboratory:
             warm: prepares a release for one more run.
             expect: is told what a bisection asks next.
             end: ends the processes that wait for further questions of a bisection.
+            projects: returns the files of a project by its digest.
             engine_problem: returns why nothing can run now, or None; called after a lost run.
             patience: how long to wait for an engine, an index or a database that does not respond.
             bridges: whether releases are run in each other's environments to find out what a change comes from.
@@ -148,6 +150,7 @@ class Laboratory:
         self.bridges = bridges
         self._store = store
         self._engine_problem = engine_problem
+        self._projects = projects
         self._patience = patience or Patience()
         self._engine, self._index = Outage(self._patience), Outage(self._patience)
         self._environments = environments
@@ -334,6 +337,7 @@ class Laboratory:
             snippet=question.track.snippet,
             parameters=question.parameters,
             timeout_seconds=case.request.timeout_seconds or self._timeout_seconds,
+            files=self._projects(case.request.project).sent if case.request.project else {},
             bisection_id=question.bisection,
             process=question.process,
         )

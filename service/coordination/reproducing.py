@@ -19,14 +19,21 @@ def reproduce_command(request: Mapping[str, Any], release: str, *, snippet: str 
         snippet: what the command calls the source; "-": standard input; "": a file named after what it is.
         variant: the variant whose answer it was; "": the snippet itself. A variant of the user's own is a source of
             its own, so the command runs that source.
+
+    The folder of a project is called PROJECT: where its files are, only the user knows.
     """
     is_own = variant in request.get("variant_snippets", {})
     source = snippet or (f"{variant}.py" if is_own else "snippet.py")
+    command, has_files = request.get("command") or [], bool(request.get("project"))
+    if command and not is_own:
+        source = "PROJECT"
     words = ["tfbisect", "run", source, "--package", str(request.get("package", "tensorflow")), "--releases", release]
     words += ["--hardware", str(request.get("hardware", "cpu")), "--probe", str(request.get("probe", DEFAULT_PROBE))]
     if variant and not is_own:
         words += ["--variant", variant]
-    return shlex.join([*words, *_options(request), "--fresh"])
+    words += [*_options(request), *(["--file", "PROJECT"] if has_files and source != "PROJECT" else []), "--fresh"]
+    given = [*command] or [*(request.get("arguments") or [])]
+    return shlex.join([*words, *(["--", *given] if given else [])])
 
 
 def _options(request: Mapping[str, Any]) -> list[str]:

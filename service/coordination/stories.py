@@ -110,8 +110,9 @@ def _of_aspect(aspect: AspectVerdict, subject: Progress) -> Story:
         with_causes(aspect.verdict, subject.causes.get(aspect.name, {})),
         subject,
         tuple(differ(aspect, subject, *side) for side in sides),
+        means={} if aspect.is_named else None,
         drifts=aspect.drifts,
-        wavering=() if aspect.name == ENDS else aspect.sampling.wavering,
+        wavering=() if aspect.name == ENDS or aspect.is_named else aspect.sampling.wavering,
         streams=aspect.sampling.streams,
     )
 

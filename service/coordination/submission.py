@@ -12,6 +12,7 @@ from service.coordination.coordinator import Coordinator
 from service.coordination.intake import BisectionRequest, Case, Intake
 from service.coordination.progress import Listener, Progress
 from service.errors import StoreError
+from service.projects.files import Project
 from service.storage.claims import new_owner
 from service.storage.records import Claim, Created
 from service.storage.store import Store
@@ -76,7 +77,13 @@ class Submission:
         finished = self._coordinator.answer(Claim(created.bisection.id, claimed_by), case, recalled)
         return Submitted(created.bisection.id, finished.status, is_new=True)
 
-    def run(self, request: BisectionRequest, listener: Listener, ready: Callable[[], object]) -> Finished:
+    def run(
+        self,
+        request: BisectionRequest,
+        listener: Listener,
+        ready: Callable[[], object],
+        project: Project | None = None,
+    ) -> Finished:
         """Run a bisection in this process.
 
         Args:
@@ -84,11 +91,14 @@ class Submission:
             listener: who watches.
             ready: called before anything is started, where stored observations are not enough; raises NoRunner where
                 nothing here can run a probe.
+            project: the files that the request names; stored once all of it is checked.
         """
-        case = self._intake.case(request)
+        case = self._intake.case(request, project)
         recalled = self._coordinator.recalled(case)
         if recalled is None:
             ready()
+        if project is not None:
+            self._store.put_project(project.digest, project.packed)
         owner = new_owner("command")
         claim = Claim(self._create(case, claimed_by=owner).bisection.id, owner)
         if recalled is not None:

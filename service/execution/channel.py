@@ -137,7 +137,7 @@ def opening(harness_source: str, framework: str, word: str = "") -> bytes:
 def question(request: RunRequest, word: str = "") -> bytes:
     """Return the line that asks: the probe, the snippet, the parameters, and the word that marks the answer."""
     asked = {"probe": request.probe_source, "snippet": request.snippet, "parameters": dict(request.parameters)}
-    return _line({"id": word, **asked})
+    return _line({"id": word, **asked, **({"files": dict(request.files)} if request.files else {})})
 
 
 def stop_line() -> bytes:

@@ -30,6 +30,9 @@ class RunRequest:
     process: int = 0
     """Which process of that bisection answers: answers with one number may share a process and its hash seed; those
     with different numbers never do."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """What lies in the working folder: path -> content, compressed, in Base64. They travel with the question: every
+    engine, every forked child and every worker elsewhere gets its own copy in the same way."""
 
 
 class Runner(Protocol):

@@ -13,6 +13,7 @@ from service.json_text import digest_of, text_digest
 from service.storage.claims import take
 from service.storage.connected import Connected
 from service.storage.events import append_events
+from service.storage.projects import delete_unused_project, project_used_by, use_project
 from service.storage.records import FINISHED, Bisection, Created, Status
 from service.storage.search_words import change_points, verdict_terms, word_term, words_of
 from service.storage.tables import (
@@ -122,6 +123,8 @@ class Bisections(Connected):
                 attempts=0,
             )
         )
+        if request.get("project"):
+            use_project(connection, new_id, str(request["project"]))
         add_terms(connection, new_id, map(word_term, words_of(snippet)))
 
     def _keep_key(self, connection: Connection, owner: str | None, key: str, digest: str, bisection_id: str) -> None:
@@ -222,13 +225,14 @@ class Bisections(Connected):
             return True
 
     def delete_bisection(self, bisection_id: str) -> None:
-        """Delete a bisection, with the observations and the snippet that nothing else uses.
+        """Delete a bisection, with the observations, the snippet and the project that nothing else uses.
 
         Raises:
             NotFound: there is none of this id.
         """
         with self._writing() as connection:
             digest = _read(connection, bisection_id, lock=True).snippet_digest
+            project = project_used_by(connection, bisection_id)
             mine = select(links.c.observation_id).distinct().where(links.c.bisection_id == bisection_id)
             # In one order for all: two that delete at once must not wait for each other.
             used = list(connection.scalars(mine.order_by(links.c.observation_id)))
@@ -238,6 +242,8 @@ class Bisections(Connected):
                 linked = select(links.c.observation_id).where(links.c.observation_id == observation_id).exists()
                 connection.execute(delete(observations).where(observations.c.id == observation_id, ~linked))
             _delete_unused_snippet(connection, digest)
+            if project is not None:
+                delete_unused_project(connection, project)
 
 
 _NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_expires_at": None}

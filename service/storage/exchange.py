@@ -6,6 +6,7 @@ row comes after those that it refers to. The last line counts the rows, so that 
 
 from __future__ import annotations
 
+import base64
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
@@ -13,7 +14,7 @@ from functools import cache
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, literal, select
+from sqlalchemy import Connection, LargeBinary, Table, insert, literal, select
 
 from service import json_text
 from service.bisection.words import counted
@@ -143,13 +144,21 @@ def _check_counts(found: Mapping[str, int], expected: Mapping[str, int]) -> None
 
 @cache
 def _moments(table: Table) -> tuple[str, ...]:
-    """Return the columns that JSON has no value for."""
+    """Return the columns of moments, which travel in ISO 8601."""
     return tuple(column.name for column in table.c if isinstance(column.type, UtcDateTime))
 
 
+@cache
+def _raw(table: Table) -> tuple[str, ...]:
+    """Return the columns of bytes, which travel in Base64."""
+    return tuple(column.name for column in table.c if isinstance(column.type, LargeBinary))
+
+
 def _as_json(table: Table, row: dict[str, Any]) -> dict[str, Any]:
-    return row | {name: row[name].isoformat() for name in _moments(table) if row[name] is not None}
+    told = {name: row[name].isoformat() for name in _moments(table) if row[name] is not None}
+    return row | told | {name: base64.b64encode(row[name]).decode() for name in _raw(table)}
 
 
 def _from_json(table: Table, row: dict[str, Any]) -> dict[str, Any]:
-    return row | {name: datetime.fromisoformat(row[name]) for name in _moments(table) if row.get(name) is not None}
+    read = {name: datetime.fromisoformat(row[name]) for name in _moments(table) if row.get(name) is not None}
+    return row | read | {name: base64.b64decode(row[name]) for name in _raw(table)}

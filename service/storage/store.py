@@ -21,6 +21,7 @@ from service.storage.events import Events
 from service.storage.leases import Leases
 from service.storage.listing import Listing
 from service.storage.observations import Observations
+from service.storage.projects import Projects
 from service.storage.schema import check_version, upgrade
 from service.storage.tokens import Tokens
 from service.storage.watches import Watches
@@ -31,7 +32,18 @@ _TRIAL_KIND = "trial"
 
 
 class Store(
-    Bisections, Claims, Observations, Documents, Events, Listing, Leases, CachedValues, Tokens, Watches, Deliveries
+    Bisections,
+    Claims,
+    Observations,
+    Projects,
+    Documents,
+    Events,
+    Listing,
+    Leases,
+    CachedValues,
+    Tokens,
+    Watches,
+    Deliveries,
 ):
     """Everything that tfbisect keeps, on SQLite or PostgreSQL; safe for several threads and processes at once."""
 

@@ -111,6 +111,15 @@ snippets = Table(
     Column("source", Text, nullable=False),
 )
 
+projects = Table(
+    "projects",
+    metadata,
+    Column("digest", Digest, primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    # A zip archive; last, so that reading only the rest does not read it.
+    Column("packed", LargeBinary, nullable=False),
+)
+
 bisections = Table(
     "bisections",
     metadata,
@@ -202,6 +211,14 @@ search_terms = Table(
     _bisection_column(primary_key=True),
     Index(None, "bisection_id"),
     sqlite_with_rowid=False,
+)
+
+project_uses = Table(
+    "project_uses",
+    metadata,
+    _bisection_column(primary_key=True),
+    Column("project_digest", Digest, ForeignKey("projects.digest"), nullable=False),
+    Index(None, "project_digest"),
 )
 
 documents = Table(

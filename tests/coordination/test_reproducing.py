@@ -31,7 +31,9 @@ ASKED: dict[str, Any] = {
     "as_of": date(2024, 6, 1),
     "with": ("numpy==1.26.4", "pandas<2,>=1.4"),
     "whole": True,
+    "arguments": ("--epochs", "1"),
 }
+IN_THE_USERS_FOLDER = {"snippet", "project", "command"}
 FOR_ALL_RELEASES = {
     "why",
     "resolution",
@@ -64,11 +66,20 @@ def parsed(command: str, source: str, monkeypatch: pytest.MonkeyPatch) -> Bisect
 
 def test_the_command_line_reads_it_as_the_same_question(monkeypatch: pytest.MonkeyPatch) -> None:
     request = BisectionRequest(snippet="x = 1", **ASKED)
-    assert set(request.model_dump()) - FOR_ALL_RELEASES - {"snippet"} == set(ASKED)
+    assert set(request.model_dump()) - FOR_ALL_RELEASES - IN_THE_USERS_FOLDER == set(ASKED)
     command = reproduce_command(request.model_dump(mode="json"), "3.1.0", snippet="-", variant="eager")
     again = parsed(command, "x = 1", monkeypatch)
     expected = request.model_copy(update={"releases": "3.1.0", "variants": ("eager",), "fresh": True})
     assert again == expected
+
+
+def test_the_folder_of_a_project_is_left_to_the_user() -> None:
+    project = {"project": "sha256:a", "command": ["python", "main.py", "--epochs", "1"]}
+    command = reproduce_command(project, "1.11.0")
+    assert command.startswith("tfbisect run PROJECT --package tensorflow --releases 1.11.0 ")
+    assert command.endswith(" --fresh -- python main.py --epochs 1")
+    beside = reproduce_command({"project": "sha256:a", "arguments": ["x"]}, "1.11.0")
+    assert beside.endswith(" --file PROJECT --fresh -- x")
 
 
 def test_it_is_safe_in_a_shell() -> None:

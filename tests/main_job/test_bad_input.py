@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from service.storage.store import Store
 from tests.main_job.conftest import EXAMPLES, call
 from tests.web.world import World
 
@@ -23,6 +24,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+def test_a_project_that_leads_out_of_its_folder_is_refused_and_nothing_is_kept(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text("x = 1\n")
+    (tmp_path / "passwd").symlink_to("/etc/passwd")
+    ended = call(folder, "run", str(tmp_path), "--", "python", "main.py")
+    assert (ended.code, ended.out) == (2, "")
+    assert "Files not usable: 'passwd' is a link out of the folder" in ended.err
+    with Store.open(f"sqlite:///{folder / 'tfbisect.sqlite3'}") as store:
+        assert store.bisections().rows == ()
+
+
 @pytest.mark.parametrize(
     ("snippet", "options", "says"),
     [
@@ -37,7 +48,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (MODEL, (*DROPOUT, "--package", "numpy"), "not numpy"),
         (MODEL, ("--releases", "7.1..7.9"), "no release in '7.1..7.9'"),
         (MODEL, ("--releases", "1.14..1.9"), "1.14 is newer than 1.9; swap the ends"),
-        (MODEL, ("--releases", "latest"), "latest"),
         (MODEL, ("--input-shape", "28x28"), "write it as 28,28"),
         (MODEL, ("--input-shape", "0"), "input_shape"),
         (MODEL, ("--resolution", "0"), "resolution"),

@@ -64,11 +64,12 @@ def ask(
     framework: str = "",
     parameters: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
+    files: Mapping[str, str] | None = None,
 ) -> Answered:
     """Ask one question: a probe, or a probe's source, about one snippet."""
     source = probe if isinstance(probe, str) else probe.probe_source
     harness = PROBES["dropout"].harness_source
-    request = {"probe": source, "snippet": snippet, "parameters": dict(parameters or {})}
+    request = {"probe": source, "snippet": snippet, "parameters": dict(parameters or {}), "files": dict(files or {})}
     return converse(python, [{"harness": harness}, {"framework": framework}, request], environment)
 
 

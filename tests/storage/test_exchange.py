@@ -22,7 +22,9 @@ ODD = replace(REPORT, result={"measurements": {"loss": math.inf}}, output="a\0b\
 
 def fill(url: str) -> None:
     with Store.open(url) as store:
-        one = store.create_bisection(REQUEST, SNIPPET + "# 日本\n", idempotency_key="k", public=False).bisection.id
+        store.put_project("sha256:p", bytes(range(256)))
+        request = {**REQUEST, "project": "sha256:p"}
+        one = store.create_bisection(request, SNIPPET + "# 日本\n", idempotency_key="k", public=False).bisection.id
         store.link(one, store.append_observation(IDENTITY, 0, ODD).id, "base")
         store.claim_one(one, "a", 60)
         store.record(Claim(one, "a"), happened=[("progress", {"runs_done": 1})])
