@@ -13,6 +13,7 @@ from service.bisection.outcomes import CANNOT_ANSWER, Answer, Outcome, Reported,
 from service.bisection.untrusted import brief, finite
 from service.catalog.normalising import normalised
 from service.catalog.snippets import syntax_tree
+from service.errors import BadInput
 
 TOLERANCE = 1e-5
 LABEL_CHARACTERS = 100
@@ -41,8 +42,11 @@ def judge(measurements: Mapping[str, Any]) -> Answer:
         return Untestable("the script's ending is missing")
     if exit_code == CANNOT_ANSWER:
         return Untestable("the script ended with 125: it cannot answer here")
-    if parameters.get("pattern"):
+    if parameters.get("pattern") or parameters.get("bad_pattern"):
         return by_pattern(measurements)
+    failed = bool(measurements.get("raised")) or exit_code != 0
+    if failed and parameters.get("regress") == "success":
+        return Outcome("fails", ending(measurements, exit_code))
     if raised := measurements.get("raised"):
         return by_exception(raised)
     if exit_code != 0:
@@ -52,6 +56,35 @@ def judge(measurements: Mapping[str, Any]) -> Answer:
     if measurements.get("reported") or parameters.get("expect"):
         return by_values(measurements.get("reported"), parameters)
     return Outcome("passes")
+
+
+def expected(parameters: Mapping[str, Any]) -> frozenset[str]:
+    """Return the outcomes that are right; a pattern alone does not say whether it should be found.
+
+    Raises:
+        BadInput: parameters contradict each other.
+    """
+    regress, bad = parameters.get("regress"), parameters.get("bad_pattern")
+    if bad and parameters.get("pattern"):
+        raise BadInput("give a pattern or a bad pattern, not both", field="parameters.bad_pattern")
+    if not bad and not parameters.get("pattern"):
+        if regress in ("match", "no-match"):
+            raise BadInput(f"regress {regress} needs a pattern", field="parameters.regress")
+        return frozenset({"fails"} if regress == "success" else {"passes", "as-expected"})
+    if regress in ("error", "success") or (bad and regress == "no-match"):
+        raise BadInput(f"regress {regress} does not go with this pattern", field="parameters.regress")
+    if bad or regress == "match":
+        return frozenset({"does-not-match"})
+    return frozenset({"matches"} if regress == "no-match" else ())
+
+
+def ending(measurements: Mapping[str, Any], exit_code: int) -> str:
+    """Say how a run failed."""
+    raised = measurements.get("raised")
+    if not isinstance(raised, Mapping):
+        return f"exit code {exit_code:d}"
+    trail = text_of(raised.get("traceback")).strip().splitlines()
+    return (trail[-1] if trail else text_of(raised.get("message")))[:DETAIL_CHARACTERS]
 
 
 def by_pattern(measurements: Mapping[str, Any]) -> Answer:

@@ -19,7 +19,7 @@ FOUND_CHARACTERS = 500
 def run(context):
     reported = []
     measurements = {"parameters": dict(context.parameters), "reported": reported, "exit_code": 0, "raised": None}
-    pattern = context.parameters.get("pattern")
+    pattern = context.parameters.get("pattern") or context.parameters.get("bad_pattern")
     # Errors and warnings are held back only where they are searched: of a crash they tell more when they come at once.
     output, errors = Output("stdout"), Output("stderr") if pattern else None
     try:

@@ -245,6 +245,7 @@ def to_json(verdict: Verdict, facts: VerdictFacts | None = None) -> dict[str, An
             *({"release": release, "reason": ABSENT, "kind": "absent"} for release in facts.absent),
         ],
         "not_run": list(verdict.coverage.not_run),
+        "expected": sorted(verdict.expected),
         "flaky": [_flaky_json(release) for release in verdict.flaky],
         "noise": round(verdict.noise, 4),
     }

@@ -29,6 +29,10 @@ UNLIKELY = 0.5  # Below it, the likeliest explanation has no change there.
 LABEL_LETTERS = 60
 Form = Literal["long", "row", "short"]
 """How much space there is: a sentence, a row under its release, a flag or headline."""
+NEUTRAL: Mapping[tuple[str, str], str] = {
+    ("does-not-match", "matches"): "starts to match",
+    ("matches", "does-not-match"): "stops matching",
+}
 PINNED = "in {after}"
 OPEN: Mapping[Form, str] = {
     "long": "between {before} and {after}, not yet narrowed down",
@@ -88,20 +92,29 @@ def paragraph(verdict: Verdict) -> str:
 
 def change_phrase(change: Change) -> str:
     where = "" if change.line == MAINLINE else f"on branch {change.line} "
-    became = f"{label_in_short(change.old)} became {label_in_short(change.new)}"
-    return f"{where}{change.kind} {place_of(change, 'long')}: {became}"
+    became = "" if _is_told(change) else f": {label_in_short(change.old)} became {label_in_short(change.new)}"
+    return f"{where}{change_word(change)} {place_of(change, 'long')}{became}"
 
 
 def change_with_releases(change: Change) -> str:
     """Describe a change with the measured releases on both sides: for messages, which come without a timeline."""
     where = "" if change.line == MAINLINE else f" on branch {change.line}"
     sides = f"{change.old} in {change.before}, {change.new} in {change.after}"
-    return f"{change.kind} {place_of(change, 'long')}{where}: {sides}"
+    return f"{change_word(change)} {place_of(change, 'long')}{where}: {sides}"
 
 
 def change_in_short(change: Change) -> str:
     """Describe a change in a few words: "introduced in 1.11.0"."""
-    return f"{change.kind} {place_of(change, 'short')}"
+    return f"{change_word(change)} {place_of(change, 'short')}"
+
+
+def change_word(change: Change) -> str:
+    """Return the verb of a change: what is neither right nor wrong is said by what happens."""
+    return NEUTRAL[change.old, change.new] if _is_told(change) else change.kind
+
+
+def _is_told(change: Change) -> bool:
+    return change.kind == "changed" and (change.old, change.new) in NEUTRAL
 
 
 def label_in_short(outcome: str) -> str:

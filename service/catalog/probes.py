@@ -8,12 +8,13 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, Literal
 
 from service.bisection.facts import AspectsOf
-from service.bisection.outcomes import Judge
+from service.bisection.outcomes import Answer, Judge
 from service.errors import BadInput
 
 HARNESS_PARTS = (
@@ -30,6 +31,8 @@ HARNESS_PARTS = (
 )
 """Each after those that it imports."""
 
+ExpectedOf = Callable[[Mapping[str, Any]], frozenset[str]]
+"""From a probe's parameters to the outcomes that are right."""
 DEFAULT_PROBE = "behaviour"
 """What is asked where nobody chooses a probe: everything that a script shows."""
 
@@ -42,6 +45,8 @@ class Parameter:
     default: Any
     help: str
     choices: tuple[str, ...] = ()
+    judged: bool = False
+    """Only the judge reads it: it is no part of what is measured, and another value is answered from stored runs."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,8 @@ class Probe:
     """Raises SnippetError for mistakes that show without a run."""
     aspects: AspectsOf | None = None
     """Reads several aspects out of one run, each searched for changes of its own; None: the judge's label is all."""
+    expected_of: ExpectedOf | None = None
+    """What is right with given parameters; raises BadInput where they contradict each other. None: always the same."""
     runs_beside: bool = False
     """Where a probe with several aspects is asked, this one is an aspect too, if it fits the snippet."""
     concerns: Callable[[str], bool] = field(default=lambda _source: True)
@@ -79,6 +86,36 @@ class Probe:
     brings_its_own_model: bool = False
     """The snippet is not used; any will do."""
     docs: str = field(default="")
+
+    def measured_with(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of a run, without those that only the judge reads."""
+        return {name: value for name, value in parameters.items() if not self._is_judged(name)}
+
+    def judging_with(self, parameters: Mapping[str, Any]) -> Judge:
+        """Return the rule with the parameters that only it reads, whatever a run was once asked with."""
+        judged = {name: value for name, value in parameters.items() if self._is_judged(name)}
+        rule = self.judge
+        if not judged:
+            return rule
+
+        @wraps(rule)
+        def reread(measurements: Mapping[str, Any]) -> Answer:
+            asked = measurements.get("parameters")
+            given = {**asked, **judged} if isinstance(asked, Mapping) else judged
+            return rule({**measurements, "parameters": given})
+
+        return reread
+
+    def expected_with(self, parameters: Mapping[str, Any]) -> frozenset[str]:
+        """Return the outcomes that are right.
+
+        Raises:
+            BadInput: the parameters contradict each other.
+        """
+        return self.expected if self.expected_of is None else self.expected_of(parameters)
+
+    def _is_judged(self, name: str) -> bool:
+        return name in self.parameters and self.parameters[name].judged
 
     def framework_for(self, package: str) -> str:
         """Return the module to import when `package` is the axis.
@@ -136,6 +173,7 @@ def _load_probe(folder: Path, harness: str) -> Probe:
         probe_source=source,
         digest="sha256:" + hashlib.sha256(f"{harness}\0{source}".encode()).hexdigest(),
         judge=meaning.judge,
+        expected_of=getattr(meaning, "expected", None),
         check=meaning.check,
         aspects=getattr(meaning, "aspects", None),
         runs_beside=facts.get("runs_beside", False),
@@ -147,7 +185,8 @@ def _load_probe(folder: Path, harness: str) -> Probe:
 
 
 def _parameter(given: Mapping[str, Any]) -> Parameter:
-    return Parameter(given["type"], given["default"], given["help"], tuple(given.get("choices", ())))
+    choices, judged = tuple(given.get("choices", ())), given.get("judged", False)
+    return Parameter(given["type"], given["default"], given["help"], choices, judged)
 
 
 def harness_source(folder: Path) -> str:

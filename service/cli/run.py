@@ -57,6 +57,8 @@ RUN_EXAMPLES = """
 
 `tfbisect run my_script.py --pattern "deprecated"` : since when does my script warn?
 
+`tfbisect run my_script.py --bad-pattern "nan"` : since when does it print nan, and where is that fixed?
+
 `tfbisect run my_script.py --expect loss=0.25 --tolerance 0.01` : since when is the loss different?
 
 `tfbisect run my_script.py --judge-by output --json` : since when is the output different? As JSON
@@ -140,7 +142,20 @@ def run(
     ] = None,
     pattern: Annotated[
         str | None,
-        typer.Option(help="probe script: expected pattern (regular expression)", rich_help_panel=PROBE),
+        typer.Option(
+            help="probe script: pattern (regular expression) to find in what is printed", rich_help_panel=PROBE
+        ),
+    ] = None,
+    bad_pattern: Annotated[
+        str | None,
+        typer.Option(help="probe script: the same, for a pattern that must not be found", rich_help_panel=PROBE),
+    ] = None,
+    regress: Annotated[
+        str | None,
+        typer.Option(
+            help="probe script: which answer is wrong: error (default without a pattern), success, match or no-match",
+            rich_help_panel=PROBE,
+        ),
     ] = None,
     expect: Annotated[
         Words,
@@ -256,7 +271,15 @@ def run(
         resolution=resolution,
         branches=branches,
         repeats=repeats,
-        parameters=parse_parameters(set_ or (), expect or (), pattern=pattern, tolerance=tolerance, judge_by=judge_by),
+        parameters=parse_parameters(
+            set_ or (),
+            expect or (),
+            pattern=pattern,
+            bad_pattern=bad_pattern,
+            regress=regress,
+            tolerance=tolerance,
+            judge_by=judge_by,
+        ),
         timeout_seconds=timeout,
         fresh=fresh,
         complete=complete,

@@ -22,6 +22,7 @@ from service.bisection.words import (
     answer_text,
     by_reason,
     causes_in_words,
+    change_word,
     counted,
     named,
     place_of,
@@ -105,7 +106,7 @@ class LiveProgress:
     def started(self, case: Case) -> None:
         with self._lock:
             self._title = case_headline(case)
-            self._expected = case.probe.expected
+            self._expected = case.policy.expected
             self._workers = max(1, case.policy.workers)
 
     def running(self, track: str, release: str) -> None:
@@ -199,9 +200,14 @@ def verdict_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> Itera
 
 
 def expected_of(verdict: Mapping[str, Any], expected: frozenset[str]) -> frozenset[str]:
-    """Return the expected outcomes of the drawn timeline: of the leading aspect, if there are several."""
+    """Return the expected outcomes of the drawn timeline: of the leading aspect, if there are several.
+
+    Args:
+        verdict: as JSON.
+        expected: those of the probe, where the verdict is from a version that did not write them down.
+    """
     named = (aspect for aspect in verdict.get("aspects", ()) if aspect["name"] == verdict.get("leading"))
-    return next((frozenset(aspect["expected"]) for aspect in named), expected)
+    return next((frozenset(aspect["expected"]) for aspect in named), frozenset(verdict.get("expected", expected)))
 
 
 def aspect_lines(verdict: Mapping[str, Any]) -> Iterable[Text]:
@@ -295,4 +301,5 @@ def shortened(outcome: str) -> str:
 def _change_text(change: Mapping[str, Any] | None) -> Text:
     if change is None:
         return Text()
-    return Text(f"{change['kind']} {place_of(change_of(change), 'row')}", style=STYLES[change["kind"]])
+    told = change_of(change)
+    return Text(f"{change_word(told)} {place_of(told, 'row')}", style=STYLES[change["kind"]])

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from packaging.requirements import Requirement
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from service.bisection.outcomes import Judge
 from service.bisection.planner import Policy
 from service.bisection.releases import ReleaseTree
 from service.bisection.untrusted import brief, finite
@@ -41,7 +42,7 @@ SUBJECT = ""
 ASPECT_PREFIX = "probe "
 """Begins the name of a track that asks a named probe; a variant of one's own has no such name."""
 
-JUDGED_BY_SCRIPT = frozenset({"pattern", "expect", "tolerance", "judge_by"})
+JUDGED_BY_SCRIPT = frozenset({"pattern", "bad_pattern", "regress", "expect", "tolerance", "judge_by"})
 """Parameters that only the probe `script` has."""
 
 DIMENSIONS = 8
@@ -153,6 +154,21 @@ class Track:
     """The module that is imported ahead of the probe."""
     is_aspect: bool = False
     """A named probe that is asked of the snippet beside a probe with several aspects."""
+
+    @property
+    def asked(self) -> Mapping[str, Any]:
+        """Return the parameters that a run depends on."""
+        return self.probe.measured_with(self.parameters)
+
+    @property
+    def judge(self) -> Judge:
+        """Return the rule that reads its runs."""
+        return self.probe.judging_with(self.parameters)
+
+    @property
+    def expected(self) -> frozenset[str]:
+        """Return the outcomes that are right."""
+        return self.probe.expected_with(self.parameters)
 
 
 @dataclass(frozen=True)
@@ -336,7 +352,7 @@ class Intake:
             request=request,
             probe=probe,
             tree=tree,
-            policy=self._policy(request, probe),
+            policy=self._policy(request, probe.expected_with(parameters)),
             tracks=tracks,
             absent=absent(selection, known, unbuilt),
             additions=self._needed(request, project),
@@ -431,12 +447,12 @@ class Intake:
         """Return the named probes that fit the snippet, as far as can be seen without a run."""
         return [track for probe in self._probes.values() if probe.runs_beside and (track := _fitting(probe, request))]
 
-    def _policy(self, request: BisectionRequest, probe: Probe) -> Policy:
+    def _policy(self, request: BisectionRequest, expected: frozenset[str]) -> Policy:
         chosen: dict[str, Any] = dict(self._rates)
         if request.repeats is not None:
             chosen["repeats"] = request.repeats
         return Policy(
-            expected=probe.expected,
+            expected=expected,
             resolution=request.resolution,
             branches=request.branches,
             workers=self._workers,

@@ -78,7 +78,7 @@ class Question:
 
         The seed follows from the repeat and is not part of the key of the stored answer.
         """
-        given = self.track.parameters
+        given = self.track.asked
         if self.track.probe.aspects is None or given.get("seed"):
             return given
         return {**given, "seed": self.repeat + 1}
@@ -97,7 +97,7 @@ class Question:
             environment=environment.digest,
             probe=self.track.probe.digest,
             snippet=text_digest(self.track.snippet),
-            parameters=self.track.parameters,
+            parameters=self.track.asked,
         )
 
 
@@ -367,7 +367,7 @@ def _measurement(question: Question, stored: StoredObservation, *, reused: bool)
     return Measurement(
         track=question.track.name,
         release=question.release,
-        answer=_meaning(stored.report, question.track.probe.judge, question.release),
+        answer=_meaning(stored.report, question.track.judge, question.release),
         report=stored.report,
         reused=reused,
         observation_id=stored.id,
@@ -376,5 +376,5 @@ def _measurement(question: Question, stored: StoredObservation, *, reused: bool)
 
 def _unstored(question: Question, report: RunReport) -> Measurement:
     """Return an answer that counts for this bisection only."""
-    answer = _meaning(report, question.track.probe.judge, question.release)
+    answer = _meaning(report, question.track.judge, question.release)
     return Measurement(question.track.name, question.release, answer, report, reused=False)

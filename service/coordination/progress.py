@@ -72,7 +72,7 @@ class Progress:
     @property
     def policy(self) -> Policy:
         """Return the policy of this track; the expected outcomes come from its probe."""
-        return replace(self.case.policy, expected=self.track.probe.expected)
+        return replace(self.case.policy, expected=self.track.expected)
 
     @property
     def step(self) -> NextRuns | Verdict:
@@ -171,5 +171,5 @@ def progress_of(case: Case, linked: Iterable[LinkedObservation]) -> list[Progres
     for one in linked:
         if one.variant in tracks:
             progress = tracks[one.variant]
-            progress.add(measurement_of(one, progress.track.probe.judge))
+            progress.add(measurement_of(one, progress.track.judge))
     return list(tracks.values())

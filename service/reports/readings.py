@@ -173,7 +173,10 @@ class Readings:
     def _reading(self, bisection: Bisection) -> StoredBisection:
         probe = self._dependencies.probes.get(bisection.probe)
         observations = self._store.linked_observations(bisection.id)
-        return StoredBisection(bisection, observations, probe.judge if probe else None, self._judges)
+        if probe is None:
+            return StoredBisection(bisection, observations, None, self._judges)
+        judge = probe.judging_with(bisection.request.get("parameters", {}))
+        return StoredBisection(bisection, observations, judge, {**self._judges, probe.digest: judge})
 
     def outlook(self, reading: StoredBisection) -> Outlook | None:
         """Return the state of a running bisection; None if the catalog does not know its releases. Asks no index."""

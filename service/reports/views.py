@@ -126,7 +126,7 @@ class Views:
         knowledge = Knowledge(
             tree=tree,
             running=running,
-            expected=probe.expected if probe else (),
+            expected=verdict.get("expected", probe.expected if probe else ()),
             outcomes=tuple(probe.outcomes) if probe else (),
             dates=self.releases.dates(bisection.package) if outlook else {},
         )

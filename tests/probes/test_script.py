@@ -11,6 +11,8 @@ import pytest
 from service.bisection.likeness import read_together
 from service.bisection.outcomes import Answer, Outcome, RunReport, Untestable, classify
 from service.catalog.normalising import normalised
+from service.coordination.intake import accepted
+from service.errors import BadInput
 from tests.probes.interpreters import interpreters
 from tests.probes.protocol import PROBES, ask
 
@@ -19,8 +21,8 @@ NEWEST = list(interpreters().values())[-1]
 
 
 def answer(source: str, python: str = NEWEST, **parameters: Any) -> Answer:
-    result = ask(python, SCRIPT, source, parameters=parameters).result
-    return classify(RunReport("answered", result=result), SCRIPT.judge)
+    result = ask(python, SCRIPT, source, parameters=SCRIPT.measured_with(parameters)).result
+    return classify(RunReport("answered", result=result), SCRIPT.judging_with(parameters))
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,11 @@ def answer(source: str, python: str = NEWEST, **parameters: Any) -> Answer:
         ("raise ValueError('lost')", {"pattern": "found"}, "raises:ValueError: lost"),
         ("import sys; sys.stderr.write('loss is deprecated')", {"pattern": "deprecated$"}, "matches"),
         ("raise SystemExit(3)", {"pattern": "x"}, "does-not-match"),
+        ("print('loss nan')", {"bad_pattern": "nan$"}, "matches"),
+        ("print('loss 1')", {"bad_pattern": "nan$"}, "does-not-match"),
+        ("raise ValueError('lost')", {"regress": "success"}, "fails"),
+        ("raise SystemExit(3)", {"regress": "success"}, "fails"),
+        ("pass", {"regress": "success"}, "passes"),
         ("tfbisect_report('loss', 0.1 + 0.2)", {}, "reports:loss=0.3"),
         ("tfbisect_report('losses', [0.5, 0.25])", {}, "reports:losses[0]=0.5, losses[1]=0.25"),
         ("tfbisect_report('losses', [0.5, 0.25])", {"expect": {"losses": [0.5, 0.2500001]}}, "as-expected"),
@@ -54,6 +61,39 @@ def test_a_script_is_judged_as_asked(source: str, parameters: dict[str, Any], la
     found = answer(source, **parameters)
     assert isinstance(found, Outcome), found
     assert found.label == label
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({}, {"passes", "as-expected"}),
+        ({"regress": "error"}, {"passes", "as-expected"}),
+        ({"regress": "success"}, {"fails"}),
+        ({"pattern": "x"}, set()),
+        ({"pattern": "x", "regress": "match"}, {"does-not-match"}),
+        ({"pattern": "x", "regress": "no-match"}, {"matches"}),
+        ({"bad_pattern": "x"}, {"does-not-match"}),
+        ({"bad_pattern": "x", "regress": "match"}, {"does-not-match"}),
+    ],
+)
+def test_what_is_right_follows_from_what_was_asked(parameters: dict[str, Any], expected: set[str]) -> None:
+    assert SCRIPT.expected_with(accepted(SCRIPT, parameters)) == expected
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [
+        ({"regress": "match"}, "needs a pattern"),
+        ({"regress": "no-match"}, "needs a pattern"),
+        ({"pattern": "x", "bad_pattern": "y"}, "not both"),
+        ({"pattern": "x", "regress": "success"}, "does not go with"),
+        ({"pattern": "x", "regress": "error"}, "does not go with"),
+        ({"bad_pattern": "x", "regress": "no-match"}, "does not go with"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(parameters: dict[str, Any], says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        SCRIPT.expected_with(accepted(SCRIPT, parameters))
 
 
 LONG = """\
