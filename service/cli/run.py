@@ -217,8 +217,6 @@ def run(
     as_of: Annotated[
         str | None,
         typer.Option(
-            "--as-of",
-            metavar="DATE",
             help="take the dependencies of all releases as of this day, such as 2024-06-01; default: each its own day",
             rich_help_panel=HELD,
         ),
