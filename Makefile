@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 
-.PHONY: help setup demo test truth newest hostile faults soak lint format bench screenshots serve sbom audit clean
+.PHONY: help setup demo test truth causes newest hostile faults soak lint format bench screenshots serve sbom audit clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -55,6 +55,10 @@ test: setup ## every test, real containers included where an engine answers
 truth: setup ## ask the probe behaviour about behaviours that really changed, in every TensorFlow image that is here
 	@echo "truth: tests/behaviour/truth.toml against the releases whose images are here; prints a table"
 	@$(BIN)/python -m tests.behaviour.truth
+
+causes: setup ## what changes of ml-dtypes, pandas and jax come from, in real releases (some thirty small images)
+	@echo "causes: tests/main_job/test_causes.py with FULL=1"
+	@FULL=1 $(BIN)/python -m pytest tests/main_job/test_causes.py
 
 newest: setup ## what depends on the Python that runs the service, on the newest one of this machine
 	@newest="$$($(BIN)/python -c 'from service.catalog.interpreters import find_interpreter, installed_interpreters as here; print(find_interpreter(here()[-1]) or "")')"; \

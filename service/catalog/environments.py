@@ -190,6 +190,10 @@ class Environments:
             recipe, _ = self._recipe_of(target)
         except ReleaseUntestable as error:
             return error.message
+        return self._kept_failure(recipe)
+
+    def _kept_failure(self, recipe: Recipe) -> str:
+        """Return why a recipe could not be resolved, where that is kept; "" otherwise."""
         kept = self._cache.cached(FAILURE_KIND, self._key(recipe))
         return str(kept[0]) if kept else ""
 
@@ -234,8 +238,6 @@ class Environments:
                     "environment can be held; use --image-source built."
                 )
             return self._known_official(target) or self._official(target)
-        if target.hold and (failure := self.known_failure(target)):
-            raise NotInstallable(failure)
         recipe, wheels = self._recipe_of(target)
         lock = self._kept_lock(recipe)
         if lock is None:
@@ -426,7 +428,9 @@ class Environments:
         return None if slim is None or slim.yanked else slim
 
     def _resolved(self, target: Target, recipe: Recipe) -> str:
-        """Resolve, and say of what where that fails."""
+        """Resolve, and say of what where that fails; what has failed before is not tried again."""
+        if failure := self._kept_failure(recipe):
+            raise NotInstallable(failure)
         wheel = self._wheel_to_unpack(target, recipe)
         first = wheel.requirements() if wheel else [recipe.requirement]
         try:

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.catalog.releases import Catalog
+from service.catalog.releases import SOURCE_ONLY, Catalog
 from service.errors import IndexUnreachable, UnknownName
 from service.settings import Settings
 from tests.catalog.worlds import MemoryCache, an_index, release, wheel
@@ -132,3 +132,21 @@ def test_a_still_catalog_stays_as_it_was_when_it_was_first_asked() -> None:
         assert not cache.values
         assert catalog.release("demo", "1.0")
         assert cache.values
+
+
+def test_a_wheel_for_the_stable_abi_serves_later_interpreters() -> None:
+    files = [wheel("demo-1.0-cp38-abi3-manylinux2014_x86_64.whl"), wheel("demo-1.1-cp38-cp38-manylinux2014_x86_64.whl")]
+    with an_index({"demo": files}) as url:
+        stable, plain = catalog_of(url).releases("demo")
+    assert stable.pythons == ("3.8+",)
+    assert [stable.accepts(python) for python in ("3.7", "3.8", "3.13", "2.7")] == [False, True, True, False]
+    assert [plain.accepts(python) for python in ("3.8", "3.13")] == [True, False]
+
+
+def test_a_release_with_only_a_source_package_is_known_and_no_release_to_run() -> None:
+    files = [wheel("demo-1.0-py3-none-any.whl"), wheel("demo-1.1.tar.gz")]
+    cache = MemoryCache()
+    with an_index({"demo": files}) as url:
+        catalog = catalog_of(url, cache)
+        assert [found.version for found in catalog.releases("demo")] == ["1.0"]
+        assert catalog.unbuilt("demo") == {"1.1": SOURCE_ONLY}

@@ -38,7 +38,16 @@ class LocalIndex:
     """Files that were downloaded."""
     url: str = ""
 
-    def wheel(self, name: str, version: str, uploaded: str, requires: str = "", code: str = "") -> None:
+    def wheel(
+        self,
+        name: str,
+        version: str,
+        uploaded: str,
+        requires: str = "",
+        code: str = "",
+        *,
+        tag: str = "py3-none-any",
+    ) -> None:
         """Put a wheel of one module on the index."""
         info = f"{name}-{version}.dist-info"
         metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
@@ -46,14 +55,14 @@ class LocalIndex:
         members = {
             f"{name}.py": code or f"__version__ = {version!r}\n",
             f"{info}/METADATA": metadata,
-            f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n",
         }
         members[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*members, f"{info}/RECORD"])
         content = io.BytesIO()
         with zipfile.ZipFile(content, "w") as archive:
             for path, text in members.items():
                 archive.writestr(zipfile.ZipInfo(path, (2020, 1, 1, 0, 0, 0)), text)
-        self._put(name, f"{name}-{version}-py3-none-any.whl", content.getvalue(), uploaded)
+        self._put(name, f"{name}-{version}-{tag}.whl", content.getvalue(), uploaded)
 
     def source_that_does_not_build(self, name: str, version: str, uploaded: str) -> None:
         """Put a source package on the index whose building fails."""

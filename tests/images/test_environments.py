@@ -13,7 +13,7 @@ from service.catalog.additions import not_addable
 from service.catalog.environments import Environments
 from service.catalog.recipes import load_rules
 from service.catalog.releases import Catalog
-from service.catalog.targets import Target
+from service.catalog.targets import Hold, Target
 from service.catalog.uv import watched
 from service.errors import IndexUnreachable, NoInterpreter, NotInstallable, ReleaseUntestable
 from service.execution.environment_folders import EnvironmentFolders
@@ -231,3 +231,49 @@ def test_the_projects_own_image_keeps_what_it_has(environments: Make) -> None:
     with pytest.raises(ReleaseUntestable, match="extra cannot be added to tiny"):
         ours.resolve(replace(official, additions=("extra",)))
     assert ours.known(replace(official, additions=("extra",))) is None
+
+
+def test_a_held_version_stands_beside_a_release_in_place_of_that_of_its_day(environments: Make) -> None:
+    ours = environments()
+    held = Target("tiny", "1.1", hold=Hold(as_of="2020-12-31T00:00:00+00:00", pins=("helper==2.0",)))
+    assert ours.resolve(held).packages == {"helper": "2.0", "tiny": "1.1"}
+    assert ours.resolve(Target("tiny", "1.1")).digest != ours.resolve(held).digest
+    older = Target("tiny", "2.0", hold=Hold(as_of="2020-03-01T00:00:00+00:00"))
+    assert ours.resolve(older).packages == {"helper": "1.0", "tiny": "2.0"}
+
+
+def test_versions_that_do_not_go_together_are_asked_for_once(environments: Make, index: LocalIndex) -> None:
+    index.wheel("tiny", "3.0", "2020-08-01", requires="helper>=2")
+    ours = environments()
+    held = Target("tiny", "3.0", hold=Hold(pins=("helper==1.0",)))
+    assert ours.known_failure(held) == ""
+    with pytest.raises(NotInstallable, match="helper"):
+        ours.resolve(held)
+    assert ours.known(held) is None
+    said = ours.known_failure(held)
+    index.files.clear()
+    with pytest.raises(NotInstallable) as error:
+        ours.resolve(held)
+    assert error.value.message == said
+
+
+def test_an_interpreter_that_a_release_has_no_wheel_for_makes_it_untestable(
+    environments: Make, index: LocalIndex
+) -> None:
+    index.wheel("narrow", "1.0", "2020-01-01", tag="cp36-cp36m-manylinux1_x86_64")
+    rules = OFFLINE_RULES.replace("tiny", "narrow").replace('"3.11"', '"3.6", "3.8"')
+    with pytest.raises(NoInterpreter, match=r"narrow 1\.0 has no wheel for Python 3\.8, only for 3\.6"):
+        environments(rules=rules).resolve(Target("narrow", "1.0", hold=Hold(python="3.8")))
+
+
+def test_a_pure_release_is_tried_under_another_python_if_what_it_needs_is_compiled(
+    environments: Make, index: LocalIndex
+) -> None:
+    index.wheel("compiled", "1.0", "2020-01-01", tag="cp38-cp38-manylinux2014_x86_64")
+    index.wheel("pure", "1.0", "2020-02-01", requires="compiled")
+    rules = OFFLINE_RULES.replace("tiny", "pure").replace('"3.11"', '"3.11", "3.10", "3.8"') + "only_wheels = true\n"
+    cache = MemoryCache()
+    ours = environments(rules=rules, cache=cache)
+    found = ours.resolve(Target("pure", "1.0"))
+    assert (found.python, found.packages) == ("3.8", {"compiled": "1.0", "pure": "1.0"})
+    assert ours.known(Target("pure", "1.0")) == found
