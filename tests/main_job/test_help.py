@@ -43,6 +43,7 @@ def test_help_ends_with_examples_that_can_be_typed() -> None:
 
 def test_all_that_a_request_can_say_can_be_typed() -> None:
     typed = {name.replace("-", "_") for name in OPTIONS} | {"snippet", "variants", "variant_snippets", "parameters"}
+    typed |= {"project", "command", "arguments"}  # a folder, and what stands after --
     # A watch has a command of its own.
     fields = {field.alias or name for name, field in BisectionRequest.model_fields.items()}
     assert fields - typed == {"timeout_seconds", "watch", "why"}
