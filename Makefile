@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 
-.PHONY: help setup demo test truth causes newest hostile faults soak lint format bench screenshots serve sbom audit clean
+.PHONY: help setup demo test truth causes newest hostile faults soak lint format bench screenshots serve sbom audit clean additions
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -59,6 +59,9 @@ truth: setup ## ask the probe behaviour about behaviours that really changed, in
 causes: setup ## what changes of ml-dtypes, pandas and jax come from, in real releases (some thirty small images)
 	@echo "causes: tests/main_job/test_causes.py with FULL=1"
 	@FULL=1 $(BIN)/python -m pytest tests/main_job/test_causes.py
+additions: setup ## run scripts that need pandas, scikit-learn, LightGBM, OpenCV, … in real releases
+	@echo "additions: tests/behaviour/additions.toml in containers; prints a table; missing images are built"
+	@$(BIN)/python -m tests.behaviour.additions
 
 newest: setup ## what depends on the Python that runs the service, on the newest one of this machine
 	@newest="$$($(BIN)/python -c 'from service.catalog.interpreters import find_interpreter, installed_interpreters as here; print(find_interpreter(here()[-1]) or "")')"; \

@@ -49,6 +49,8 @@ class Addition:
     origin: Origin
     releases: str = ""
     """Range of the package under test that it is for; "" for all."""
+    variable: tuple[str, str] | None = None
+    """A variable that the script asks for it with, and its value."""
 
     @property
     def name(self) -> str:
@@ -59,14 +61,24 @@ class Addition:
 
 
 class Mention(BaseModel):
-    """A text in a script that asks for a package without importing it."""
+    """A variable that a script sets to ask for a package without importing it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    text: str
+    variable: str
+    values: tuple[str, ...]
     requirement: str
     packages: tuple[Package, ...]
     releases: Range = ""
+
+    def set_by(self, source: str) -> str | None:
+        """Return the value that a script sets the variable to, where it asks for the package."""
+        if self.variable not in source:
+            return None
+        code = re.sub(r"(?m)^\s*#.*$", "", source)
+        name = re.escape(self.variable)
+        found = re.search(rf"""{name}(?:["']\s*\]\s*=|["']\s*,|["']\s*:|\s*=)\s*["'](\w+)["']""", code)
+        return found[1] if found and found[1] in self.values else None
 
 
 class Framework(BaseModel):
@@ -107,8 +119,8 @@ class KeptImports(BaseModel):
             if self.imports[module] not in there:
                 yield Addition(self.imports[module], "import")
         for each in self.mention:
-            if package in each.packages and each.text in source:
-                yield Addition(each.requirement, "import", each.releases)
+            if package in each.packages and (value := each.set_by(source)):
+                yield Addition(each.requirement, "import", each.releases, (each.variable, value))
 
 
 @lru_cache

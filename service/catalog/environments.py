@@ -49,6 +49,8 @@ OTHER_PYTHONS = 3
 """How many further interpreters are tried for such a wheel."""
 BUILD_FAILED = "Failed to build"
 OFFICIAL_KIND = "official-image"
+NEEDS_LIBRARIES = re.compile(r"^(?:lightgbm|opencv-python|opencv-contrib-python)==", re.MULTILINE)
+"""Packages whose wheels use libraries of the system that only grounds with more libraries have (images/base)."""
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
 
@@ -69,6 +71,11 @@ class Environment:
     def below(self) -> Environment:
         """Return the environment without its additions."""
         return replace(self, added="")
+
+    @property
+    def libraries(self) -> bool:
+        """Say whether its ground must have more libraries of the system than Python itself needs."""
+        return NEEDS_LIBRARIES.search(self.lock + self.added) is not None
 
     @property
     def python(self) -> str:
@@ -94,8 +101,9 @@ class Environment:
     def digest(self) -> str:
         """Digest over interpreter, lock, recipe and additions: part of an observation's key."""
         # Without additions it is as it was before there were any.
-        added = {"added": self.added} if self.added else {}
-        return digest_of({"python": self.python, "lock": self.lock, "recipe": self.recipe_digest} | added)
+        later = {"added": self.added, "libraries": self.libraries}
+        used = {name: value for name, value in later.items() if value}
+        return digest_of({"python": self.python, "lock": self.lock, "recipe": self.recipe_digest} | used)
 
 
 class Environments:

@@ -40,8 +40,10 @@ class Target:
     imports: tuple[str, ...] = ()
     """Those that the script's imports need. An official image keeps what it has instead."""
     hold: Hold = Hold()
+    variables: tuple[tuple[str, str], ...] = ()
+    """Variables that the script sets before it imports the release: a run imports that ahead of the script."""
 
     @property
     def alone(self) -> Target:
         """Return the release without additions."""
-        return replace(self, additions=(), imports=())
+        return replace(self, additions=(), imports=(), variables=())

@@ -197,6 +197,7 @@ class Case:
             additions=tuple(each.requirement for each in needed if each.origin != "import"),
             imports=tuple(each.requirement for each in needed if each.origin == "import"),
             hold=Hold(request.python or "", end),
+            variables=tuple(each.variable for each in needed if each.variable),
         )
 
 

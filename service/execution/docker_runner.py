@@ -253,7 +253,7 @@ class DockerRunner(SessionRunner):
 
     def _make_place(self, target: Target) -> Place:
         environment = self._environments.resolve(target)
-        return Place(self._images.ensure(environment).id, environment, target.hardware)
+        return Place(self._images.ensure(environment).id, environment, target.hardware, dict(target.variables))
 
     def _can_fork(self, place: Place) -> bool:
         # Children cannot use an accelerator that their parent opened during the import.
@@ -303,6 +303,7 @@ class DockerRunner(SessionRunner):
             seccomp=self._seccomp,
             accelerators=self._accelerators if place.hardware == "cuda" else None,
             hash_seed=start.hash_seed,
+            variables=place.variables,
             init=not start.forks,
         )
         own_name = container_name(name)

@@ -59,6 +59,7 @@ def container_config(
     seccomp: str = "",
     accelerators: Accelerators | None = None,
     hash_seed: int = 0,
+    variables: Mapping[str, str] | None = None,
     init: bool = True,
 ) -> dict[str, Any]:
     """Return the body of the engine's call that creates the container of one run.
@@ -73,6 +74,7 @@ def container_config(
         seccomp: the profile of system calls, as JSON; "" leaves the engine's own.
         accelerators: what a run on an accelerator is given; None for a run on the CPU.
         hash_seed: PYTHONHASHSEED.
+        variables: of the script; ours win.
         init: whether the engine's own init process comes first; a process that answers in children is the first one
             itself, since the kernel lets no child kill or stop it.
     """
@@ -80,6 +82,7 @@ def container_config(
         limits, runtime = replace(limits, memory_bytes=accelerators.memory_bytes), accelerators.runtime or runtime
         # The calls of accelerator drivers were not measured: they keep the engine's profile.
         seccomp = ""
+    environment = {**(variables or {}), **run_environment(limits, hash_seed)}
     return {
         "Image": image,
         "Entrypoint": [],
@@ -87,7 +90,7 @@ def container_config(
         "User": f"{user}:{user}",
         "WorkingDir": "/tmp",  # noqa: S108 - the run's own tmpfs
         "Hostname": "probe",
-        "Env": [f"{name}={value}" for name, value in sorted(run_environment(limits, hash_seed).items())],
+        "Env": [f"{name}={value}" for name, value in sorted(environment.items())],
         "Labels": dict(labels),
         "NetworkDisabled": True,
         "AttachStdin": True,

@@ -208,7 +208,7 @@ class LocalRunner(SessionRunner):
         folder = self._folders.ensure(environment, f"{target.package} {target.release}")
         if self._fetch_datasets:
             self._datasets = self._fetch_datasets()
-        return Place(str(folder), environment)
+        return Place(str(folder), environment, variables=dict(target.variables))
 
     def _can_fork(self, place: Place) -> bool:
         return self._sandbox_for(_python_of(place)).bubblewrap
@@ -222,7 +222,9 @@ class LocalRunner(SessionRunner):
         home = None
         try:
             home = _make_home(user)
-            variables = _variables(self._limits, None if sandbox.bubblewrap else home, self._datasets, start.hash_seed)
+            variables = dict(place.variables) | _variables(
+                self._limits, None if sandbox.bubblewrap else home, self._datasets, start.hash_seed
+            )
             with sandbox.filter_to_read() as descriptor:
                 command = sandbox.wrap(
                     [str(python), "-u", "-c", BOOT],

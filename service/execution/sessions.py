@@ -8,7 +8,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -63,6 +63,8 @@ class Place:
     image: str
     environment: ResolvedEnvironment
     hardware: Hardware = "cpu"
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Variables of the script that the import of its release reads."""
 
 
 @dataclass(frozen=True)

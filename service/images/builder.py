@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from service.catalog.environments import PINNED, Environment, Environments
@@ -67,6 +68,7 @@ class Images:
         environments: Environments,
         *,
         grounds: Grounds,
+        library_grounds: Grounds,
         official: OfficialImages,
         recipes_dir: Path,
         data_dir: Path,
@@ -79,6 +81,7 @@ class Images:
         self.shelf = Shelf(engine, data_dir)
         self._environments = environments
         self.grounds = grounds
+        self._library_grounds = library_grounds
         self._official = official
         self._recipes_dir = recipes_dir
         self._data_dir = data_dir
@@ -105,7 +108,7 @@ class Images:
         """
         image = self._here(environment)
         if image is None:
-            if environment.added:
+            if _is_layer(environment):
                 self.ensure(environment.below, progress)  # before a place among the builds is taken
             with held(self._data_dir / "locks" / f"image-{environment.digest[7:19]}.lock"), self._slots:
                 image = self._here(environment) or self._made(environment, progress or _silent)
@@ -115,7 +118,7 @@ class Images:
     def used(self, environment: Environment) -> None:
         """Note that the image of an environment is used now: pruning starts with the least recently used."""
         self.shelf.touch(reference_of(environment))
-        if environment.added:
+        if _is_layer(environment):
             self.shelf.touch(reference_of(environment.below))
 
     def built(self, environment: Environment) -> StoredImage | None:
@@ -181,11 +184,13 @@ class Images:
             scratch = Path(folder)
             if environment.recipe.image:
                 return self._take_official(environment, meter)
-            if environment.added:
+            if _is_layer(environment):
                 return self._add(environment, scratch / "packages", meter)
-            grounding = side.submit(self.grounds.ensure, environment.python)
+            grounds = self._library_grounds if environment.libraries else self.grounds
+            grounding = side.submit(grounds.ensure, environment.python)
             meter.unpacked(0)
-            self._environments.install(environment, scratch / "packages", written=meter.unpacked)
+            for each in (environment.below, environment) if environment.added else (environment,):
+                self._environments.install(each, scratch / "packages", written=meter.unpacked)
             leave_out(scratch / "packages", ("bin", ".lock", *environment.recipe.leave_out))
             ground = grounding.result()
             built = self._lay(environment, scratch / "packages", ground, meter, self._finish(environment))
@@ -268,7 +273,8 @@ def images_for(settings: Settings, environments: Environments, engine: ImageEngi
     """Make a builder from the settings."""
     folder = resource_dir("images")
     ground_settings = GroundSettings(settings.base_image, settings.python_image, settings.debian_mirror)
-    grounds = Grounds(
+    make = partial(
+        Grounds,
         engine,
         folder=folder / "base",
         data_dir=settings.data_dir,
@@ -278,7 +284,8 @@ def images_for(settings: Settings, environments: Environments, engine: ImageEngi
     return Images(
         engine,
         environments,
-        grounds=grounds,
+        grounds=make(),
+        library_grounds=make(libraries=True),
         official=OfficialImages(engine, settings.registry),
         recipes_dir=folder,
         data_dir=settings.data_dir,
@@ -287,6 +294,11 @@ def images_for(settings: Settings, environments: Environments, engine: ImageEngi
         budget_bytes=settings.image_budget_bytes,
         package_budget_bytes=settings.package_budget_bytes,
     )
+
+
+def _is_layer(environment: Environment) -> bool:
+    """Say whether an environment lies over the image of its release; not where it needs another ground."""
+    return bool(environment.added) and environment.libraries == environment.below.libraries
 
 
 def leave_out(folder: Path, patterns: Iterable[str]) -> None:

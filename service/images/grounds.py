@@ -62,13 +62,26 @@ class Grounds:
         index: Index,
         settings: GroundSettings,
         interpreter: Callable[[str], Path | None] = find_interpreter,
+        libraries: bool = False,
     ) -> None:
+        """Make grounds.
+
+        Args:
+            engine: keeps them.
+            folder: what they are made from.
+            data_dir: where what is downloaded for them lies.
+            index: has the data sets.
+            settings: where their parts come from.
+            interpreter: finds a Python of this machine.
+            libraries: whether they have the libraries of the system that some packages of science use.
+        """
         self._engine = engine
         self._folder = folder
         self._data_dir = data_dir
         self._index = index
         self._settings = settings
         self._interpreter = interpreter
+        self._libraries = libraries
         self._registry_answers = True
 
     def ensure(self, python: str) -> StoredImage:
@@ -185,19 +198,25 @@ class Grounds:
     def _recipe(self, datasets: Path) -> str:
         """Return the digest of everything that all grounds are made from."""
         parts = [(self._folder / name).read_text() for name in ("Dockerfile", "prepare.sh")]
-        return digest_of([*parts, sorted(path.name for path in _folders(datasets))])
+        more = [self._listed("libraries.txt")] if self._libraries else []
+        return digest_of([*parts, sorted(path.name for path in _folders(datasets)), *more])
 
     def _system_reference(self) -> str:
         """Name the Debian image made here."""
         return f"tfbisect/system:{host_suite()}-{digest_of(self._packages())[7:19]}"
 
     def _packages(self) -> list[str]:
-        """Return the Debian packages that interpreters need."""
-        return (self._folder / "packages.txt").read_text(encoding="utf-8").split()
+        """Return the Debian packages of the system: those that interpreters need, and libraries where asked for."""
+        return self._listed("packages.txt") + (self._listed("libraries.txt") if self._libraries else [])
+
+    def _listed(self, name: str) -> list[str]:
+        return (self._folder / name).read_text(encoding="utf-8").split()
 
     def _image_name(self, python: str) -> str:
         """Return the registry's image for an interpreter."""
-        return self._settings.python_image.format(python=python)
+        name = self._settings.python_image.format(python=python)
+        # The slim images are the others without libraries.
+        return name.removesuffix("-slim") if self._libraries else name
 
 
 def can_make_system() -> bool:
@@ -218,7 +237,12 @@ def make_system(archive: Path, packages: list[str], mirror: SecretUrl) -> None:
         )
     command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}"]
     command += ["--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*"]
-    command += ["--dpkgopt=path-exclude=/usr/share/doc/*", host_suite(), str(archive)]
+    command += ["--dpkgopt=path-exclude=/usr/share/doc/*"]
+    # A container has no screen: what would draw on one is the most of libgl1.
+    command += [
+        f"--dpkgopt=path-exclude={path}" for path in ("*/libLLVM*", "*/dri/*", "*/libicudata.so*", "*/libz3.so*")
+    ]
+    command += [host_suite(), str(archive)]
     # Without a mirror mmdebstrap takes the suite's own.
     place = mirror or SecretUrl(host_mirror())
     log.info("making a base image with mmdebstrap", suite=host_suite(), mirror=str(place))

@@ -128,6 +128,23 @@ def test_legacy_keras_is_there_where_keras_3_is_the_usual_one() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("os.environ['TF_USE_LEGACY_KERAS'] = '1'", "1"),
+        ('os.environ.setdefault("TF_USE_LEGACY_KERAS", "True")', "True"),
+        ("os.environ.update(TF_USE_LEGACY_KERAS='1')", "1"),
+        ("os.environ.update({'TF_USE_LEGACY_KERAS': 'true'})", "true"),
+        ("os.environ['TF_USE_LEGACY_KERAS'] = '0'", None),
+        ("# os.environ['TF_USE_LEGACY_KERAS'] = '1'", None),
+        ("print('TF_USE_LEGACY_KERAS is no more')", None),
+    ],
+)
+def test_legacy_keras_is_asked_for_by_what_its_variable_is_set_to(line: str, value: str | None) -> None:
+    found = AdditionRules().of("tensorflow", (), [f"import os\n{line}\nimport tensorflow"])
+    assert [each.variable for each in found] == ([("TF_USE_LEGACY_KERAS", value)] if value else [])
+
+
 def test_two_demands_on_one_package_both_hold() -> None:
     assert asked("pandas>=1.4", "pandas<2") == {"pandas<2,>=1.4": "request"}
 

@@ -123,3 +123,10 @@ def test_only_a_run_on_an_accelerator_asks_for_devices_and_gets_the_memory_that_
     assert given["DeviceRequests"] == [{"Driver": "", "Count": 2, "Capabilities": [["gpu", "compute"]]}]
     assert (given["Runtime"], given["Memory"], given["MemorySwap"]) == ("nvidia", 5000, 5000)
     assert (given["CapDrop"], given["NetworkMode"], given["ReadonlyRootfs"]) == (["ALL"], "none", True)
+
+
+def test_a_variable_of_the_script_is_there_before_the_release_is_imported_and_never_replaces_ours() -> None:
+    asked = {"TF_USE_LEGACY_KERAS": "1", "HOME": "/root"}
+    said = container_config("image", ["python"], LIMITS, user=7, labels={}, variables=asked)["Env"]
+    assert "TF_USE_LEGACY_KERAS=1" in said
+    assert [each for each in said if each.startswith("HOME=")] == ["HOME=/tmp"]

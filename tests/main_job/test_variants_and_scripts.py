@@ -57,6 +57,14 @@ def test_a_notebook_is_bisected_and_the_place_of_its_mistake_is_named_by_cell(
     assert 'File "snippet.py", line 7 (cell 2, line 2)' in ended.err
 
 
+def test_a_script_gets_what_it_imports_beside_the_release(engine: None, tfbisect: Tfbisect) -> None:
+    source = "import tensorflow as tf\nimport tqdm\nprint(tf.__version__, tqdm.__version__)\n"
+    ended = tfbisect("run", "-", "--probe", "script", "--releases", "1.14.0", *FEW[2:], given=source)
+    assert ended.code == 0, ended.err
+    assert [segment["outcome"] for segment in ended.verdict["segments"]] == ["passes"]
+    assert ended.verdict["additions"] == [{"requirement": "tqdm", "from": "import", "untestable": 0}]
+
+
 def test_a_script_with_a_mistake_of_its_own_is_no_verdict(engine: None, tfbisect: Tfbisect) -> None:
     source = "import tensorflow as tf\nprint(tf.__version__)\nprint(model)\n"
     ended = tfbisect("run", "-", "--probe", "script", *FEW, given=source)
