@@ -12,6 +12,7 @@ from service.bisection.likeness import close
 from service.bisection.outcomes import CANNOT_ANSWER, Answer, Outcome, Reported, Untestable, Value
 from service.bisection.untrusted import brief, finite
 from service.catalog.normalising import normalised
+from service.catalog.patterns import search_in
 from service.catalog.snippets import syntax_tree
 from service.errors import BadInput
 
@@ -88,14 +89,35 @@ def ending(measurements: Mapping[str, Any], exit_code: int) -> str:
 
 
 def by_pattern(measurements: Mapping[str, Any]) -> Answer:
-    """Say whether the pattern was found in the output or the traceback."""
-    if isinstance(found := measurements.get("found"), str):
+    """Say whether the pattern was found in the output or the traceback: in the run, or now, where it is another."""
+    found = measurements.get("found")
+    parameters = mapping(measurements.get("parameters"))
+    pattern = text_of(parameters.get("pattern") or parameters.get("bad_pattern"))
+    if measurements.get("searched", pattern) != pattern:
+        searched = search_in(pattern, kept_text(measurements))
+        if not searched.ended:
+            return Untestable("the search for the pattern in the stored output took too long; --fresh runs again")
+        if searched.found is None and (measurements.get("cut") or measurements.get("warned_cut")):
+            return Untestable("the pattern is not in the part of the output that is stored; --fresh searches all of it")
+        found = searched.found
+    if isinstance(found, str):
         return Outcome("matches", found[:DETAIL_CHARACTERS])
     if raised := measurements.get("raised"):
         return by_exception(raised)
     unsearched = measurements.get("unsearched")
     said = f" (the last {brief(unsearched)} bytes of the output were not searched)" if unsearched else ""
     return Outcome("does-not-match", last_line(measurements) + said)
+
+
+def kept_text(measurements: Mapping[str, Any]) -> str:
+    """Return what is stored of the output, the warnings and the traceback."""
+    tail, trail = text_of(measurements.get("tail")), mapping(measurements.get("raised")).get("traceback")
+    printed = text_of(measurements.get("output")) + (f"{CUT}{tail}" if tail else "")
+    return "\n".join((printed, text_of(measurements.get("warned")), text_of(trail)))
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def by_exception(raised: object) -> Answer:

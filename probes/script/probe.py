@@ -10,6 +10,7 @@ from tfbisect_exits import exit_code
 
 KEPT_BYTES = 256 * 1024
 TAIL_BYTES = 32 * 1024
+KEPT_WARNED = 64 * 1024
 # As text it takes up to four times as much memory.
 SEARCHED_BYTES = 64 * 1024 * 1024
 KEPT_ITEMS = 1000
@@ -35,6 +36,8 @@ def run(context):
         printed = output.all_of_it() if pattern else ""
         measurements.update(output.kept())
     if pattern:
+        measurements["searched"] = pattern
+        measurements["warned"], measurements["warned_cut"] = warned[:KEPT_WARNED], len(warned) > KEPT_WARNED
         trail = (measurements["raised"] or {}).get("traceback", "")
         measurements["found"] = found(context, pattern, "\n".join((printed, warned, trail)))
     return measurements

@@ -47,6 +47,9 @@ class Parameter:
     choices: tuple[str, ...] = ()
     judged: bool = False
     """Only the judge reads it: it is no part of what is measured, and another value is answered from stored runs."""
+    keeps: str = ""
+    """Of a judged one: a run gets it too, and keeps more. Under this name it is part of the key that something was
+    asked, but not what."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,14 @@ class Probe:
 
     def measured_with(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters of a run, without those that only the judge reads."""
-        return {name: value for name, value in parameters.items() if not self._is_judged(name)}
+        kept = {name for name, each in self.parameters.items() if each.keeps}
+        return {name: value for name, value in parameters.items() if name in kept or not self._is_judged(name)}
+
+    def keyed_by(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the key of an observation has of the parameters."""
+        keyed = {name: value for name, value in parameters.items() if not self._is_judged(name)}
+        kept = {each.keeps: True for name, each in self.parameters.items() if each.keeps and parameters.get(name)}
+        return {**keyed, **kept}
 
     def judging_with(self, parameters: Mapping[str, Any]) -> Judge:
         """Return the rule with the parameters that only it reads, whatever a run was once asked with."""
@@ -186,7 +196,7 @@ def _load_probe(folder: Path, harness: str) -> Probe:
 
 def _parameter(given: Mapping[str, Any]) -> Parameter:
     choices, judged = tuple(given.get("choices", ())), given.get("judged", False)
-    return Parameter(given["type"], given["default"], given["help"], choices, judged)
+    return Parameter(given["type"], given["default"], given["help"], choices, judged, given.get("keeps", ""))
 
 
 def harness_source(folder: Path) -> str:

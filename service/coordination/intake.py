@@ -157,8 +157,13 @@ class Track:
 
     @property
     def asked(self) -> Mapping[str, Any]:
-        """Return the parameters that a run depends on."""
+        """Return the parameters of a run."""
         return self.probe.measured_with(self.parameters)
+
+    @property
+    def keyed(self) -> Mapping[str, Any]:
+        """Return the parameters that are part of the key of an observation."""
+        return self.probe.keyed_by(self.parameters)
 
     @property
     def judge(self) -> Judge:

@@ -97,7 +97,7 @@ class Question:
             environment=environment.digest,
             probe=self.track.probe.digest,
             snippet=text_digest(self.track.snippet),
-            parameters=self.track.asked,
+            parameters=self.track.keyed,
         )
 
 

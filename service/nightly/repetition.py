@@ -113,7 +113,7 @@ class Repetition:
             return False
         today = self.environment(case.target(seen.release))
         # A nightly that the index has removed cannot be measured again; its observation stays valid.
-        return dict(seen.parameters) == dict(track.asked) and today in {"", seen.environment}
+        return dict(seen.parameters) == dict(track.keyed) and today in {"", seen.environment}
 
     def _measure_beside_the_mainline(self, claim: Claim, again: Again, stop: threading.Event) -> None:
         """Run new patch releases, which the planner skips while nothing next to them changes."""

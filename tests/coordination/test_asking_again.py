@@ -30,7 +30,7 @@ def report(request: RunRequest) -> RunReport:
         "raised": None,
         "reported": [["loss", 0.303 if is_newer else 0.3]],
         "output": "deprecated" if is_newer else "",
-        **({"found": "deprecated" if is_newer else None} if pattern else {}),
+        **({"found": "deprecated" if is_newer else None, "searched": pattern} if pattern else {}),
     }
     return RunReport("answered", result={"kind": "measured", "measurements": measured}, runner="docker")
 
@@ -95,6 +95,12 @@ def test_a_direction_says_what_is_right(world: World, parameters: dict[str, Any]
     assert said["expected"] == ["matches" if kind == "fixed" else "does-not-match"]
 
 
-def test_the_direction_of_a_pattern_is_chosen_without_a_run(world: World) -> None:
-    verdict(world, pattern="deprecated")
-    assert verdict(world, pattern="deprecated", regress="match")["runs"]["executed"] == 0
+def test_another_pattern_and_its_direction_are_answered_without_a_run(world: World) -> None:
+    assert verdict(world, pattern="deprecated")["runs"]["executed"] > 0
+    for parameters, changes in (
+        ({"pattern": "deprecated", "regress": "match"}, [("introduced", "1.12.0")]),
+        ({"bad_pattern": "prec.ted$"}, [("introduced", "1.12.0")]),
+        ({"pattern": "nowhere"}, []),
+    ):
+        said = verdict(world, **parameters)
+        assert (places(said), said["runs"]["executed"]) == (changes, 0)

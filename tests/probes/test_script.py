@@ -223,12 +223,44 @@ def test_arrays_are_compared_by_shape_kind_and_digest() -> None:
     assert "int32[2]:" in one.label
 
 
-def test_a_pattern_is_searched_in_the_run_and_never_in_the_service() -> None:
+def test_the_pattern_of_a_run_is_not_searched_again() -> None:
     # Searched here, this pattern would take longer than anybody waits.
-    measurements = {"parameters": {"pattern": "(a+)+$"}, "exit_code": 0, "output": "a" * 60 + "b", "found": None}
-    found = SCRIPT.judge(measurements)
+    slow = "(a+)+$"
+    asked = {"parameters": {"pattern": slow}, "exit_code": 0, "output": "a" * 60 + "b", "found": None, "searched": slow}
+    found = SCRIPT.judge(asked)
     assert isinstance(found, Outcome)
     assert found.label == "does-not-match"
+
+
+def test_another_pattern_is_searched_in_what_is_stored_and_not_for_ever() -> None:
+    asked = {"parameters": {"pattern": "(a+)+$"}, "exit_code": 0, "output": "a" * 60 + "b", "searched": "x"}
+    found = SCRIPT.judge(asked)
+    assert isinstance(found, Untestable)
+    assert "took too long" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("source", "pattern", "label"),
+    [
+        ("print('loss 0.5')", r"^loss 0\.\d$", "matches"),
+        ("print('loss 0.5')", "loss 1", "does-not-match"),
+        ("import sys; sys.stderr.write('loss is deprecated')", "deprecated$", "matches"),
+        ("raise ValueError('lost')", "^ValueError: lost$", "matches"),
+        ("raise ValueError('lost')", "found", "raises:ValueError: lost"),
+    ],
+)
+def test_a_run_that_was_asked_for_one_pattern_answers_for_another(source: str, pattern: str, label: str) -> None:
+    result = ask(NEWEST, SCRIPT, source, parameters=SCRIPT.measured_with({"bad_pattern": "something else"})).result
+    found = classify(RunReport("answered", result=result), SCRIPT.judging_with({"pattern": pattern, "bad_pattern": ""}))
+    assert isinstance(found, Outcome), found
+    assert found.label == label
+
+
+def test_what_is_not_stored_of_a_long_output_is_not_guessed() -> None:
+    result = ask(NEWEST, SCRIPT, LONG, parameters=SCRIPT.measured_with({"pattern": "something else"})).result
+    for pattern, kind in (("^step 1,", Outcome), ("step 7000,", Untestable)):
+        found = classify(RunReport("answered", result=result), SCRIPT.judging_with({"pattern": pattern}))
+        assert isinstance(found, kind), found
 
 
 def test_an_integer_beyond_any_float_is_compared_as_a_text() -> None:
