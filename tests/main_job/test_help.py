@@ -15,7 +15,20 @@ from service.coordination.variants import VARIANTS
 WIDE = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
 OPTIONS = [
     *("package", "releases", "prereleases", "hardware", "probe", "input-shape", "resolution", "branches", "repeats"),
-    *("variant", "pattern", "expect", "tolerance", "judge-by", "set", "runner", "parallel", "timeout", "fresh"),
+    *(
+        "variant",
+        "pattern",
+        "bad-pattern",
+        "regress",
+        "expect",
+        "tolerance",
+        "judge-by",
+        "set",
+        "runner",
+        "parallel",
+        "timeout",
+        "fresh",
+    ),
     *("complete", "whole", "image-source", "json", "quiet", "with", "python", "as-of"),
 ]
 
