@@ -17,6 +17,7 @@ SHORT: Mapping[str, Sequence[str]] = {
     "answers": ("--rounds", "2"),
     "runner": ("--rounds", "3"),
     "probes": ("--rounds", "1"),
+    "aspects": ("--rounds", "1"),
     "web": (),
     "images": ("1.8.0", "2.10.0"),
 }

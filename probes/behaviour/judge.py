@@ -22,9 +22,12 @@ MOST_FIELDS = 4000
 MOST_ITEMS = 300
 DEEPEST = 6
 EXCEPTION = re.compile(r"[^\W\d][\w.]{0,199}")
-# Not within a word: conv2d_1 is a name. A sign belongs to it where no number or word stands before.
-NUMBER = re.compile(r"(?<![\w.])(?:(?<![\w)\]] )[-+])?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?(?![\w]|\.\d)")
+# Not within a word: conv2d_1 is a name. A sign belongs to it unless it stands right behind a number or a word.
+NUMBER = re.compile(r"(?<![\w.])(?:(?<![\w.)\]])[-+])?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?(?![\w]|\.\d)")
 STAND_IN = "{}"
+# Blanks that NumPy and columns put around numbers, by their width and sign.
+WIDE = re.compile(r"[ \t]{2,}(?=\{\})|(?<=\{\})[ \t]{2,}")
+INNER = re.compile(r"(?:^|(?<=[\[(]))[ \t]+(?=\{\})|(?<=\{\})[ \t]+(?=[\])])")
 LINE_OF_FILE = re.compile(r"(<path>|\b[\w./-]+\.py):\d+:?")
 OWN_FRAME = 'File "snippet.py", line '
 # Where the same module lies in different releases.
@@ -39,7 +42,14 @@ MOVED = (
 WRAPPED = re.compile(r"\AException encountered when calling[^\n]*\n+", re.MULTILINE)
 ARGUMENTS = re.compile(r"\n+(?:Call a|A)rguments received by.*\Z", re.DOTALL)
 NODE = re.compile(r"(?:\s*\[?\[?\{\{node [^\n]*|\s*\[Op:\w+\](?: name:[^\n]*)?|, name: *$)")
-RENAMED = {"acc": "accuracy", "val_acc": "val_accuracy", "mse": "mean_squared_error", "mae": "mean_absolute_error"}
+RENAMED = {
+    "lr": "learning_rate",
+    "acc": "accuracy",
+    "val_acc": "val_accuracy",
+    "mse": "mean_squared_error",
+    "mae": "mean_absolute_error",
+}
+KEPT = "answers the same"
 OF_RELEASE = re.compile(r"V[12]$")
 
 
@@ -183,7 +193,7 @@ def prints(measurements: Mapping[str, Any]) -> Iterator[tuple[str, Value]]:
 def line_fields(name: str, line: str) -> Iterator[tuple[str, Value]]:
     """Yield the words of a line, and its numbers."""
     line = LINE_OF_FILE.sub("<path>", line)
-    yield name, NUMBER.sub(STAND_IN, line)[:TEXT_CHARACTERS]
+    yield name, INNER.sub("", WIDE.sub(" ", NUMBER.sub(STAND_IN, line)))[:TEXT_CHARACTERS]
     for at, number in enumerate(NUMBER.findall(line)[:MOST_ITEMS], start=1):
         yield f"{name}, number {at}", number_of(number)
 
@@ -236,7 +246,11 @@ def warning_text(said: str) -> str:
 
 def trains(measurements: Mapping[str, Any]) -> Iterator[tuple[str, Value]]:
     """Yield what the script's own training and evaluation showed."""
-    for name, call in numbered(measurements, ("fit", "train_on_batch", "evaluate")):
+    kinds = [call.get("call") for call in mappings(measurements.get("calls"))]
+    for kind in TRAINING:
+        if kinds.count(kind) > 1:
+            yield f"calls of {kind}", kinds.count(kind)
+    for name, call in numbered(measurements, TRAINING):
         if "raised" in call:
             yield f"{name} raises", brief(call.get("raised"))
             continue
@@ -273,6 +287,7 @@ def predicts(measurements: Mapping[str, Any]) -> Iterator[tuple[str, Value]]:
                 yield f"{name}{shown} raises", brief(failed[0])
 
 
+TRAINING = ("fit", "train_on_batch", "evaluate")
 LOOKS = {
     "predicted": "predict on fixed inputs",
     "called": "call in inference",
@@ -313,13 +328,15 @@ def model(measurements: Mapping[str, Any]) -> Iterator[tuple[str, Value]]:
             yield f"{shown} shape", shape_text(shape)
             yield f"{shown} mean", plain_number(mean)
             yield f"{shown} spread", plain_number(spread)
-        for suffix, result in mapping(seen.get("saved")).items():
-            yield f"{name}saved as {brief(suffix)} and loaded", saved_text(result)
+        if saved := mapping(seen.get("saved")):
+            yield f"{name}saved and loaded", saved_text(saved)
 
 
-def saved_text(result: object) -> str:
-    """Return what came of saving; of an error its name only."""
-    return brief(result, NAME_CHARACTERS).partition(":")[0]
+def saved_text(saved: Mapping[str, Any]) -> str:
+    """Return what came of saving in all formats that a release knows; of an error its name only."""
+    results = {brief(suffix): brief(result, NAME_CHARACTERS).partition(":")[0] for suffix, result in saved.items()}
+    wrong = [f"{result} as {suffix}" for suffix, result in sorted(results.items()) if result != KEPT]
+    return ", ".join(wrong)[:TEXT_CHARACTERS] or KEPT
 
 
 def seconds(measurements: Mapping[str, Any]) -> Iterator[tuple[str, Value]]:

@@ -61,7 +61,8 @@ class Run(object):
             if seen["raised"]["kind"] == "refused":
                 raise
         finally:
-            seen["printed"] = stream.taken()
+            with self._clock.step("prints"):
+                seen["printed"] = stream.taken()
         seen["warned"] = listening.heard
 
     def _execute(self):
@@ -75,7 +76,7 @@ class Run(object):
 
         answer_datasets(self._context, self._modules)
         sys.meta_path.append(StandInFinder(self._context))
-        self._watch = Watch(self._context, self._modules, self._context.parameters.get("whole"))
+        self._watch = Watch(self._context, self._modules, self._context.parameters.get("whole"), self._clock)
         with self._watch:
             self._context.execute(tfbisect_report=report)
 
@@ -95,7 +96,7 @@ class Run(object):
                 with self._watch:
                     train_on_made(self._context, found, self._modules)
         seen["calls"] = self._watch.calls
-        seen["models"] = [look(self._context, model, self._modules) for model in models]
+        seen["models"] = [look(self._context, model, self._modules, self._clock) for model in models]
 
 
 def keras_of(context):

@@ -17,25 +17,34 @@ MOST_WEIGHTS = 8
 SAME = 1e-5
 
 
-def look(context, seen, modules):
+def look(context, seen, modules, clock):
     """Return what there is to know of one model; what fails is named by its exception."""
+    with clock.step("model"):
+        facts, inputs, ready = made_of(seen)
+    if ready:
+        with clock.step("predicts"):
+            answers_of(facts, seen, modules, inputs)
+        if facts["kind"] != "subclassed":
+            with clock.step("saved"):
+                facts["saved"] = saved(context, seen.model, modules, inputs)
+    return facts
+
+
+def made_of(seen):
+    """Return what a model is made of, inputs for it, and whether it has its fixed weights now."""
     model = seen.model
     facts = {"kind": kind_of(model, seen.declared), "layers": [], "failed": {}}
     attempt(facts, "layers", lambda: [layer_told(layer, seen.declared) for layer in layers_of(model)[:MOST_LAYERS]])
     attempt(facts, "parameters", lambda: int(model.count_params()))
     inputs = attempt(facts, None, lambda: fixed_inputs(seen))
     if inputs is None:
-        return facts
+        return facts, None, False
     attempt(facts, "weights", lambda: weights_told(model, first_weights(seen, inputs)))
     former = attempt(facts, None, lambda: [layer.get_weights() for layer in model.layers])
     if former is None:
-        return facts
+        return facts, inputs, False
     attempt(facts, "fixed", lambda: set_fixed(model))
-    if "fixed" in facts:
-        answers_of(facts, seen, modules, inputs)
-        if facts["kind"] != "subclassed":
-            facts["saved"] = saved(context, model, modules, inputs)
-    return facts
+    return facts, inputs, "fixed" in facts
 
 
 def attempt(facts, name, ask):
@@ -114,7 +123,9 @@ def fixed_inputs(seen):
         if any(part.dtype.kind not in "fiub" for part in parts):
             return seen.example
         shapes, kind = [part.shape[1:] for part in parts], seen.example
-    shapes = static_shapes(seen.model) or shapes
+    # What the script hands over is the same in every release, what a model knows is not.
+    if not shapes or any(not shape for shape in shapes):
+        shapes = static_shapes(seen.model) or shapes
     if not shapes:
         return None
     random = numpy.random.RandomState(0)

@@ -1,5 +1,6 @@
 """Seeds every source of random numbers, those that the script itself imports too."""
 
+import functools
 import random
 import sys
 
@@ -57,20 +58,58 @@ def seed_module(name, module, seed):
     elif name == "torch":
         draw = getattr(module, "manual_seed", None)
     else:
-        draw = getattr(getattr(module, "random", None), "set_seed", None) or getattr(module, "set_random_seed", None)
-        if draw is not None and not hasattr(getattr(module, "random", None), "set_seed"):
-            seed_graphs(seed)
+        draw = getattr(getattr(module, "random", None), "set_seed", None)
+        if draw is None and hasattr(module, "set_random_seed"):
+            return seed_first_version(module, seed)
     if draw is None:
         return False
     draw(seed)
     return True
 
 
-def seed_graphs(seed):
-    """Let every graph that TensorFlow 1 makes from here on begin at the seed: each has one of its own."""
+def seed_first_version(module, seed):
+    """Seed TensorFlow 1 without making its default graph: a script may still turn eager execution on."""
     ops = sys.modules.get("tensorflow.python.framework.ops")
-    if ops is None:
-        return
+    if ops is None or not hasattr(getattr(ops, "_default_graph_stack", None), "_global_default_graph"):
+        module.set_random_seed(seed)
+        return True
+    seed_graphs(ops, seed)
+    made = ops._default_graph_stack._global_default_graph
+    if made is not None and not made.get_operations():
+        # Seeding by the harness made it. Without one the next is made when the script needs it.
+        ops._default_graph_stack._global_default_graph = None
+        forget_context()
+    elif made is not None:
+        module.set_random_seed(seed)
+    first = getattr(getattr(module, "compat", None), "v1", None)
+    for place in (ops, module, first):
+        if hasattr(place, "enable_eager_execution"):
+            place.enable_eager_execution = seeding(place.enable_eager_execution, module, seed)
+    return True
+
+
+def forget_context():
+    """Drop the context that asking for the mode has made, before 1.13: with it, eager execution is refused."""
+    eager = sys.modules.get("tensorflow.python.eager.context")
+    made = getattr(eager, "_context", None)
+    if made is not None and getattr(made, "_context_handle", made) is None and not made.executing_eagerly():
+        eager._context = None
+
+
+def seeding(enable, module, seed):
+    """Return what turns eager execution on, and then seeds it."""
+
+    @functools.wraps(enable)
+    def enable_eager_execution(*args, **kwargs):
+        answer = enable(*args, **kwargs)
+        module.set_random_seed(seed)
+        return answer
+
+    return enable_eager_execution
+
+
+def seed_graphs(ops, seed):
+    """Let every graph that TensorFlow 1 makes from here on begin at the seed: each has one of its own."""
     original = ops.Graph.__init__
 
     def __init__(graph, *args, **kwargs):

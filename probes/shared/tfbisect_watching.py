@@ -6,7 +6,7 @@ import sys
 
 from tfbisect_keras import model_classes
 from tfbisect_layers import names_of
-from tfbisect_told import MOST_ITEMS, array_told, number, whole_value
+from tfbisect_told import MOST_ITEMS, array_told, number, shape_of, whole_value
 
 # So many that a loss shows where it goes, and so few that two runs take no longer than twice the probe dropout.
 EPOCHS = 3
@@ -41,10 +41,21 @@ class ModelSeen(object):
 
     def __init__(self, model, example):
         self.model, self.example = model, example
-        self.declared = bool(known_inputs(model))
+        self.declared = declares_inputs(model)
         """Whether the script says the shape of the inputs, so that the layers have theirs in every release."""
         self.weights = initial_weights(model)
         self.configuration = configuration(model)
+
+
+def declares_inputs(model):
+    """Say whether a script gives the shape of the inputs; an Embedding gave one of old, with no size in it."""
+    found = known_inputs(model)
+    if "Sequential" not in names_of(model):
+        return bool(found)
+    try:
+        return any(size is not None for each in found for size in shape_of(each)[1:])
+    except Exception:
+        return bool(found)
 
 
 def known_inputs(model):
@@ -73,9 +84,9 @@ def initial_weights(model):
 class Watch(object):
     """While it lasts, the calls of a script are noted, and training takes no more than some epochs of some batches."""
 
-    def __init__(self, context, modules, whole):
+    def __init__(self, context, modules, whole, clock):
         self.calls, self.models = [], []
-        self._context, self._modules, self._whole = context, modules, whole
+        self._context, self._modules, self._whole, self._clock = context, modules, whole, clock
         self._former = []
         self._busy = False
 
@@ -112,20 +123,22 @@ class Watch(object):
         given.update(kwargs)
         if len(args) > len(ORDER[name]):
             return original(model, *args, **kwargs)
-        facts = {"call": GENERATED.get(name, name), "model": self._place(model, given)}
-        asked = given.get("epochs")
-        if not self._whole and name in ("fit", "fit_generator", "evaluate"):
-            given = self._shortened(name, given)
+        with self._clock.step("trains"):
+            facts = {"call": GENERATED.get(name, name), "model": self._place(model, given)}
+            asked = given.get("epochs")
+            if not self._whole and name in ("fit", "fit_generator", "evaluate"):
+                given = self._shortened(name, given)
         try:
             answered = original(model, **given)
         except Exception as error:
             facts["raised"] = type(error).__name__
             self._note(facts)
             raise
-        try:
-            facts.update(seen_in(name, model, answered))
-        except Exception as error:
-            facts["unseen"] = "%s: %s" % (type(error).__name__, error)
+        with self._clock.step("trains"):
+            try:
+                facts.update(seen_in(name, model, answered))
+            except Exception as error:
+                facts["unseen"] = "%s: %s" % (type(error).__name__, error)
         self._note(facts)
         if name in ("fit", "fit_generator") and asked != given.get("epochs"):
             lengthen(answered, asked)

@@ -7,6 +7,7 @@ varies within a release is masked. Numbers that vary differ only if their ranges
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -122,6 +123,19 @@ class Sampling:
         return frozenset(name for name in self.margins if counted[name] <= most)
 
     @cached_property
+    def coming_and_going(self) -> frozenset[str]:
+        """Return the fields, but for the numbers in their names, that some runs of a release lack.
+
+        How many such fields there are depends on the seed, like the epochs of early stopping.
+        """
+        return frozenset(
+            without_numbers(name)
+            for fields in self.fields.values()
+            for name, field in fields.items()
+            if field.missing and re.search(r"\d", name)
+        )
+
+    @cached_property
     def wavering(self) -> tuple[str, ...]:
         """Return the fields that differ between two runs of a release, in display order."""
         wavers = (name for fields in self.fields.values() for name, field in fields.items() if not field.steady)
@@ -185,7 +199,7 @@ class Sampling:
         """Say whether two samples of a field differ; a missing one differs from one that every run has."""
         if mine is None or others is None:
             there = mine or others
-            return there is not None and not there.masked
+            return there is not None and not there.masked and without_numbers(name) not in self.coming_and_going
         if mine.masked or others.masked:
             return False
         if mine.numbers and others.numbers:
@@ -214,6 +228,11 @@ class Sampling:
             if name in mine and name in others and mine[name].numbers and others[name].numbers
             for value, valued in zip(mine[name].values, others[name].values, strict=False)
         )
+
+
+def without_numbers(name: str) -> str:
+    """Return a field's name with its numbers left open: "fit 3 epoch 1 loss" is like "fit 12 epoch 1 loss"."""
+    return re.sub(r"\d+", "#", name)
 
 
 def _fields(runs: Sequence[Facts]) -> dict[str, FieldSample]:

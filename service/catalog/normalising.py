@@ -12,6 +12,9 @@ RULES = (
     ("date", re.compile(r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?\b")),
     ("time", re.compile(r"\b\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?\b")),
     ("address", re.compile(r"\b0x[0-9a-fA-F]{4,}\b")),
+    # What id() returns: where Linux maps memory.
+    ("address", re.compile(r"(?<![\w.])1(?:39[6-9]|40[0-7])\d{11}(?![\w.])")),
+    ("pid", re.compile(r"(?<=\bpid)\W{1,3}\d+\b(?!\.\d)|(?<=\bprocess)(?: id)?\W{1,3}\d+\b(?!\.\d)", re.IGNORECASE)),
     ("duration", re.compile(r"\b\d+(?:\.\d+)?\s?(?:ns|us|µs|ms|s|sec|secs|seconds|minutes)(?:/\w+)?\b")),
     ("version", re.compile(r"\bv?\d+\.\d+\.\d+(?:\.?(?:a|b|rc|dev|post)\d+)?(?:[-+][\w.]+)?\b")),
 )

@@ -20,6 +20,8 @@ class Release:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
         self._asked = 0
+        self.imported: Mapping[str, Any] = {}
+        """What it said once its framework was imported."""
 
     def ask(self, probe: Probe, snippet: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Return the harness's result for one question; how the process ended where it gave none."""
@@ -31,7 +33,8 @@ class Release:
         self._hear("again")
         lines = [json.loads(line) for line in over["said"].splitlines() if line.strip()]
         if lines:
-            lines[-1]["result"]["probe_seconds"] = lines[-1].get("probe_seconds")
+            for name in ("probe_seconds", "probe_cpu_seconds"):
+                lines[-1]["result"][name] = lines[-1].get(name)
             found: dict[str, Any] = lines[-1]["result"]
             return found
         return {"kind": "ended", "code": over["code"], "signal": over["signal"]}
@@ -46,9 +49,9 @@ class Release:
                 raise RuntimeError(f"the release cannot be imported: {found['result']}")
         raise RuntimeError(f"the container ended before it said {event!r}")
 
-    def ready(self) -> dict[str, Any]:
-        """Wait for the import; return what it said."""
-        return self._hear("ready")
+    def ready(self) -> None:
+        """Wait for the import."""
+        self.imported = self._hear("ready")
 
 
 def send(target: IO[str] | None, message: Mapping[str, Any]) -> None:
@@ -58,9 +61,9 @@ def send(target: IO[str] | None, message: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def waiting(image: str, probe: Probe, framework: str = "tensorflow") -> Iterator[Release]:
+def waiting(image: str, probe: Probe, framework: str = "tensorflow", hash_seed: int = 0) -> Iterator[Release]:
     """Start a container of an image and wait until its framework is imported."""
-    quiet = ["--env", "TF_CPP_MIN_LOG_LEVEL=2", "--env", "PYTHONHASHSEED=0", "--env", "HOME=/tmp"]
+    quiet = ["--env", "TF_CPP_MIN_LOG_LEVEL=2", "--env", f"PYTHONHASHSEED={hash_seed}", "--env", "HOME=/tmp"]
     walls = ["--network", "none", "--read-only", "--tmpfs", TMPFS, "--memory", "3g", "--cpus", "1", "--user", "65534"]
     command = ["docker", "run", "--rm", "--interactive", *walls, *quiet, image, "python", "-u", "-c", BOOT]
     process = subprocess.Popen(
@@ -70,7 +73,8 @@ def waiting(image: str, probe: Probe, framework: str = "tensorflow") -> Iterator
         send(process.stdin, {"harness": probe.harness_source})
         send(process.stdin, {"framework": framework, "id": "import", "folders": ["/tmp", "/dev/shm"]})
         release = Release(process)
-        assert release.ready()["forks"]
+        release.ready()
+        assert release.imported["forks"]
         yield release
     finally:
         with suppress(OSError):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.behaviour.truth import FOLDER, PROBE, RULE, Truth, disagreements, truths
+from tests.behaviour.truth import FOLDER, PROBE, RULE, Truth, Unseeded, disagreements, false_alarms, truths, unseeded
 from tests.probes.protocol import ask_each
 
 TRUTHS = truths()
@@ -26,6 +27,25 @@ def test_a_truth_names_aspects_and_a_report(name: str) -> None:
     assert set(truth.aspects) <= set(RULE.READERS)
     assert truth.report
     compile(truth.source, truth.script, "exec")
+
+
+def test_every_unseeded_script_has_its_row() -> None:
+    known = unseeded()
+    assert {path.stem for path in (FOLDER / "scripts" / "unseeded").glob("*.py")} == set(known)
+    assert len(known) >= 20
+    for each in known.values():
+        compile(each.source, each.script, "exec")
+        assert each.wavers
+        assert set(each.changes) <= set(RULE.READERS)
+
+
+def test_an_unseeded_script_that_differs_between_releases_is_a_false_alarm() -> None:
+    script = Unseeded("x", "numbers", {}, ("1.0", "2.0"))
+    quiet = {"1.0": [run(f"loss 0.4{at}") for at in range(4)], "2.0": [run(f"loss 0.4{9 - at}") for at in range(4)]}
+    assert false_alarms(script, quiet) == []
+    loud = {**quiet, "2.0": [run(f"loss 0.9{at}") for at in range(4)]}
+    assert len(false_alarms(script, loud)) == 1
+    assert false_alarms(replace(script, changes={"prints": "another loss"}), loud) == []
 
 
 @pytest.mark.local

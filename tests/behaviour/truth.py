@@ -3,7 +3,10 @@
 truth.toml says for each script what it shows in which release, as plain runs in containers showed it. Here the same
 scripts are asked through the probe, and each aspect that truth.toml names must sort the releases into the same groups.
 
-python -m tests.behaviour.truth [SCRIPT...] asks every release whose image is here and prints a table.
+Scripts without a seed, in scripts/unseeded/, show other numbers in every run and the same behaviour in every release:
+no aspect may sort the releases into groups, but for those that truth.toml explains.
+
+python -m tests.behaviour.truth [SCRIPT...] asks every release whose image is here and prints two tables.
 """
 
 from __future__ import annotations
@@ -24,6 +27,10 @@ FOLDER = Path(__file__).parent
 PROBE = PROBES["behaviour"]
 RULE = sys.modules[PROBE.judge.__module__]
 SEEDS = (1, 2)
+PROCESSES = {0: (1, 2), 1: (3, 4)}
+"""The seeds of the unseeded scripts' runs, by the hash seed of the process: as many runs as a reported change has."""
+OF_RELEASE = frozenset({"warns"})
+"""Every release has its own warnings."""
 NOISY = frozenset({"time", "memory"})
 """What a busy machine changes by itself."""
 
@@ -48,6 +55,46 @@ class Truth:
     @property
     def source(self) -> str:
         return (FOLDER / "scripts" / f"{self.script}.py").read_text("utf-8")
+
+
+@dataclass(frozen=True)
+class Unseeded:
+    """A script that draws random numbers, and behaves alike in every release."""
+
+    script: str
+    wavers: str
+    """What is another in every run."""
+    changes: Mapping[str, str]
+    """Aspects that do change with the release, and why."""
+    releases: tuple[str, ...]
+
+    @property
+    def source(self) -> str:
+        return (FOLDER / "scripts" / "unseeded" / f"{self.script}.py").read_text("utf-8")
+
+
+def unseeded() -> dict[str, Unseeded]:
+    """Return the unseeded scripts of truth.toml by name."""
+    known = tomllib.loads((FOLDER / "truth.toml").read_text("utf-8"))
+    releases = tuple(known["unseeded_releases"])
+    return {
+        row["script"]: Unseeded(row["script"], row["wavers"], row.get("changes", {}), releases)
+        for row in known["unseeded"]
+    }
+
+
+def false_alarms(script: Unseeded, runs: Mapping[str, Runs]) -> list[str]:
+    """Say which aspects sort the releases into groups though the script behaves alike in all of them."""
+    said = []
+    for aspect in RULE.READERS:
+        if aspect in OF_RELEASE or aspect in NOISY or aspect in script.changes:
+            continue
+        found = sampled(aspect, runs)
+        if len(found.groups) > 1:
+            first, other = found.groups[0][0], found.groups[1][0]
+            fields = ", ".join(found.differing(first, other)[:3])
+            said.append(f"{aspect} sorts the releases into {' | '.join(map(', '.join, found.groups))}: {fields}")
+    return said
 
 
 def truths() -> dict[str, Truth]:
@@ -115,6 +162,8 @@ def shown_by(run: Mapping[str, Any]) -> str:
 
 def asked(release: str, image: str, chosen: Sequence[Truth]) -> dict[str, Runs]:
     """Ask one release about scripts, each with every seed."""
+    if not chosen:
+        return {}
     with waiting(image, PROBE) as container:
         return {
             truth.script: [container.ask(PROBE, truth.source, {"seed": seed}) for seed in SEEDS]
@@ -136,17 +185,39 @@ def table(chosen: Sequence[Truth], answers: Mapping[str, Mapping[str, Runs]]) ->
         )
 
 
+def asked_unseeded(image: str, chosen: Sequence[Unseeded]) -> Mapping[str, Runs]:
+    """Ask one release about unseeded scripts, in two processes with two seeds each."""
+    found: dict[str, list[Mapping[str, Any]]] = {each.script: [] for each in chosen}
+    for hash_seed, given in PROCESSES.items() if chosen else ():
+        with waiting(image, PROBE, hash_seed=hash_seed) as container:
+            for each in chosen:
+                found[each.script] += [container.ask(PROBE, each.source, {"seed": seed}) for seed in given]
+    return found
+
+
+def unseeded_table(chosen: Sequence[Unseeded], answers: Mapping[str, Mapping[str, Runs]]) -> Iterator[str]:
+    """Yield a Markdown row for each unseeded script, with its false alarms."""
+    yield "| unseeded script | releases | changes with the release | nothing else changes |\n|---|---|---|---|"
+    for each in chosen:
+        wrong = false_alarms(each, {release: answers[release][each.script] for release in answers})
+        yield f"| {each.script} | {len(answers)} | {', '.join(each.changes)} | {'; '.join(wrong) or 'yes'} |"
+
+
 def main(names: Sequence[str]) -> int:
     """Ask every release whose image is here; 1 where anything disagrees."""
-    known = truths()
-    chosen = [known[name] for name in names] if names else list(known.values())
-    answers = {}
+    known, others = truths(), unseeded()
+    chosen = [truth for name, truth in known.items() if not names or name in names]
+    wavering = [each for name, each in others.items() if not names or name in names]
+    answers: dict[str, Mapping[str, Runs]] = {}
+    again: dict[str, Mapping[str, Runs]] = {}
     for release, image in images().items():
         print(f"asking {release}", file=sys.stderr, flush=True)
         answers[release] = asked(release, image, chosen)
-    rows = list(table(chosen, answers))
+        if wavering and release in wavering[0].releases:
+            again[release] = asked_unseeded(image, wavering)
+    rows = [*table(chosen, answers), *unseeded_table(wavering, again)]
     print("\n".join(rows))
-    return 0 if all(row.endswith("| yes |") for row in rows[1:]) else 1
+    return 0 if all(row.endswith(("| yes |", "|---|")) for row in rows) else 1
 
 
 if __name__ == "__main__":

@@ -60,6 +60,17 @@ def test_releases_that_show_the_same_are_one_group(releases: list[list[Value]], 
     assert list(sampling(*releases).groups) == groups
 
 
+def test_how_many_fields_there_are_may_depend_on_the_seed() -> None:
+    def trained(epochs: int) -> Facts:
+        return Facts((("calls of fit", epochs), *((f"fit {at} epoch 1 loss", 0.5) for at in range(1, epochs + 1))))
+
+    def groups(*epochs: tuple[int, int]) -> int:
+        return len(Sampling({str(at): [trained(each) for each in several] for at, several in enumerate(epochs)}).groups)
+
+    assert groups((2, 3), (5, 4), (4, 4)) == 1
+    assert groups((2, 2), (5, 5), (5, 5)) == 2
+
+
 @pytest.mark.parametrize(
     ("seconds", "groups"),
     [

@@ -106,6 +106,11 @@ def build_model():
 WITHOUT_WEIGHTS = "model = tf.keras.models.Sequential([layers.Activation('relu', input_shape=(4,))])"
 DRAWN = "print(random.random(), np.random.rand())\ntf.ones(())"
 NO_KERAS = "assert tf is None, 'it is %s' % tf.__version__"
+EAGER = """
+if hasattr(tf, "enable_eager_execution"):
+    tf.enable_eager_execution()
+print(float(tf.reduce_mean(getattr(tf, "random_uniform", tf.random.uniform)((1000,)))))
+"""
 QUESTIONS: dict[str, tuple[str, dict[str, object]]] = {
     "training": (HEAD + TRAINING, {"seed": 1}),
     "training again": (HEAD + TRAINING, {"seed": 1}),
@@ -114,6 +119,9 @@ QUESTIONS: dict[str, tuple[str, dict[str, object]]] = {
     "defined": (HEAD + DEFINED, {}),
     "without weights": (HEAD + WITHOUT_WEIGHTS, {}),
     "drawn": (HEAD + DRAWN, {}),
+    "eager": (HEAD + EAGER, {"seed": 1}),
+    "eager again": (HEAD + EAGER, {"seed": 1}),
+    "eager, another seed": (HEAD + EAGER, {"seed": 2}),
     "assertion": (HEAD + NO_KERAS, {}),
 }
 
@@ -147,13 +155,16 @@ def test_a_release_shows_what_a_script_trains_and_what_its_models_are(
 
     built = facts(seen["defined"], "model")
     assert [built[f"layer {at} class"] for at in (1, 2, 3)] == ["Dense", "BatchNormalization", "Dense"]
-    assert built["saved as .h5 and loaded"] == "answers the same"
+    assert built["saved and loaded"] == "answers the same"
     assert facts(seen["defined"], "trains")["fit steps"] == 2
     defined = facts(seen["defined"], "predicts")
     assert defined["call in training mean"] != pytest.approx(defined["call in inference mean"])
 
     assert facts(seen["without weights"], "predicts")["predict on fixed inputs mean"] > 0
     assert facts(seen["without weights"], "trains") == {}
+
+    eager = [facts(seen[name], "prints")["line 1, number 1"] for name in QUESTIONS if name.startswith("eager")]
+    assert eager[0] == eager[1] != eager[2]
 
     assert facts(seen["assertion"], "ends")["raised by"] == "the script"
     assert facts(seen["drawn"], "prints")["line 1, number 1"] == pytest.approx(0.13436424411240122)

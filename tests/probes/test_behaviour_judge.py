@@ -185,7 +185,24 @@ def test_metrics_have_one_name_in_every_release() -> None:
 
 def test_how_saving_failed_is_told_by_the_exception() -> None:
     seen = facts("model", models=[{"saved": {".h5": "raises TypeError: a", ".keras": "answers the same"}}])
-    assert seen["saved as .h5 and loaded"] == "raises TypeError"
+    assert seen["saved and loaded"] == "raises TypeError as .h5"
+
+
+def test_a_format_that_only_some_releases_know_is_no_difference() -> None:
+    old, new = ({".h5": "answers the same"}, {".h5": "answers the same", ".keras": "answers the same"})
+    assert facts("model", models=[{"saved": old}]) == facts("model", models=[{"saved": new}])
+
+
+def test_a_number_is_compared_with_its_sign_whatever_stands_around_it() -> None:
+    one, other = (facts("prints", printed={"head": line}) for line in ("[ 0.5  -1. 2]  x 3-2", "[-0.5   1. 2] x 3-2"))
+    assert one["line 1"] == "[{} {} {}]  x {}-{}"
+    assert [one[f"line 1, number {at}"] for at in (1, 2, 3, 4, 5)] == [0.5, -1.0, 2, 3, 2]
+    assert other["line 1, number 1"] == -0.5
+
+
+def test_what_only_one_process_can_print_is_compared_by_kind() -> None:
+    found = facts("prints", printed={"head": "id 140115947021424\npid: 219\nprocess id 12\nrapid 12"})
+    assert [found[f"line {at}"] for at in (1, 2, 3, 4)] == ["id <address>", "pid<pid>", "process<pid>", "rapid {}"]
 
 
 @pytest.mark.parametrize(
