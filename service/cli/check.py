@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import typer
 
@@ -15,10 +17,12 @@ from service import __version__
 from service.bootstrap import House, set_up_logging
 from service.catalog.in_use import release_in_use
 from service.catalog.ranges import parse_releases, select
+from service.catalog.releases import CatalogRelease
 from service.catalog.targets import Hardware
 from service.cli.console import err, fail, house, out
-from service.cli.requests import build_request, parse_shape, read_snippet
-from service.cli.run import progress, say_runner
+from service.cli.remote import ServerOption, server_at
+from service.cli.requests import build_request, parse_additions, parse_shape, read_snippet
+from service.cli.run import progress, refuse_here_only, say_runner
 from service.coordination.conclusion import DONE, Finished
 from service.coordination.intake import BisectionRequest, check_source
 from service.errors import EXIT_DIFFERS, EXIT_INTERRUPTED, EXIT_NO_ANSWER, BadInput
@@ -70,6 +74,13 @@ def check(
     probe: Annotated[
         str, typer.Option(help="what to compare; `tfbisect probes` lists them", rich_help_panel=GATE)
     ] = "behaviour",
+    with_: Annotated[
+        list[str] | None,
+        typer.Option("--with", help="package that the script needs; repeatable", rich_help_panel=GATE),
+    ] = None,
+    requirements: Annotated[
+        Path | None, typer.Option(help="requirements file with packages that it needs", rich_help_panel=GATE)
+    ] = None,
     input_shape: Annotated[
         str | None, typer.Option(help="shape of one input, such as 28,28", rich_help_panel=GATE)
     ] = None,
@@ -81,6 +92,7 @@ def check(
     timeout: Annotated[
         float | None, typer.Option(help="time limit of one run, in seconds", rich_help_panel=MACHINE)
     ] = None,
+    server: ServerOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON", rich_help_panel=OUTPUT)] = False,
     junit_file: Annotated[
         Path | None, typer.Option("--junit", help="write JUnit XML to this file", rich_help_panel=OUTPUT)
@@ -101,23 +113,24 @@ def check(
     set_up_logging(quiet=quiet)
     snippet = read_snippet(file)
     check_source(snippet)  # before the index is asked for releases
-    with house(runner=runner, parallel=parallel) as opened:
-        first, last = ends_of(opened, package, from_ or in_use(package, file, quiet=quiet), to)
-        asked: dict[str, Any] = {
-            "snippet": snippet,
-            "package": package,
-            "probe": probe,
-            "hardware": hardware,
-            "input_shape": parse_shape(input_shape),
-            "timeout_seconds": timeout,
-        }
-        gate, finished = _gate(opened, build_request(**asked, releases=f"{first},{last}"), first, last, aspect, quiet)
+    additions, _ = parse_additions(with_ or (), requirements, package)
+    asked: dict[str, Any] = {
+        "snippet": snippet,
+        "package": package,
+        "probe": probe,
+        "hardware": hardware,
+        "input_shape": parse_shape(input_shape),
+        "timeout_seconds": timeout,
+        "with": additions,
+    }
+    if server:
+        refuse_here_only(runner=runner, parallel=parallel)
+    with server_at(server, err) if server else _here(runner, parallel) as place:
+        ends = ends_of(place.releases(package), from_ or in_use(package, file, quiet=quiet), to)
+        gate, verdict = _gate(place, asked, ends, ",", aspect or (), quiet=quiet)
         if gate.differences:
-            gate, finished = _gate(
-                opened, build_request(**asked, releases=f"{first}..{last}"), first, last, aspect, quiet
-            )
-        verdict = finished.verdict or {}
-        report = opened.markdown(verdict["id"]) if github else ""
+            gate, verdict = _gate(place, asked, ends, "..", aspect or (), quiet=quiet)
+        report = place.markdown(verdict["id"]) if github else ""
     line = failing_line(verdict)
     if as_json:
         print(json.dumps(gate_json(gate, fail_on, verdict["id"]), indent=2))
@@ -152,13 +165,47 @@ def in_use(package: str, file: str, *, quiet: bool) -> str:
     return found.version
 
 
-def ends_of(opened: House, package: str, first: str, last: str) -> tuple[str, str]:
+class Place(Protocol):
+    """Where a check runs: this machine, or a service."""
+
+    def run(self, request: BisectionRequest, *, quiet: bool) -> Finished:
+        """Run a bisection to its end."""
+
+    def releases(self, package: str) -> Sequence[CatalogRelease]:
+        """Return the releases of a package."""
+
+    def markdown(self, bisection_id: str) -> str:
+        """Return the report of a bisection."""
+
+
+class Here:
+    """This machine."""
+
+    def __init__(self, opened: House) -> None:
+        self._opened = opened
+        self.markdown = opened.markdown
+
+    def run(self, request: BisectionRequest, *, quiet: bool) -> Finished:
+        with progress(quiet=quiet) as listener:
+            ready = partial(say_runner, self._opened, quiet=quiet)
+            return self._opened.submission.run(request, listener, ready=ready)
+
+    def releases(self, package: str) -> Sequence[CatalogRelease]:
+        return self._opened.catalog.releases(package)
+
+
+@contextmanager
+def _here(runner: str | None, parallel: int | None) -> Iterator[Place]:
+    with house(runner=runner, parallel=parallel) as opened:
+        yield Here(opened)
+
+
+def ends_of(listed: Sequence[CatalogRelease], first: str, last: str) -> tuple[str, str]:
     """Return the two releases of an upgrade; a minor stands for its newest patch, no end for the newest of all.
 
     Raises:
         BadInput: there is no such release, or both are the same, or the ends are swapped.
     """
-    listed = opened.catalog.releases(package)
     ends = [select(parse_releases(text), listed)[-1] for text in (first, last or "latest")]
     if ends[0] == ends[1]:
         raise BadInput(f"the upgrade begins and ends at {ends[0]}; name two releases.", field="to")
@@ -167,21 +214,20 @@ def ends_of(opened: House, package: str, first: str, last: str) -> tuple[str, st
 
 
 def _gate(
-    opened: House, request: BisectionRequest, first: str, last: str, wanted: list[str] | None, quiet: bool
-) -> tuple[Gate, Finished]:
-    """Run a bisection and compare its ends; exits where it gives no verdict."""
-    with progress(quiet=quiet) as listener:
-        finished = opened.submission.run(request, listener, ready=lambda: say_runner(opened, quiet=quiet))
+    place: Place, asked: Mapping[str, Any], ends: tuple[str, str], joined: str, wanted: Sequence[str], *, quiet: bool
+) -> tuple[Gate, Mapping[str, Any]]:
+    """Run a bisection over two ends and compare them; exits where it gives no verdict."""
+    finished = place.run(build_request(**asked, releases=joined.join(ends)), quiet=quiet)
     if finished.error is not None:
         error = finished.error
         fail(str(error["title"]), str(error["detail"]), int(error["exit_code"]), str(error.get("traceback", "")))
     if finished.status != DONE or finished.verdict is None:
         err.print(f"{finished.status}; what was measured is kept. Run the same command again to continue.")
         raise typer.Exit(EXIT_INTERRUPTED)
-    gate = gate_of(finished.verdict, first, last, wanted or ())
+    gate = gate_of(finished.verdict, *ends, wanted)
     if gate is None or not gate.compared:
-        fail("No verdict", without_answer(finished.verdict, first, last), EXIT_NO_ANSWER)
-    return gate, finished
+        fail("No verdict", without_answer(finished.verdict, *ends), EXIT_NO_ANSWER)
+    return gate, finished.verdict
 
 
 def without_answer(verdict: Mapping[str, Any], first: str, last: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
-from service.cli.console import opened_store, out
+from service.cli.console import err, opened_store, out
+from service.cli.remote import ServerOption, server_at
 from service.reports.naming import name_of
 from service.reports.views import headline, title_of
 from service.storage.records import ADMIN, Bisection, Search
@@ -21,13 +23,20 @@ def list_stored(
     probe: Annotated[str | None, typer.Option(help="by this probe")] = None,
     status: Annotated[str | None, typer.Option(help="queued, running, done, failed or cancelled")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="how many, newest first")] = 20,
+    server: ServerOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """List stored bisections, newest first; `last` or the beginning of an id stands for it everywhere."""
-    search = Search(status=status, probe=probe, package=package, text=" ".join(text or ()))
-    with opened_store() as store:
-        page = store.bisections(search, limit=limit, viewer=ADMIN)
-        rows = [_row(store, each) for each in page.rows]
+    words = " ".join(text or ())
+    if server:
+        with server_at(server, err) as asked:
+            found = asked.bisections(status=status, probe=probe, package=package, q=words, limit=min(limit, 100))
+            rows = [_row_of_json(each, asked.snippet(each["id"])) for each in found]
+    else:
+        search = Search(status=status, probe=probe, package=package, text=words)
+        with opened_store() as store:
+            page = store.bisections(search, limit=limit, viewer=ADMIN)
+            rows = [_row(store, each) for each in page.rows]
     if as_json:
         print(json.dumps(rows, indent=2))
     elif rows:
@@ -51,6 +60,13 @@ def _row(store: Store, bisection: Bisection) -> dict[str, Any]:
         "title": title_of(bisection),
         "summary": headline(bisection, verdict),
     }
+
+
+def _row_of_json(summary: Mapping[str, Any], snippet: str) -> dict[str, Any]:
+    """Return a row of what a service says; the range is in a bisection of its own only."""
+    kept = {name: summary[name] for name in ("id", "status", "package", "probe", "created_at")}
+    said = summary.get("summary") or str(summary["status"]).capitalize()
+    return {**kept, "name": name_of(snippet), "title": summary["package"], "summary": said}
 
 
 def _lines(row: dict[str, Any]) -> Text:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +20,7 @@ from service.catalog.probes import Probe
 from service.catalog.targets import Hardware, ImageSource
 from service.cli.console import complain, err, house, out
 from service.cli.projects import Asked, read_asked
+from service.cli.remote import ServerOption, server_at
 from service.cli.requests import (
     build_request,
     parse_additions,
@@ -31,7 +32,7 @@ from service.cli.terminal import LiveProgress, PlainProgress, verdict_lines
 from service.coordination.conclusion import DONE, Finished
 from service.coordination.progress import Listener, Silent
 from service.coordination.variants import VARIANTS
-from service.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, NotFound, UnknownName
+from service.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, BadInput, NotFound, UnknownName
 from service.projects.files import Bounds
 from service.reports.documents import probe_json
 from service.settings import Settings
@@ -239,6 +240,7 @@ def run(
     timeout: Annotated[
         float | None, typer.Option(help="time limit of one run, in seconds", rich_help_panel=MACHINE)
     ] = None,
+    server: ServerOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the verdict as JSON", rich_help_panel=OUTPUT)] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="show no progress", rich_help_panel=OUTPUT)] = False,
 ) -> None:
@@ -287,14 +289,30 @@ def run(
         **parse_variants(variant or ()),
         **{"with": additions},
     )
+    say_left_out(asked, quiet=quiet)
+    if server:
+        refuse_here_only(runner=runner, parallel=parallel, file=asked.project)
+        with server_at(server, err) as there:
+            tell_ending(there.run(request, quiet=quiet), there.expected(request.probe), as_json=as_json)
+        return
     with house(runner=runner, parallel=parallel) as opened:
         expected = opened.intake.probe(request.probe).expected
-        say_left_out(asked, quiet=quiet)
         with progress(quiet=quiet) as listener:
             finished = opened.submission.run(
                 request, listener, ready=lambda: say_runner(opened, quiet=quiet), project=asked.project
             )
         tell_ending(finished, expected, as_json=as_json)
+
+
+def refuse_here_only(**given: Any) -> None:
+    """Refuse options that choose something of this machine where a service is asked.
+
+    Raises:
+        BadInput: one was given.
+    """
+    for name, value in given.items():
+        if value is not None:
+            raise BadInput(f"--{name} is this machine's and --server asks another one; leave one of them out.")
 
 
 def say_left_out(asked: Asked, *, quiet: bool) -> None:
@@ -361,18 +379,51 @@ def show(
     markdown: Annotated[
         bool, typer.Option("--markdown", help="print a Markdown report to paste into an issue")
     ] = False,
+    server: ServerOption = None,
 ) -> None:
     """Print a stored bisection."""
+    if server:
+        with server_at(server, err) as asked:
+            found = asked.bisection(bisection_id)
+            _print_stored(
+                found["id"],
+                found["status"],
+                found["verdict"],
+                as_json=as_json,
+                report=(lambda: asked.markdown(found["id"])) if markdown else None,
+                expected=lambda: asked.expected(found["probe"]),
+            )
+        return
     with house() as opened:
         row = opened.store.bisection_named(bisection_id, viewer=ADMIN)
-        if row.verdict is None:
-            raise NotFound(f"bisection {row.id} has no verdict yet: it is {row.status}.")
-        if as_json:
-            print(json.dumps(row.verdict, indent=2))
-        elif markdown:
-            print(opened.markdown(row.id))
-        else:
-            _print_lines(row.verdict, opened.intake.probe(row.request["probe"]).expected)
+        _print_stored(
+            row.id,
+            row.status,
+            row.verdict,
+            as_json=as_json,
+            report=(lambda: opened.markdown(row.id)) if markdown else None,
+            expected=lambda: opened.intake.probe(row.request["probe"]).expected,
+        )
+
+
+def _print_stored(
+    bisection_id: str,
+    status: str,
+    verdict: Mapping[str, Any] | None,
+    *,
+    as_json: bool,
+    report: Callable[[], str] | None,
+    expected: Callable[[], frozenset[str]],
+) -> None:
+    """Print a stored bisection in the form that was asked for."""
+    if verdict is None:
+        raise NotFound(f"bisection {bisection_id} has no verdict yet: it is {status}.")
+    if as_json:
+        print(json.dumps(verdict, indent=2))
+    elif report is not None:
+        print(report())
+    else:
+        _print_lines(verdict, expected())
 
 
 def print_probes(
