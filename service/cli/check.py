@@ -165,7 +165,7 @@ def in_use(package: str, file: str, *, quiet: bool) -> str:
     return found.version
 
 
-class Place(Protocol):
+class Asking(Protocol):
     """Where a check runs: this machine, or a service."""
 
     def run(self, request: BisectionRequest, *, quiet: bool) -> Finished:
@@ -195,7 +195,7 @@ class Here:
 
 
 @contextmanager
-def _here(runner: str | None, parallel: int | None) -> Iterator[Place]:
+def _here(runner: str | None, parallel: int | None) -> Iterator[Asking]:
     with house(runner=runner, parallel=parallel) as opened:
         yield Here(opened)
 
@@ -214,7 +214,7 @@ def ends_of(listed: Sequence[CatalogRelease], first: str, last: str) -> tuple[st
 
 
 def _gate(
-    place: Place, asked: Mapping[str, Any], ends: tuple[str, str], joined: str, wanted: Sequence[str], *, quiet: bool
+    place: Asking, asked: Mapping[str, Any], ends: tuple[str, str], joined: str, wanted: Sequence[str], *, quiet: bool
 ) -> tuple[Gate, Mapping[str, Any]]:
     """Run a bisection over two ends and compare them; exits where it gives no verdict."""
     finished = place.run(build_request(**asked, releases=joined.join(ends)), quiet=quiet)
