@@ -19,6 +19,8 @@ from service.coordination.laboratory import Laboratory, Measurement, Question
 from service.coordination.progress import Progress
 from service.coordination.stories import stories_of
 
+BRIDGE = "bridge"
+"""What whoever watches is told in place of a track."""
 BRIDGED = "bridged"
 """Stands for the bridge where its runs are compared with those of releases."""
 MOST_PLACES = 6

@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ from service.bisection.planner import PlannedRun
 from service.bisection.verdict import NothingTestable
 from service.catalog.targets import Target
 from service.coordination.answers import observation_event
-from service.coordination.bridging import Bridging, Span
+from service.coordination.bridging import BRIDGE, Bridging, Span
 from service.coordination.conclusion import DONE, INTERRUPTED, TAKEN_OVER, Ending, Finished, conclude
 from service.coordination.faults import snippet_fault
 from service.coordination.holding import LOOK_SECONDS, Held
@@ -119,7 +119,11 @@ class Session:
             self._seat.awake.clear()
             for future in [future for future in self._running if future.done()]:
                 self._running.pop(future)
-                self._bridging.add(self._spans.pop(future), future.result())
+                measurement = future.result()
+                self._bridging.add(self._spans.pop(future), measurement)
+                done, planned = self._counts()
+                bridged = sum(map(len, self._bridging.taken.values()))
+                self._listener.measured(replace(measurement, track=BRIDGE), done + bridged, planned + bridged)
 
     def _resume(self) -> None:
         """Load what an earlier coordinator of this bisection has linked."""

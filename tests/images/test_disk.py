@@ -5,6 +5,9 @@ import pytest
 from service.catalog.targets import Target
 from service.errors import DiskFull
 from service.images.disk import GIB, build_bytes, download_bytes, free_bytes, require_room, unpacked_bytes
+from tests.images.local_index import served
+from tests.images.memory_engine import MemoryEngine
+from tests.images.worlds import OfflineHouse, tiny_index
 
 
 @pytest.mark.parametrize(("wheel_bytes", "least"), [(0, GIB // 2), (1_000, GIB // 2), (600_000_000, 4 * GIB)])
@@ -33,3 +36,15 @@ def test_an_image_with_cuda_is_estimated_with_its_libraries() -> None:
     assert 4e9 < unpacked_bytes(target, 578_000_000) < 7e9
     assert download_bytes(target, 578_000_000) > 2e9
     assert build_bytes(target, 578_000_000) > 3 * 4_420_000_000
+
+
+@pytest.mark.parametrize(("budget_bytes", "kept"), [(1, False), (10**9, True)])
+def test_a_run_that_builds_an_image_keeps_the_downloads_within_their_budget(
+    tmp_path: Path, budget_bytes: int, kept: bool
+) -> None:
+    with served(tiny_index()) as index:
+        house = OfflineHouse(tmp_path, index, MemoryEngine(), package_budget_bytes=budget_bytes)
+        house.images.ensure(house.environments.resolve(Target("tiny", "1.0")))
+        downloads = house.environments.uv.cache_dir
+        house.close()
+    assert any(path.name == "helper.py" for path in downloads.rglob("*")) == kept
