@@ -59,6 +59,7 @@ truth: setup ## ask the probe behaviour about behaviours that really changed, in
 causes: setup ## what changes of ml-dtypes, pandas and jax come from, in real releases (some thirty small images)
 	@echo "causes: tests/main_job/test_causes.py with FULL=1"
 	@FULL=1 $(BIN)/python -m pytest tests/main_job/test_causes.py
+
 additions: setup ## run scripts that need pandas, scikit-learn, LightGBM, OpenCV, … in real releases
 	@echo "additions: tests/behaviour/additions.toml in containers; prints a table; missing images are built"
 	@$(BIN)/python -m tests.behaviour.additions

@@ -107,6 +107,16 @@ def test_a_package_without_a_rule_of_its_own_is_run_on_the_cpu_only(rules: Rules
         recipe_for(Target("numpy", "1.0.0", "cuda"), release("1.0.0"), rules)
 
 
+def test_setuptools_stands_beside_packages_of_the_days_when_every_environment_had_it(rules: Rules) -> None:
+    old = replace(release("1.0", EVERY_PYTHON), uploaded=datetime(2020, 5, 1, tzinfo=UTC))
+    new = replace(old, uploaded=datetime(2024, 5, 1, tzinfo=UTC))
+    recipe = recipe_for(Target("xgboost", "1.0"), old, rules)
+    assert (recipe.extras, recipe.exempt) == (("setuptools",), {"setuptools": "2023-10-02"})
+    assert recipe_for(Target("xgboost", "1.0"), new, rules).extras == ()
+    for package in ("tensorflow", "intel-tensorflow", "torch"):
+        assert "setuptools" not in recipe_for(Target(package, "1.9.0"), replace(old, version="1.9.0"), rules).extras
+
+
 def test_a_rule_with_a_misspelt_key_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "recipes.toml"
     path.write_text(DEFAULTS + '[[rule]]\npackages = ["x"]\npyhtons = ["3.6"]\n')
