@@ -151,7 +151,7 @@ class Settings(BaseSettings):
     )
     require_token: bool = Field(False, description="require a token for every request (`tfbisect tokens create`)")
     anonymous_read: bool = Field(False, description="with require_token: public bisections can be read without a token")
-    body_bytes: PositiveInt = Field(256 * 1024, description="largest request body of the web service")
+    body_bytes: PositiveInt = Field(256 * 1024, description="largest request body of the web service, projects apart")
     submissions_per_minute: PositiveInt = Field(60, description="submissions per token or address")
     submissions_per_hour: PositiveInt = Field(600, description="submissions per token or address")
     estimates_per_minute: PositiveInt = Field(120, description="estimates per token or address")

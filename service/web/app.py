@@ -15,9 +15,11 @@ from starlette.responses import Response
 
 from service import __version__
 from service.errors import TfbisectError
+from service.projects.files import Bounds
 from service.reports.dependencies import Dependencies, Surroundings
 from service.web.api import bisections as api
 from service.web.api import catalog as api_catalog
+from service.web.api import projects as api_projects
 from service.web.api.openapi import describe
 from service.web.guard import Guard
 from service.web.metrics import Measured
@@ -35,12 +37,16 @@ from service.web.problems import (
 from service.web.short_way import ShortWay
 from service.web.site import Site, site_of
 
+WITH_FILES = (api_projects.PATH,)
+"""Paths whose requests may hold a project."""
+
 log = structlog.get_logger()
 
 
 def create_app(dependencies: Dependencies, surroundings: Surroundings | None = None) -> FastAPI:
     site = Site(dependencies, surroundings or Surroundings())
     hosts = [host.strip() for host in site.settings.allowed_hosts.split(",") if host.strip()]
+    larger = dict.fromkeys(WITH_FILES, api_projects.largest_request(Bounds(*site.settings.project_bounds)))
     app = FastAPI(
         title="tfbisect",
         version=__version__,
@@ -50,12 +56,13 @@ def create_app(dependencies: Dependencies, surroundings: Surroundings | None = N
         lifespan=_lifespan,
         middleware=[
             Middleware(Measured, metrics=site.metrics),
-            Middleware(Guard, hosts=hosts, body_bytes=site.settings.body_bytes),
+            Middleware(Guard, hosts=hosts, body_bytes=site.settings.body_bytes, larger=larger),
             Middleware(ShortWay, readings=site.readings, is_open=not site.settings.require_token),
         ],
     )
     app.state.site = site
     app.include_router(api.router)
+    app.include_router(api_projects.router)
     app.include_router(api_catalog.router)
     for part in (form_pages, result_pages, list_pages, watch_pages):
         app.include_router(part.router)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -39,7 +39,9 @@ EVERY_SITE = (b"cross-origin-resource-policy", b"cross-origin")
 class Guard:
     """Refuses bad requests, and adds the security headers to answers."""
 
-    def __init__(self, app: ASGIApp, *, hosts: Collection[str], body_bytes: int) -> None:
+    def __init__(
+        self, app: ASGIApp, *, hosts: Collection[str], body_bytes: int, larger: Mapping[str, int] | None = None
+    ) -> None:
         """Wrap an application.
 
         Args:
@@ -47,10 +49,12 @@ class Guard:
             hosts: names that this service answers to, beside localhost and IP addresses; "*.example.org" stands for all
                 below it, "*" for any.
             body_bytes: the largest request body.
+            larger: by path, where it may be larger: what takes files.
         """
         self._app = app
         self._names = TrustedHostMiddleware(_accept, ["localhost", *hosts], www_redirect=False)
         self._body_bytes = body_bytes
+        self._larger = larger or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -78,9 +82,13 @@ class Guard:
             detail = "Another site sent this; open the form here, or send the request without an Origin."
             return Problem(403, "Cross-origin request", detail, "cross-origin")
         length = headers.get("content-length", "")
-        if length.isdigit() and int(length) > self._body_bytes:
-            return too_large(self._body_bytes)
+        limit_bytes = self._limit(scope)
+        if length.isdigit() and int(length) > limit_bytes:
+            return too_large(limit_bytes)
         return None
+
+    def _limit(self, scope: Scope) -> int:
+        return max(self._body_bytes, self._larger.get(scope["path"], 0))
 
     async def _misdirected(self, scope: Scope, headers: Headers) -> Problem | None:
         """Refuse a request for another host: this prevents DNS rebinding.
@@ -104,14 +112,14 @@ class Guard:
 
     async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on and count its bytes: a body without a length is limited too."""
-        received = 0
+        received, limit_bytes = 0, self._limit(scope)
 
         async def counted() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._body_bytes:
-                raise HTTPException(413, too_large(self._body_bytes).detail)
+            if received > limit_bytes:
+                raise HTTPException(413, too_large(limit_bytes).detail)
             return message
 
         await self._app(scope, counted, send)

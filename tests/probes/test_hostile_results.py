@@ -55,6 +55,11 @@ HONEST: dict[str, dict[str, Any]] = {
     "learning-phase": {
         "kinds": {"deferred": {"fit": {"training": 1.0}, "evaluate": {"training": 0}, "predict": {"training": 0.5}}}
     },
+    "tests": {
+        "exit_code": 1,
+        "tests": [{"name": "tests/test_a.py::test_b", "result": "failed", "exception": "KeyError", "message": "'a'"}],
+        "uncollected": [{"name": "tests/test_c.py", "message": "no module named c"}],
+    },
     "training-accuracy": {"own_rate": [0.8, 0.98], "near_one": [[0.1, 0.11], [0.2]], "chance": 0.112},
     "script": {
         "parameters": {"tolerance": 1e-5, "expect": {"loss": 0.5}, "judge_by": "", "pattern": ""},

@@ -83,7 +83,7 @@ def test_the_same_idempotency_key_makes_no_second_bisection(service: Served) -> 
         ({"snippet": TUTORIAL, "colour": "red"}, "colour", "not permitted"),
         ({"snippet": TUTORIAL, "parameters": {"depth": 3}}, "parameters.depth", "no parameter"),
         ({"snippet": TUTORIAL, "visibility": "private"}, "visibility", "token"),
-        ({}, "snippet", "required"),
+        ({}, "snippet", "is empty"),
     ],
 )
 def test_bad_input_names_its_field_and_starts_nothing(service: Served, body: Any, field: str, said: str) -> None:

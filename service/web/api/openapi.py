@@ -13,6 +13,7 @@ from service.web.api.schemas import ProblemBody
 
 TAGS = [
     {"name": "bisections", "description": "Submit, follow, read, compare, cancel, delete."},
+    {"name": "projects", "description": "Send files that a bisection needs."},
     {"name": "catalog", "description": "What can be bisected, and what can be asked."},
     {"name": "service", "description": "How the service is."},
 ]

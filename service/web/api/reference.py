@@ -14,10 +14,12 @@ from fastapi import FastAPI
 from service import __version__
 from service.web.api import bisections as api
 from service.web.api import catalog as api_catalog
+from service.web.api import projects as api_projects
 from service.web.api.examples import example_of, resolved
 from service.web.api.openapi import describe
 
 JSON = "application/json"
+MULTIPART = "multipart/form-data"
 EXAMPLE_HOST = "http://127.0.0.1:8000"
 
 
@@ -42,6 +44,8 @@ class Call:
     body: Any
     """An example of the body, or None."""
     answers: Sequence[tuple[str, str]]
+    form: str
+    """The field of a multipart body that takes files, or ""."""
     example: str
     """An answer as an example, JSON, or ""."""
 
@@ -54,6 +58,8 @@ class Call:
         words = ["curl", "-sS"]
         if self.method != "GET":
             words += ["-X", self.method]
+        if self.form:
+            words += ["-F", f"{self.form}=@project.zip"]
         if self.body is not None:
             words += ["-H", f"content-type: {JSON}", "-d", json.dumps(self.body)]
         if self.path.endswith("/events"):
@@ -82,9 +88,10 @@ def calls(schema: Mapping[str, Any]) -> list[Call]:
 
 def _call(schema: Mapping[str, Any], path: str, method: str, operation: Mapping[str, Any]) -> Call:
     body = operation.get("requestBody", {}).get("content", {}).get(JSON, {}).get("schema")
+    form = operation.get("requestBody", {}).get("content", {}).get(MULTIPART, {}).get("schema", {})
     parameters = [_parameter(schema, each) for each in operation.get("parameters", ())]
-    if body is not None:
-        parameters += _fields(schema, body)
+    for described in filter(None, (body, form)):
+        parameters += _fields(schema, described)
     answers = [(status, str(answer.get("description", ""))) for status, answer in operation["responses"].items()]
     return Call(
         method=method.upper(),
@@ -94,6 +101,7 @@ def _call(schema: Mapping[str, Any], path: str, method: str, operation: Mapping[
         parameters=parameters,
         body=None if body is None else example_of(schema, body),
         answers=sorted(answers),
+        form=next(iter(form.get("properties", {})), ""),
         example=_answer_example(schema, operation),
     )
 
@@ -127,7 +135,7 @@ def _type(schema: Mapping[str, Any], field: Mapping[str, Any]) -> str:
 
 def _answer_example(schema: Mapping[str, Any], operation: Mapping[str, Any]) -> str:
     """Return an example of the good answer, or ""."""
-    for status in ("200", "202"):
+    for status in ("200", "201", "202"):
         content = operation["responses"].get(status, {}).get("content", {}).get(JSON)
         if content is not None:
             return json.dumps(example_of(schema, content.get("schema", {})), indent=2, ensure_ascii=False)
@@ -181,6 +189,7 @@ def description() -> dict[str, Any]:
     """Return the description of the API, without a store or a catalog behind it."""
     app = FastAPI(title="tfbisect", version=__version__)
     app.include_router(api.router)
+    app.include_router(api_projects.router)
     app.include_router(api_catalog.router)
     describe(app)
     return app.openapi()

@@ -50,6 +50,24 @@ class SubmissionBody(BisectionRequest):
         return BisectionRequest.model_validate(self.model_dump(exclude={"visibility"}))
 
 
+class ProjectFileBody(BaseModel):
+    """One file of a project."""
+
+    path: str = Field(examples=["tests/test_model.py"])
+    bytes: int = Field(examples=[512])
+
+
+class ProjectBody(BaseModel):
+    """A project that was sent."""
+
+    digest: str = Field(
+        description="names it in `project` of a bisection's request",
+        examples=["sha256:9fe7df76e7a591d4e4c462170357741774dba7db7fe6f4e20ebd817bb988e42a"],
+    )
+    files: list[ProjectFileBody]
+    left_out: list[str] = Field(description="files that look like secrets and were not kept", examples=[[".env"]])
+
+
 class ListQuery(BaseModel):
     """What to list. Empty fields do not narrow."""
 
