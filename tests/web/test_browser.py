@@ -152,7 +152,7 @@ def test_the_strip_chooses_a_range_with_two_presses(service: Served, page: Page)
 
 def test_nobody_needs_to_choose_a_probe_and_a_chosen_one_brings_its_own_fields(service: Served, page: Page) -> None:
     page.goto(service.url)
-    pattern = page.get_by_label("Pattern")
+    pattern = page.get_by_label("Pattern", exact=True)
     expect(pattern).to_be_hidden()
     expect(page.locator("#probe")).to_be_hidden()
     page.get_by_role("link", name="A custom script").click()
