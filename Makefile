@@ -50,7 +50,7 @@ format: setup ## let ruff mend what it can
 
 test: setup ## every test, real containers included where an engine answers
 	@echo "test: pytest in two processes, with real containers, PostgreSQL and Chromium where they are"
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadscope
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --durations 40 --durations-min 5
 
 truth: setup ## ask the probe behaviour about behaviours that really changed, in every TensorFlow image that is here
 	@echo "truth: tests/behaviour/truth.toml against the releases whose images are here; prints a table"
