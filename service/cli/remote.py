@@ -21,6 +21,7 @@ from service.coordination.conclusion import Finished
 from service.coordination.intake import BisectionRequest
 from service.errors import BadInput, NotFound, Unavailable
 from service.printable import printable
+from service.projects.files import Project
 from service.storage.records import FINISHED
 
 API = "/api/v1"
@@ -133,8 +134,10 @@ class Server:
     def markdown(self, bisection_id: str) -> str:
         return self._answer("GET", f"/b/{bisection_id}.md").text
 
-    def run(self, request: BisectionRequest, *, quiet: bool) -> Finished:
-        """Submit a bisection, follow it to its end, and return how it ended."""
+    def run(self, request: BisectionRequest, *, quiet: bool, project: Project | None = None) -> Finished:
+        """Submit a bisection with its files, follow it to its end, and return how it ended."""
+        if project is not None:
+            self._send(project)
         body = request.model_dump(mode="json", by_alias=True, exclude_unset=True)
         submitted = self._json("POST", f"{API}/bisections", json=body)
         if not quiet:
@@ -142,6 +145,14 @@ class Server:
         self._follow(submitted["id"], quiet=quiet)
         ended = self._json("GET", f"{API}/bisections/{submitted['id']}")
         return Finished(ended["status"], ended["verdict"], ended["error"])
+
+    def _send(self, project: Project) -> None:
+        """Send the files of a project, which the service keeps under the digest that the request names."""
+        sent = self._json(
+            "POST", f"{API}/projects", files={"files": ("project.zip", project.packed, "application/zip")}
+        )
+        if sent["digest"] != project.digest:
+            raise BadInput("the service keeps other files of this project than this machine; look at .gitignore.")
 
     def _follow(self, bisection_id: str, *, quiet: bool) -> None:
         """Read events until the end, and print what happens; a stream that breaks is taken up again."""

@@ -291,9 +291,11 @@ def run(
     )
     say_left_out(asked, quiet=quiet)
     if server:
-        refuse_here_only(runner=runner, parallel=parallel, file=asked.project)
+        refuse_here_only(runner=runner, parallel=parallel)
         with server_at(server, err) as there:
-            tell_ending(there.run(request, quiet=quiet), there.expected(request.probe), as_json=as_json)
+            tell_ending(
+                there.run(request, quiet=quiet, project=asked.project), there.expected(request.probe), as_json=as_json
+            )
         return
     with house(runner=runner, parallel=parallel) as opened:
         expected = opened.intake.probe(request.probe).expected

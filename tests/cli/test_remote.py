@@ -84,6 +84,16 @@ def test_a_run_is_made_there_followed_and_told_as_here(
     assert again.stderr == ""
 
 
+def test_files_go_along(service: Served, tfbisect: Callable[..., Result], script: str, tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("1,2\n")
+    with coordinator(service):
+        ended = tfbisect("run", script, *RANGE, "--file", str(tmp_path / "data.csv"))
+    assert ended.exit_code == 0, ended.output
+    newest = service.client.get("/api/v1/bisections?limit=1").json()["items"][0]["id"]
+    request = service.client.get(f"/api/v1/bisections/{newest}").json()["request"]
+    assert service.world.store.packed_project(request["project"])
+
+
 def test_what_is_stored_there_is_listed_and_shown(
     service: Served, tfbisect: Callable[..., Result], script: str
 ) -> None:
