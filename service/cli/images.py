@@ -109,12 +109,13 @@ def list_images(as_json: AsJson = False) -> None:
         print(json.dumps([row.to_json() for row in rows], indent=2))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("release", "package", "hardware", "python", "size", "age", "last used", "image"):
+    for heading in ("release", "package", "added", "hardware", "python", "size", "age", "last used", "image"):
         table.add_column(heading, overflow="fold", justify="right" if heading == "size" else "left")
     now = datetime.now(UTC)
     for row in rows:
         times = (age_in_words(now - row.created), age_in_words(now - row.last_used))
-        table.add_row(row.release, row.package, row.hardware, row.python, in_gb(row.bytes), *times, row.image)
+        added = str(len(row.added.split()) or "")
+        table.add_row(row.release, row.package, added, row.hardware, row.python, in_gb(row.bytes), *times, row.image)
     out.print(table, width=wide)
     err.print(f"{counted(len(rows), 'image')}, {in_gb(sum(row.own_bytes for row in rows))} beside what they share")
 
