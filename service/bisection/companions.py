@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion
 
 from service.bisection.bridges import PYTHON, Bridge
 from service.bisection.outcomes import RunReport
+from service.bisection.releases import minor_of
 from service.bisection.verdict import VersionDifference
 
 
@@ -35,14 +37,34 @@ class HeldVersions:
     pins: tuple[str, ...]
 
 
-def held_by(bridge: Bridge, before: RunReport, after: RunReport, package: str) -> HeldVersions:
-    """Return what a bridge between two runs is installed with: all that it has from either side, but the package."""
+def family_of(differs: Iterable[VersionDifference], before: str, after: str) -> frozenset[str]:
+    """Return the packages that are numbered like the releases on both sides: parts of the release under other names.
+
+    TensorBoard 1.11.0 comes with TensorFlow 1.11.0, and jaxlib 0.4.36 with jax 0.4.36; none runs with another's.
+    """
+    return frozenset(
+        each.name
+        for each in differs
+        if _same_minor(each.before, before) and _same_minor(each.after, after) and each.name != PYTHON
+    )
+
+
+def _same_minor(version: str, release: str) -> bool:
+    try:
+        return minor_of(version) == minor_of(release)
+    except InvalidVersion:
+        return False  # absent on this side
+
+
+def held_by(
+    bridge: Bridge, before: RunReport, after: RunReport, package: str, family: Collection[str] = ()
+) -> HeldVersions:
+    """Return what a bridge between two runs is installed with: all that it has from either side, but its family."""
     own, other = (before, after) if bridge.release == "before" else (after, before)
     mine, theirs = _versions(own.packages), _versions(other.packages)
     wanted = {name: (theirs if name in bridge.moved else mine).get(name, "") for name in {*mine, *theirs}}
-    pins = sorted(
-        f"{name}=={version}" for name, version in wanted.items() if version and name not in own_names(package)
-    )
+    left_free = own_names(package) | frozenset(family)
+    pins = sorted(f"{name}=={version}" for name, version in wanted.items() if version and name not in left_free)
     return HeldVersions(minor_python((other if PYTHON in bridge.moved else own).python), tuple(pins))
 
 

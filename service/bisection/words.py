@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from service.bisection.bridges import PYTHON
+from service.bisection.companions import family_of
 from service.bisection.outcomes import Answer, Lost, Outcome, Refused, Untestable, is_failure
 from service.bisection.releases import MAINLINE
 from service.bisection.verdict import (
@@ -173,12 +174,16 @@ def _cause_sentence(change: Change, cause: ChangeCause) -> str:
     if not cause.differs:
         return f"{place}: nothing else differs between the two environments."
     shown = {each.name for each in cause.named}
-    rest = ", ".join(version_step(each) for each in cause.differs if each.name not in shown)
+    family = family_of(cause.differs, change.before, change.after)
+    rest = ", ".join(version_step(each) for each in cause.differs if each.name not in shown | family)
     named_ones = ", ".join(version_step(each) for each in cause.named)
     runs = f" ({counted(cause.runs, 'run')} with versions of both sides)" if cause.runs else ""
     match cause.axis:
         case "release":
-            return f"{place}: the release itself, not what came along: {rest}{runs}."
+            relatives = ", ".join(version_step(each) for each in cause.differs if each.name in family)
+            parts = f", with what is numbered like it: {relatives}" if relatives else ""
+            ruled_out = f"; not {rest}" if rest else ""
+            return f"{place}: the release itself{parts}{ruled_out}{runs}."
         case "unknown":
             ruled_out = f"; ruled out: {rest}" if rest else ""
             return f"{place}: the release or {named_ones}: {cause.reason or 'unknown'}{ruled_out}{runs}."

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from service.bisection.aspects import LOOKS, RunFacts, labels_in_aspect
 from service.bisection.bridges import OTHER_SIDE, Bridge, Cause, Shown, Side, next_bridge
-from service.bisection.companions import EnvironmentDifference, between, held_by
+from service.bisection.companions import EnvironmentDifference, between, family_of, held_by
 from service.bisection.facts import facts_of
 from service.bisection.likeness import read_together
 from service.bisection.outcomes import Lost, Outcome, RunReport
@@ -52,8 +52,13 @@ class Crossing:
         return self.before, self.after
 
     @property
+    def family(self) -> frozenset[str]:
+        """Return the packages that are the release itself under other names."""
+        return family_of(self.environment.parts, self.before, self.after)
+
+    @property
     def parts(self) -> tuple[str, ...]:
-        return tuple(part.name for part in self.environment.parts)
+        return tuple(part.name for part in self.environment.parts if part.name not in self.family)
 
     def release(self, side: Side) -> str:
         return self.before if side == "before" else self.after
@@ -186,7 +191,8 @@ class Bridging:
 
     def _question(self, crossing: Crossing, bridge: Bridge) -> Question:
         progress = crossing.progress
-        held = held_by(bridge, crossing.reports["before"], crossing.reports["after"], progress.case.request.package)
+        sides, package = crossing.reports, progress.case.request.package
+        held = held_by(bridge, sides["before"], sides["after"], package, crossing.family)
         cutoffs = [self.laboratory.cutoff(progress.case.target(release)) for release in crossing.place]
         hold = Hold(held.python, latest(cutoffs), held.pins)
         return Question(progress.case, progress.track, crossing.release(bridge.release), 0, self.bisection, hold)

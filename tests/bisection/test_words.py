@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from service.bisection.comparison import differences
-from service.bisection.verdict import Change, change_of
-from service.bisection.words import Form, change_in_short, change_phrase, change_with_releases, place_of
+from service.bisection.verdict import Change, ChangeCause, VersionDifference, change_of
+from service.bisection.words import (
+    Form,
+    causes_in_words,
+    change_in_short,
+    change_phrase,
+    change_with_releases,
+    place_of,
+)
 from service.cli.terminal import timeline_lines
 from service.nightly.nights import VerdictDifference, difference_words
 from service.reports.timeline import Knowledge, timeline_of
@@ -92,3 +100,22 @@ def test_a_change_that_an_earlier_version_stored_is_read() -> None:
     read = change_of(change())
     assert (read.between, read.unasked, read.confirmed, read.confidence) == ((), (), False, None)
     assert isinstance(read, Change)
+
+
+NUMPY_STEP, BOARD_STEP = "numpy 1.14.5 to 1.15.4", "tensorboard 1.10.0 to 1.11.0"
+BRIDGE_RUNS = "(2 runs with versions of both sides)"
+
+
+def test_what_a_change_comes_from_is_said_with_what_else_differs() -> None:
+    numpy, board = VersionDifference("numpy", "1.14.5", "1.15.4"), VersionDifference("tensorboard", "1.10.0", "1.11.0")
+    place = Change("introduced", "mainline", "1.10.0", "1.11.0", "drops", "never-drops")
+    for cause, said in [
+        (ChangeCause("release"), "nothing else differs between the two environments."),
+        (
+            ChangeCause("release", (numpy, board), runs=2),
+            f"the release itself, with what is numbered like it: {BOARD_STEP}; not {NUMPY_STEP} {BRIDGE_RUNS}.",
+        ),
+        (ChangeCause("environment", (numpy,), (numpy,), "1.10.0"), "numpy 1.14.5 to 1.15.4."),
+        (ChangeCause("unknown", (numpy,), (numpy,), reason="why"), "the release or numpy 1.14.5 to 1.15.4: why."),
+    ]:
+        assert causes_in_words([replace(place, cause=cause)] * 2) == [f"1.10.0 to 1.11.0: {said}"]
