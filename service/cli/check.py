@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,14 +20,17 @@ from service.catalog.ranges import parse_releases, select
 from service.catalog.releases import CatalogRelease
 from service.catalog.targets import Hardware
 from service.cli.console import err, fail, house, out
+from service.cli.projects import read_asked
 from service.cli.remote import ServerOption, server_at
-from service.cli.requests import build_request, parse_additions, parse_shape, read_snippet
-from service.cli.run import progress, refuse_here_only, say_runner
+from service.cli.requests import build_request, parse_additions, parse_shape
+from service.cli.run import progress, refuse_here_only, say_left_out, say_runner
 from service.coordination.conclusion import DONE, Finished
 from service.coordination.intake import BisectionRequest, check_source
 from service.errors import EXIT_DIFFERS, EXIT_INTERRUPTED, EXIT_NO_ANSWER, BadInput
+from service.projects.files import Bounds, Project
 from service.reports.gate import FailOn, Gate, gate_of
 from service.reports.gate_formats import gate_json, github_annotations, junit, sarif, step_summary
+from service.settings import Settings
 
 WHAT, GATE, MACHINE, OUTPUT = "Upgrade", "Gate", "Machine", "Output"
 OWN_LINE = re.compile(r'File "snippet\.py", line (\d+)')
@@ -38,6 +41,8 @@ EXAMPLES = """
 
 `tfbisect check model.py --to 2.16 --fail-on introduced` : from the installed release; only what gets worse counts
 
+`tfbisect check project --from 2.15 --to 2.16 -- pytest tests` : which tests change?
+
 `tfbisect check model.py --from 2.15 --junit report.xml --sarif report.sarif --github` : for a CI job
 
 **Exit codes**: 0 nothing that counts differs; 1 it differs; 2 bad input; 3 no verdict; 130 interrupted.
@@ -45,9 +50,17 @@ EXAMPLES = """
 
 
 def check(
-    file: Annotated[
-        str, typer.Argument(help="Python file with a model or a whole training script; - for standard input")
-    ],
+    file: Annotated[str, typer.Argument(help="Python file or notebook, - for standard input, or a project's folder")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[-- ARGS]...", help="arguments of the script; of a folder what runs in it: `-- pytest tests`"
+        ),
+    ] = None,
+    files: Annotated[
+        list[Path] | None,
+        typer.Option("--file", help="data file, own module or folder that the script needs beside it; repeatable"),
+    ] = None,
     from_: Annotated[
         str,
         typer.Option(
@@ -72,8 +85,9 @@ def check(
         ),
     ] = None,
     probe: Annotated[
-        str, typer.Option(help="what to compare; `tfbisect probes` lists them", rich_help_panel=GATE)
-    ] = "behaviour",
+        str | None,
+        typer.Option(help="compare one question only; `tfbisect probes` lists them", rich_help_panel=GATE),
+    ] = None,
     with_: Annotated[
         list[str] | None,
         typer.Option("--with", help="package that the script needs; repeatable", rich_help_panel=GATE),
@@ -111,11 +125,16 @@ def check(
     Both ends are run first. Only if they differ, the releases between them are searched.
     """
     set_up_logging(quiet=quiet)
-    snippet = read_snippet(file)
-    check_source(snippet)  # before the index is asked for releases
+    source = read_asked(file, words or (), files or (), Bounds(*Settings().project_bounds))
+    if source.snippet:
+        check_source(source.snippet)  # before the index is asked for releases
+    say_left_out(source, quiet=quiet)
     additions, _ = parse_additions(with_ or (), requirements, package)
     asked: dict[str, Any] = {
-        "snippet": snippet,
+        "snippet": source.snippet,
+        "project": source.project.digest if source.project else None,
+        "command": source.command,
+        "arguments": source.arguments,
         "package": package,
         "probe": probe,
         "hardware": hardware,
@@ -127,9 +146,10 @@ def check(
         refuse_here_only(runner=runner, parallel=parallel)
     with server_at(server, err) if server else _here(runner, parallel) as place:
         ends = ends_of(place.releases(package), from_ or in_use(package, file, quiet=quiet), to)
-        gate, verdict = _gate(place, asked, ends, ",", aspect or (), quiet=quiet)
+        run = partial(place.run, project=source.project, quiet=quiet)
+        gate, verdict = _gate(run, asked, ends, ",", aspect or ())
         if gate.differences:
-            gate, verdict = _gate(place, asked, ends, "..", aspect or (), quiet=quiet)
+            gate, verdict = _gate(run, asked, ends, "..", aspect or ())
         report = place.markdown(verdict["id"]) if github else ""
     line = failing_line(verdict)
     if as_json:
@@ -139,14 +159,21 @@ def check(
             print(each)
     if not as_json:
         tell(gate, fail_on, verdict["id"])
-    if junit_file is not None:
-        junit_file.write_text(junit(gate, fail_on, file), encoding="utf-8")
-    if sarif_file is not None:
-        sarif_file.write_text(sarif(gate, fail_on, file, __version__, line), encoding="utf-8")
+    write_files(gate, fail_on, file, line, junit_file=junit_file, sarif_file=sarif_file)
     if github and (summary := os.environ.get("GITHUB_STEP_SUMMARY")):
         with Path(summary).open("a", encoding="utf-8") as stream:
             stream.write(step_summary(gate, fail_on, report))
     raise typer.Exit(EXIT_DIFFERS if gate.stopping(fail_on) else 0)
+
+
+def write_files(
+    gate: Gate, fail_on: FailOn, file: str, line: int, *, junit_file: Path | None, sarif_file: Path | None
+) -> None:
+    """Write the files that were asked for."""
+    if junit_file is not None:
+        junit_file.write_text(junit(gate, fail_on, file), encoding="utf-8")
+    if sarif_file is not None:
+        sarif_file.write_text(sarif(gate, fail_on, file, __version__, line), encoding="utf-8")
 
 
 def in_use(package: str, file: str, *, quiet: bool) -> str:
@@ -155,7 +182,8 @@ def in_use(package: str, file: str, *, quiet: bool) -> str:
     Raises:
         BadInput: nothing says which.
     """
-    folder = Path() if file == "-" else Path(file).parent
+    path = Path() if file == "-" else Path(file)
+    folder = path if path.is_dir() else path.parent
     found = release_in_use(package, folder, os.environ)
     if found is None:
         said = f"no lock file and no environment here says which release of {package} is in use; name it: --from 2.15."
@@ -168,8 +196,8 @@ def in_use(package: str, file: str, *, quiet: bool) -> str:
 class Asking(Protocol):
     """Where a check runs: this machine, or a service."""
 
-    def run(self, request: BisectionRequest, *, quiet: bool) -> Finished:
-        """Run a bisection to its end."""
+    def run(self, request: BisectionRequest, *, quiet: bool, project: Project | None) -> Finished:
+        """Run a bisection with its files to its end."""
 
     def releases(self, package: str) -> Sequence[CatalogRelease]:
         """Return the releases of a package."""
@@ -185,10 +213,10 @@ class Here:
         self._opened = opened
         self.markdown = opened.markdown
 
-    def run(self, request: BisectionRequest, *, quiet: bool) -> Finished:
+    def run(self, request: BisectionRequest, *, quiet: bool, project: Project | None) -> Finished:
         with progress(quiet=quiet) as listener:
             ready = partial(say_runner, self._opened, quiet=quiet)
-            return self._opened.submission.run(request, listener, ready=ready)
+            return self._opened.submission.run(request, listener, ready=ready, project=project)
 
     def releases(self, package: str) -> Sequence[CatalogRelease]:
         return self._opened.catalog.releases(package)
@@ -214,10 +242,14 @@ def ends_of(listed: Sequence[CatalogRelease], first: str, last: str) -> tuple[st
 
 
 def _gate(
-    place: Asking, asked: Mapping[str, Any], ends: tuple[str, str], joined: str, wanted: Sequence[str], *, quiet: bool
+    run: Callable[[BisectionRequest], Finished],
+    asked: Mapping[str, Any],
+    ends: tuple[str, str],
+    joined: str,
+    wanted: Sequence[str],
 ) -> tuple[Gate, Mapping[str, Any]]:
     """Run a bisection over two ends and compare them; exits where it gives no verdict."""
-    finished = place.run(build_request(**asked, releases=joined.join(ends)), quiet=quiet)
+    finished = run(build_request(**asked, releases=joined.join(ends)))
     if finished.error is not None:
         error = finished.error
         fail(str(error["title"]), str(error["detail"]), int(error["exit_code"]), str(error.get("traceback", "")))

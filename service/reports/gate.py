@@ -14,8 +14,7 @@ from service.reports.aspect_table import aspect_table
 FailOn = Literal["any", "introduced"]
 UNASKED = frozenset({"warns", "time", "memory"})
 """Aspects that do not stop an upgrade unless they are named: a new warning or a slower run is no other result."""
-RIGHT = {"ends": frozenset({"passes"})}
-"""What is right where the aspect itself names nothing: a script that ran to its end should go on doing so."""
+PASSES, PASSED = frozenset({"passes"}), frozenset({"passed"})
 
 
 @dataclass(frozen=True)
@@ -154,9 +153,19 @@ def _is_within(change: Mapping[str, Any], first: str, last: str) -> bool:
     return Version(first) <= Version(change["before"]) and Version(change["after"]) <= Version(last)
 
 
+def _right_of(name: str) -> frozenset[str]:
+    """Return what is right where the aspect itself names nothing.
+
+    A script that ran to its end should go on doing so, and a test that passed, whose name is its node id.
+    """
+    if "::" in name:
+        return PASSED
+    return PASSES if name == "ends" else frozenset()
+
+
 def _kind(change: Mapping[str, Any], aspect: Mapping[str, Any], old: str, new: str) -> str:
     """Return whether what is right was lost or came back, as far as anybody knows what is right."""
-    right = frozenset(aspect["expected"]) or RIGHT.get(str(aspect["name"]), frozenset())
+    right = frozenset(aspect["expected"]) or _right_of(str(aspect["name"]))
     if not right:
         return str(change.get("kind", "changed"))
     if (old in right) == (new in right):

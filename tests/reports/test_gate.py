@@ -51,6 +51,11 @@ RAISES = aspect(
 CURED = aspect(
     "ends", [segment("raises:E", "2.0", "2.1"), segment("passes", "2.2")], [change("2.1", "2.2", "raises:E", "passes")]
 )
+TEST = aspect(
+    "tests/test_a.py::test_b",
+    [segment("passed", "2.0"), segment("fails:AssertionError", "2.1", "2.2")],
+    [change("2.0", "2.1", "passed", "fails:AssertionError")],
+)
 SLOWER = aspect("time", [segment("A", "2.0"), segment("B", "2.1", "2.2")], [change("2.0", "2.1", "A", "B")])
 THERE_AND_BACK = aspect(
     "prints",
@@ -72,6 +77,7 @@ def gate(*aspects: dict[str, Any], wanted: Sequence[str] = ()) -> Gate:
         ((LOST,), (), ["dropout"], ["dropout"]),
         ((RAISES, LOST), (), ["ends", "dropout"], ["ends", "dropout"]),
         ((CURED,), (), ["ends"], []),
+        ((TEST,), (), ["tests/test_a.py::test_b"], ["tests/test_a.py::test_b"]),
         ((STAYS, SLOWER), (), [], []),
         ((STAYS, SLOWER), ("time",), ["time"], []),
         ((RAISES, LOST), ("dropout",), ["dropout"], ["dropout"]),
