@@ -30,6 +30,7 @@ from service.cli.requests import (
 )
 from service.cli.terminal import LiveProgress, PlainProgress, verdict_lines
 from service.coordination.conclusion import DONE, Finished
+from service.coordination.intake import BisectionRequest
 from service.coordination.progress import Listener, Silent
 from service.coordination.variants import VARIANTS
 from service.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, BadInput, NotFound, UnknownName
@@ -293,17 +294,23 @@ def run(
     if server:
         refuse_here_only(runner=runner, parallel=parallel)
         with server_at(server, err) as there:
-            tell_ending(
-                there.run(request, quiet=quiet, project=asked.project), there.expected(request.probe), as_json=as_json
-            )
+            finished = there.run(request, quiet=quiet, project=asked.project)
+            tell_ending(finished, there.expected(probe_of(finished, request)), as_json=as_json)
         return
     with house(runner=runner, parallel=parallel) as opened:
-        expected = opened.intake.probe(request.probe).expected
+        opened.intake.probe(request.probe)
         with progress(quiet=quiet) as listener:
             finished = opened.submission.run(
                 request, listener, ready=lambda: say_runner(opened, quiet=quiet), project=asked.project
             )
+        expected = opened.intake.probe(probe_of(finished, request)).expected
         tell_ending(finished, expected, as_json=as_json)
+
+
+def probe_of(finished: Finished, request: BisectionRequest) -> str:
+    """Return the probe that was asked: by default the one for what runs, such as tests."""
+    asked = (finished.verdict or {}).get("probe", {})
+    return str(asked.get("name", request.probe))
 
 
 def refuse_here_only(**given: Any) -> None:

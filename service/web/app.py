@@ -37,7 +37,7 @@ from service.web.problems import (
 from service.web.short_way import ShortWay
 from service.web.site import Site, site_of
 
-WITH_FILES = (api_projects.PATH,)
+WITH_FILES = (api_projects.PATH, "/")
 """Paths whose requests may hold a project."""
 
 log = structlog.get_logger()

@@ -337,3 +337,24 @@ def test_what_is_stored_of_a_page_is_what_its_api_says(service: Served, page: Pa
         page.get_by_role("link", name="JSON", exact=True).click()
     text = Path(download.value.path()).read_text()
     assert json.loads(text) == service.client.get(f"/api/v1/bisections/{bisection_id}").json()
+
+
+DROP = """(files) => {
+  const dropped = new DataTransfer();
+  for (const [name, text] of files) dropped.items.add(new File([text], name));
+  const event = new DragEvent("drop", { dataTransfer: dropped, bubbles: true, cancelable: true });
+  document.getElementById("ask").dispatchEvent(event);
+}"""
+
+
+def test_dropped_files_are_the_snippet_and_what_lies_beside_it(service: Served, page: Page) -> None:
+    page.goto(service.url)
+    expect(page.locator(".cm-content")).to_be_visible()
+    page.evaluate(DROP, [["train.py", TUTORIAL], ["own.py", "x = 1\n"], ["data.csv", "1,2\n"]])
+    expect(page.locator("[data-files-listed]")).to_contain_text("2 files, 0.0 KiB: own.py, data.csv")
+    expect(page.locator(".cm-content")).to_contain_text("tf.keras.models.Sequential")
+    page.locator("#releases").fill("1.9..1.11")
+    page.locator("button[type=submit]").first.click()
+    page.wait_for_url("**/b/*")
+    request = service.client.get(f"/api/v1/bisections/{page.url.split('/b/')[1].split('?')[0]}").json()["request"]
+    assert request["project"].startswith("sha256:")

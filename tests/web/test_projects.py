@@ -13,7 +13,7 @@ import pytest
 from service.bisection.outcomes import RunReport
 from service.execution.runner import RunRequest
 from tests.web.conftest import Served
-from tests.web.world import MadeUpRuns
+from tests.web.world import TUTORIAL, MadeUpRuns
 
 PROJECTS = "/api/v1/projects"
 FILES = {"main.py": b"import own\n", "tests/test_own.py": b"def test_own():\n    pass\n", "own.py": b"x = 1\n"}
@@ -100,3 +100,31 @@ def test_a_bisection_of_a_project_that_nobody_sent_is_a_problem(service: Served)
     answer = service.client.post("/api/v1/bisections", json=body)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == "project"
+
+
+def test_the_form_takes_files_beside_the_snippet(service: Served) -> None:
+    form = {"snippet": TUTORIAL, "probe": "dropout", "releases": "1.9..1.11", "arguments": "--name 'a b'"}
+    files = [("files", ("own.py", b"x = 1\n")), ("files", ("data.csv", b"1,2\n"))]
+    answer = service.client.post("/", data=form, files=files)
+    assert answer.status_code == 303
+    request = service.client.get(f"/api/v1/bisections/{answer.headers['location'][3:]}").json()["request"]
+    assert request["project"] == send(service, {"own.py": b"x = 1\n", "data.csv": b"1,2\n"}).json()["digest"]
+    assert request["arguments"] == ["--name", "a b"]
+    again = service.client.get(f"/?like={answer.headers['location'][3:]}").text
+    assert request["project"] in again
+    assert "--name &#39;a b&#39;" in again
+
+
+def test_after_a_mistake_the_form_keeps_the_files(service: Served) -> None:
+    form = {"snippet": "x = (\n", "releases": "1.9..1.11"}
+    answer = service.client.post("/", data=form, files=[("files", ("own.py", b"x = 1\n"))])
+    assert answer.status_code == 422
+    assert send(service, {"own.py": b"x = 1\n"}).json()["digest"] in answer.text
+    secret = service.client.post("/", data=form, files=[("files", (name, b"")) for name in (".env", "own.py")])
+    assert "left out, since they look like secrets: .env" in secret.text
+    assert "is no command" in service.client.post("/", data={**form, "command": "pytest '"}).text
+
+
+def test_a_notebook_becomes_a_script_for_the_editor(service: Served) -> None:
+    notebook = '{"nbformat": 4, "cells": [{"cell_type": "code", "source": "%time x = 1"}]}'
+    assert service.client.post("/script", content=notebook).text == "# %% cell 1\nx = 1  # left out: %time\n"

@@ -5,9 +5,11 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
+from service.catalog.notebooks import as_script
 from service.errors import TfbisectError
+from service.projects.files import Bounds
 from service.web.access import COOKIE
 from service.web.api.bisections import hand_in
 from service.web.pages import form_fields as forms
@@ -26,11 +28,14 @@ async def home(request: Request, site: ThisSite, caller: Reader, like: str = "")
 @router.post("/")
 async def submit_form(request: Request, site: ThisSite, caller: Submitter) -> Response:
     """Submit the form; after a mistake show it again with the input and the errors."""
-    async with request.form(max_fields=64, max_files=2) as typed:
+    bounds = Bounds(*site.settings.project_bounds)
+    async with request.form(max_fields=64, max_files=bounds.most_files + 1) as typed:
         fields = await forms.fields_of(typed)
+        sent = await forms.files_of(typed, bounds)
 
     def handed_in() -> Response:
         try:
+            forms.with_files(site, fields, sent, bounds)
             bisection_id = hand_in(site, caller, forms.submission_of(fields, site.dependencies.probes))
         except (TfbisectError, Refusal, ValueError) as error:
             return forms.form_page(site, request, caller, fields=fields, problem=forms.problem_in(error))
@@ -46,6 +51,13 @@ async def estimate_form(request: Request, site: ThisSite, caller: Reader) -> Res
     async with request.form(max_fields=64, max_files=2) as typed:
         fields = await forms.fields_of(typed)
     return await run_in_threadpool(forms.estimate_fragment, site, request, fields)
+
+
+@router.post("/script")
+async def notebook_script(request: Request, site: ThisSite, caller: Reader) -> Response:
+    """Return a notebook as the script that it becomes, for the editor."""
+    site.access.count_estimate(caller)
+    return PlainTextResponse(as_script((await request.body()).decode("utf-8", "replace")))
 
 
 @router.get("/examples/{name}")

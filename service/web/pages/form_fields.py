@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from starlette.responses import Response
 
 from service.bisection.releases import tree_of
 from service.catalog.probes import DEFAULT_PROBE, Probe
-from service.errors import NotFound, TfbisectError
+from service.errors import BadInput, NotFound, ProjectError, TfbisectError
+from service.projects.files import Bounds
 from service.web.access import Caller
+from service.web.api.projects import kept, uploads_in
 from service.web.api.schemas import SubmissionBody
 from service.web.pages import parameter_fields
 from service.web.problems import Problem, Refusal, problem_of, problem_of_validation
@@ -35,6 +38,9 @@ DEFAULTS: Mapping[str, str] = {
     "repeats": "",
     "variants": "",
     "with": "",
+    "project": "",
+    "command": "",
+    "arguments": "",
     "timeout_seconds": "",
     "whole": "",
     "fresh": "",
@@ -44,6 +50,8 @@ DEFAULTS: Mapping[str, str] = {
 }
 PLAIN = frozenset({"snippet", "releases", "hardware"})
 """Fields that always show; all others are folded until one is used or wrong."""
+COMMANDS = ("command", "arguments")
+"""Fields that hold words as a shell has them."""
 NUMBERS = ("resolution", "repeats", "timeout_seconds")
 BETWEEN_REQUIREMENTS = re.compile(r"\n|,(?=\s*[A-Za-z])(?![^\[]*\])")
 TICKED = ("whole", "fresh", "complete", "watch")
@@ -107,12 +115,50 @@ def submission_of(fields: Mapping[str, str], probes: Mapping[str, Probe]) -> Sub
     sent |= {name: bool(fields[name]) for name in TICKED}
     if shape := fields["input_shape"].strip().strip("()[]"):
         sent["input_shape"] = [size.strip() for size in shape.split(",") if size.strip()]
+    if project := fields["project"].strip():
+        sent["project"] = project
+    sent |= {name: words_typed(fields[name], name) for name in COMMANDS if fields[name].strip()}
     if additions := requirements_typed(fields["with"]):
         sent["with"] = additions
     if variants := fields["variants"].strip():
         sent["variants"] = [name.strip() for name in variants.split(",") if name.strip()]
     sent["parameters"] = parameter_fields.typed(probes.get(fields["probe"]), fields)
     return SubmissionBody.model_validate(sent)
+
+
+def words_typed(text: str, field: str) -> list[str]:
+    """Return the words of a command as a shell would.
+
+    Raises:
+        BadInput: a quote is not closed.
+    """
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise BadInput(f"{text[:80]!r} is no command: {error}.", field=field) from None
+
+
+async def files_of(form: FormData, bounds: Bounds) -> list[tuple[str, bytes]]:
+    """Return the files that lie beside the snippet.
+
+    Raises:
+        ProjectError: too many, or too large.
+    """
+    return await uploads_in(form, "files", bounds)
+
+
+def with_files(site: Site, fields: dict[str, str], sent: Sequence[tuple[str, bytes]], bounds: Bounds) -> None:
+    """Keep the files of the form, and name their project in its fields.
+
+    Raises:
+        ProjectError: they cannot be taken, or one looks like a secret.
+    """
+    if not sent:
+        return
+    project, secrets = kept(site, sent, bounds)
+    fields["project"] = project.digest
+    if secrets:
+        raise ProjectError(f"left out, since they look like secrets: {', '.join(secrets)}; the others are kept.")
 
 
 def requirements_typed(text: str) -> list[str]:
@@ -178,7 +224,9 @@ def _like(site: Site, caller: Caller, bisection_id: str) -> dict[str, str]:
     bisection = site.readings.bisection(bisection_id, caller.viewer)
     fields = dict(DEFAULTS)
     for name, value in bisection.request.items():
-        if name in fields and value not in (None, False, [], {}):
+        if name in COMMANDS and value:
+            fields[name] = shlex.join(value)
+        elif name in fields and value not in (None, False, [], {}):
             fields[name] = parameter_fields.as_typed(value)
     for name, value in bisection.request.get("parameters", {}).items():
         fields[parameter_fields.field_name(bisection.probe, name)] = parameter_fields.as_typed(value)

@@ -96,9 +96,52 @@ for (const link of document.querySelectorAll("[data-example]")) {
 document.querySelector("[data-file]").addEventListener("change", async (event) => {
   const [file] = event.target.files;
   if (!file) return;
-  editor.setText(await file.text());
+  editor.setText(await sourceOf(file));
   event.target.value = "";
 });
+
+// A notebook becomes a script; what its cells printed is not sent.
+async function sourceOf(file) {
+  const text = await file.text();
+  if (!file.name.endsWith(".ipynb")) return text;
+  try {
+    const notebook = JSON.parse(text);
+    for (const cell of notebook.cells ?? []) { delete cell.outputs; delete cell.attachments; }
+    const answer = await fetch("/script", { method: "POST", body: JSON.stringify(notebook) });
+    return answer.ok ? await answer.text() : text;
+  } catch { return text; }
+}
+
+// Several files: a script that is dropped on an empty editor goes there, the others lie beside it.
+const beside = document.querySelector("[data-files]");
+const listed = document.querySelector("[data-files-listed]");
+const listedAtFirst = listed.textContent;
+function listFiles() {
+  const files = [...beside.files];
+  const bytes = files.reduce((sum, file) => sum + file.size, 0);
+  listed.textContent = files.length ? `${counted(files.length, "file")}, ${(bytes / 1024).toFixed(1)} KiB: ${files.map((file) => file.name).join(", ")}` : listedAtFirst;
+}
+async function takeFiles(dropped) {
+  const rest = new DataTransfer();
+  for (const file of [...beside.files, ...dropped]) {
+    const isSource = /\.(py|ipynb)$/.test(file.name) && !area.value.trim() && !form.elements.command.value.trim();
+    if (isSource) editor.setText(await sourceOf(file));
+    else rest.items.add(file);
+  }
+  beside.files = rest.files;
+  if (rest.files.length) beside.closest("details").open = true;
+  listFiles();
+}
+beside.addEventListener("change", listFiles);
+const holdsFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+// Before the editor, which would insert the text of each file.
+document.addEventListener("dragover", (event) => { if (holdsFiles(event)) event.preventDefault(); }, true);
+document.addEventListener("drop", (event) => {
+  if (!holdsFiles(event)) return;
+  event.preventDefault();
+  event.stopPropagation();
+  takeFiles([...event.dataTransfer.files]);
+}, true);
 
 // The probe's question beside its name, and its own parameters; those of the others are out of the way.
 const probe = document.getElementById("probe");
