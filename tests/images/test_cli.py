@@ -27,7 +27,7 @@ PASSES = RunReport(
     result={"kind": "measured", "measurements": {"exit_code": 0, "output": "", "parameters": {}}},
     seconds={"import": 1},
 )
-HEADINGS = ("release", "package", "hardware", "python", "size", "age")
+HEADINGS = ("release", "package", "added", "hardware", "python", "size", "age")
 HOUR_AGO = datetime.now(UTC) - timedelta(hours=1)
 
 
@@ -123,6 +123,7 @@ def test_list_shows_size_age_and_last_use_and_json_the_whole_provenance(tfbisect
     assert ended.stdout.split("\n")[0].split() == [
         "release",
         "package",
+        "added",
         "hardware",
         "python",
         "size",
