@@ -43,6 +43,11 @@ def killed_at(wound: dict[str, Any], template: Path | None = None) -> Findings:
     with small_world(template) as made:
         service = made.serve(**wound)
         bisection_id = "" if service.is_dead() else service.submit("killed")
+        if bisection_id and "die_at_commit" in wound:
+            # Answers that come together are written together: a quiet machine may need fewer writes than the template.
+            wait_until("death or end", partial(_is_over, service, bisection_id))
+            if not service.is_dead():
+                service.kill()
         service.wait_until_it_died()
         made.shift_clock(LEASE_PASSED_SECONDS)
         after = made.serve()
