@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, is_normalized_name
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from service.bisection.words import counted
@@ -254,6 +254,8 @@ def parsed(text: str) -> Requirement:
             field="with",
         )
     requirement.name = canonicalize_name(requirement.name)
+    if not is_normalized_name(requirement.name):
+        raise BadInput(f"{quoted(text)} is not a requirement: no package can have that name.", field="with")
     return requirement
 
 

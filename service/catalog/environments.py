@@ -9,6 +9,7 @@ from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,9 @@ CACHE_KIND = "environment"
 ADDED_KIND = "additions"
 STAND_IN = re.compile(r" ?@ file://\S*?-([^-\s]+)-py3-none-any\.whl")
 FAILURE_KIND = "environment-in-conflict"
+UNASKED = "setuptools"
+"""What every environment had before Python 3.12 unasked; images/recipes.toml says beside which packages it stands."""
+NOT_ON_INDEX = f"{UNASKED} was not found in the package registry"
 UNIVERSAL = "3"
 """What the catalog says of a wheel that serves every Python 3."""
 OTHER_PYTHONS = 3
@@ -457,7 +461,14 @@ class Environments:
             constraints = standing_in(folder, there or {})
             interpreter = self._interpreter(recipe.python)
             metadata = self.rules.metadata_as_of(recipe.cutoff)
-            lock = self.uv.resolve(recipe, interpreter, folder, [*first, *recipe.extras], constraints, metadata)
+            resolve = partial(self.uv.resolve, recipe, interpreter, folder, constraints=constraints, metadata=metadata)
+            try:
+                lock = resolve([*first, *recipe.extras])
+            except NotInstallable as error:
+                # An index of one's own need not have what every environment once had unasked.
+                if NOT_ON_INDEX not in error.message or UNASKED not in recipe.extras:
+                    raise
+                lock = resolve([*first, *(extra for extra in recipe.extras if extra != UNASKED)])
         return without_stand_ins(lock) if there else lock
 
 

@@ -52,6 +52,7 @@ REFUSED: dict[str, Any] = {
     "python_image": f"{USER}:{PASSWORD}@mirror.example/python:{{python}}",
 }
 CANNOT_HOLD_ONE = {
+    "additions",
     "gpu_runtime",
     "container_runtime",
     "allowed_hosts",
