@@ -201,7 +201,9 @@ def notes_of(stories: Sequence[Story], subject: Progress) -> list[str]:
         notes.append(f"Compared over several seeds, since it wavers from run to run: part of {named(unsteady)}.")
     streams = dict.fromkeys(after for story in stories for _, after in story.streams)
     if streams:
-        notes.append(f"Equal seeds give other random numbers since {named(list(streams))}; that alone is no change.")
+        notes.append(
+            f"Equal seeds give other random numbers since {named(list(streams)).rstrip(',')}; that alone is no change."
+        )
     if said := next(filter(None, map(_shortened, subject.taken)), ""):
         notes.append(f"{said[:1].upper()}{said[1:]}: --whole trains as long as the script says.")
     return notes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -31,10 +33,11 @@ class WithoutPandas(MadeUpEnvironments):
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world(tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path)
     made.__dict__["environments"] = WithoutPandas()
-    return made
+    yield made
+    made.close()
 
 
 def test_the_verdict_says_what_was_added_and_which_addition_cost_how_many_releases(world: World) -> None:
@@ -72,12 +75,16 @@ def test_a_page_never_asks_the_index_for_an_addition(world: World) -> None:
 
 
 def test_a_service_says_what_may_be_added(tmp_path: Path) -> None:
-    strict = World(tmp_path, additions="pandas", additions_at_most=1)
+    with closing(World(tmp_path, additions="pandas", additions_at_most=1)) as strict:
+        _is_strict(strict)
+    with closing(World(tmp_path / "2", additions_at_most=1)) as short:
+        request = BisectionRequest.model_validate({**ASKED, "with": ["pandas", "polars"]})
+        with pytest.raises(BadInput, match="at most 1 may be"):
+            short.intake.case(request)
+
+
+def _is_strict(strict: World) -> None:
     case = strict.intake.case(BisectionRequest.model_validate(ASKED))
     assert [each.requirement for each in case.additions] == ["pandas"]
     with pytest.raises(BadInput, match="only these packages: pandas"):
         strict.intake.case(BisectionRequest.model_validate({**ASKED, "with": ["polars"]}))
-    with pytest.raises(BadInput, match="at most 1 may be"):
-        World(tmp_path / "2", additions_at_most=1).intake.case(
-            BisectionRequest.model_validate({**ASKED, "with": ["pandas", "polars"]})
-        )
