@@ -49,6 +49,7 @@ class Point:
     @property
     def day(self) -> date:
         """Return the date that a name of the form of a date means."""
+        # `days` is only set for a text that matches.
         year, _, month, day = DATE.fullmatch(self.text).groups()  # type: ignore[union-attr]
         return date(int(year), int(month), int(day))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -116,7 +117,9 @@ def check(
     ] = None,
     github: Annotated[
         bool,
-        typer.Option("--github", help="print annotations and write the step summary", rich_help_panel=OUTPUT),
+        typer.Option(
+            "--github", help="write the step summary and, without --json, print annotations", rich_help_panel=OUTPUT
+        ),
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="show no progress", rich_help_panel=OUTPUT)] = False,
 ) -> None:
@@ -125,6 +128,7 @@ def check(
     Both ends are run first. Only if they differ, the releases between them are searched.
     """
     set_up_logging(quiet=quiet)
+    resume = without_commands() if github and not as_json else ""
     source = read_asked(file, words or (), files or (), Bounds(*Settings().project_bounds))
     if source.snippet:
         check_source(source.snippet)  # before the index is asked for releases
@@ -154,16 +158,26 @@ def check(
     line = failing_line(verdict)
     if as_json:
         print(json.dumps(gate_json(gate, fail_on, verdict["id"]), indent=2))
-    elif github:
-        for each in github_annotations(gate, fail_on, file, line):
-            print(each)
-    if not as_json:
+    else:
         tell(gate, fail_on, verdict["id"])
+    if resume:
+        print(resume, *github_annotations(gate, fail_on, file, line), sep="\n")
     write_files(gate, fail_on, file, line, junit_file=junit_file, sarif_file=sarif_file)
     if github and (summary := os.environ.get("GITHUB_STEP_SUMMARY")):
         with Path(summary).open("a", encoding="utf-8") as stream:
             stream.write(step_summary(gate, fail_on, report))
     raise typer.Exit(EXIT_DIFFERS if gate.stopping(fail_on) else 0)
+
+
+def without_commands() -> str:
+    """Keep GitHub from obeying what a script prints, and return the line that ends this.
+
+    A runner takes every line that begins with "::" for a command, blanks before it or not, and what is printed here
+    has lines of scripts in it.
+    """
+    word = secrets.token_hex(16)
+    print(f"::stop-commands::{word}", flush=True)
+    return f"::{word}::"
 
 
 def write_files(
@@ -259,6 +273,9 @@ def _gate(
     gate = gate_of(finished.verdict, *ends, wanted)
     if gate is None or not gate.compared:
         fail("No verdict", without_answer(finished.verdict, *ends), EXIT_NO_ANSWER)
+    if wanted and gate.untold:
+        known = ", ".join(names_of(finished.verdict))
+        fail("No verdict", f"cannot compare {', '.join(gate.untold)}; --aspect takes any of {known}.", EXIT_NO_ANSWER)
     return gate, finished.verdict
 
 
@@ -267,6 +284,11 @@ def without_answer(verdict: Mapping[str, Any], first: str, last: str) -> str:
     reasons = {each["release"]: each["reason"] for each in verdict.get("untestable", ())}
     said = "; ".join(f"{release} is untestable: {reasons[release]}" for release in (first, last) if release in reasons)
     return said or f"nothing that was asked for was measured in both {first} and {last}."
+
+
+def names_of(verdict: Mapping[str, Any]) -> list[str]:
+    """Return the names of a verdict's aspects."""
+    return [str(each["name"]) for each in verdict.get("aspects", ())] or [str(verdict["probe"]["name"])]
 
 
 def failing_line(verdict: Mapping[str, Any]) -> int:

@@ -30,7 +30,7 @@ def list_stored(
     words = " ".join(text or ())
     if server:
         with server_at(server, err) as asked:
-            found = asked.bisections(status=status, probe=probe, package=package, q=words, limit=min(limit, 100))
+            found = asked.bisections(limit, status=status, probe=probe, package=package, q=words)
             rows = [_row_of_json(each, asked.snippet(each["id"])) for each in found]
     else:
         search = Search(status=status, probe=probe, package=package, text=words)
@@ -51,7 +51,7 @@ def _row(store: Store, bisection: Bisection) -> dict[str, Any]:
     verdict = bisection.verdict or {}
     return {
         "id": bisection.id,
-        "name": name_of(store.snippet(bisection.snippet_digest)),
+        "name": " ".join(bisection.request.get("command") or ()) or name_of(store.snippet(bisection.snippet_digest)),
         "status": bisection.status,
         "package": bisection.package,
         "releases": str(bisection.request.get("releases") or ""),

@@ -43,6 +43,9 @@ SILENCE_SECONDS = 45.0
 TRIES = 20
 """How often in a row a broken stream is taken up again."""
 PAUSE_SECONDS = 1.5
+"""How long to wait before that, as the service asks browsers to: one that restarts needs some seconds."""
+MOST_ROWS = 100
+"""How many rows a page of the service's list may have."""
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -109,24 +112,31 @@ class Server:
             BadInput: several begin so.
         """
         if name.lower() == "last":
-            newest = self.bisections(limit=1)
+            newest = self.bisections(1)
             if not newest:
                 raise NotFound("no bisection is stored yet.")
             return self.bisection(newest[0]["id"])
         beginning = name.strip().upper()
         if len(beginning) == 26:
             return dict(self._json("GET", f"{API}/bisections/{beginning}"))
-        found = [row["id"] for row in self.bisections(limit=100) if beginning and row["id"].startswith(beginning)]
+        found = [row["id"] for row in self.bisections(MOST_ROWS) if beginning and row["id"].startswith(beginning)]
         if len(found) > 1:
             raise BadInput(f"several bisections begin with {name}, such as {found[0]} and {found[1]}.", field="id")
         if not found:
-            raise NotFound(f"no bisection {name} among the newest 100; give the whole id.")
+            raise NotFound(f"no bisection {name} among the newest {MOST_ROWS}; give the whole id.")
         return self.bisection(found[0])
 
-    def bisections(self, **wanted: Any) -> list[dict[str, Any]]:
-        """Return summaries of bisections, newest first."""
+    def bisections(self, limit: int, **wanted: Any) -> list[dict[str, Any]]:
+        """Return summaries of the newest bisections, page by page, newest first."""
         given = {name: value for name, value in wanted.items() if value}
-        return list(self._json("GET", f"{API}/bisections", params=given)["items"])
+        found: list[dict[str, Any]] = []
+        while len(found) < limit:
+            page = self._json("GET", f"{API}/bisections", params={**given, "limit": min(limit - len(found), MOST_ROWS)})
+            found += page["items"]
+            if not page["next"]:
+                break
+            given["cursor"] = page["next"]
+        return found
 
     def snippet(self, bisection_id: str) -> str:
         return self._answer("GET", f"/b/{bisection_id}.py").text

@@ -15,6 +15,8 @@ FailOn = Literal["any", "introduced"]
 UNASKED = frozenset({"warns", "time", "memory"})
 """Aspects that do not stop an upgrade unless they are named: a new warning or a slower run is no other result."""
 PASSES, PASSED = frozenset({"passes"}), frozenset({"passed"})
+ABSENT = "absent"
+"""A test that was there at the older end and is not at the newer: it was not collected there."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Gate:
     differences: tuple[AspectDifference, ...]
     unasked: tuple[AspectDifference, ...] = ()
     """What differs in aspects that do not count here."""
+    untold: tuple[str, ...] = ()
+    """Aspects that were asked for and are known at one end at most: they could differ."""
 
     def stopping(self, fail_on: FailOn) -> tuple[AspectDifference, ...]:
         """Return the differences that should stop the upgrade."""
@@ -71,7 +75,8 @@ class Gate:
             return f"changed: {upgrade}: {'; '.join(each.words for each in stopping)}"
         if self.differences:
             return f"safe: {upgrade}: nothing is introduced; {'; '.join(each.words for each in self.differences)}"
-        return f"safe: {upgrade}: no difference in {', '.join(self.compared)}"
+        untold = f"; not compared, since one end does not tell: {', '.join(self.untold)}" if self.untold else ""
+        return f"safe: {upgrade}: no difference in {', '.join(self.compared)}{untold}"
 
 
 def gate_of(verdict: Mapping[str, Any], first: str, last: str, wanted: Collection[str] = ()) -> Gate | None:
@@ -86,11 +91,13 @@ def gate_of(verdict: Mapping[str, Any], first: str, last: str, wanted: Collectio
     Returns:
         What differs, or None where not one aspect was measured at both ends: nothing can be said.
     """
-    told = [aspect for aspect in _aspects(verdict) if _at(aspect, first) is not None and _at(aspect, last) is not None]
-    if not told:
+    told = [aspect for aspect in _aspects(verdict) if _is_told(aspect, first, last)]
+    if not any(_at(aspect, last) is not None for aspect in told):
         return None
     asked = [each for each in told if _counts(str(each["name"]), wanted)]
     rest = [each for each in told if not _counts(str(each["name"]), wanted)]
+    known = {str(each["name"]) for each in told}
+    shown = {str(each["name"]) for each in _aspects(verdict) if _at(each, first) or _at(each, last)}
     lines = _lines(verdict)
     return Gate(
         str(verdict["package"]),
@@ -99,7 +106,15 @@ def gate_of(verdict: Mapping[str, Any], first: str, last: str, wanted: Collectio
         tuple(str(each["name"]) for each in asked),
         tuple(_differences(asked, first, last, lines)),
         tuple(_differences(rest, first, last, lines)),
+        tuple(sorted((set(wanted) or {name for name in shown if _counts(name, wanted)}) - known)),
     )
+
+
+def _is_told(aspect: Mapping[str, Any], first: str, last: str) -> bool:
+    """Say whether both ends can be compared; a test that is gone at the newer end differs."""
+    if _at(aspect, first) is None:
+        return False
+    return _at(aspect, last) is not None or "::" in str(aspect["name"])
 
 
 def _counts(name: str, wanted: Collection[str]) -> bool:
@@ -122,7 +137,7 @@ def _differences(
     aspects: Iterable[Mapping[str, Any]], first: str, last: str, lines: Mapping[tuple[str, str], tuple[str, ...]]
 ) -> Iterable[AspectDifference]:
     for aspect in aspects:
-        old, new = str(_at(aspect, first)), str(_at(aspect, last))
+        old, new = str(_at(aspect, first)), _at(aspect, last) or ABSENT
         if old != new:
             yield _difference(aspect, (first, old), (last, new), lines)
 

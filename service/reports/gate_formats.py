@@ -28,6 +28,7 @@ def gate_json(gate: Gate, fail_on: FailOn, bisection_id: str) -> dict[str, Any]:
         "compared": list(gate.compared),
         "differences": [_json_of(each) for each in gate.differences],
         "not_counted": [_json_of(each) for each in gate.unasked],
+        "not_compared": list(gate.untold),
     }
 
 
@@ -136,7 +137,6 @@ def _property(text: str) -> str:
 
 
 def _uri(path: str) -> str:
-
     return quote(path.replace("\\", "/"))
 
 

@@ -13,7 +13,8 @@ _MARKS = re.compile(r'^(#+!?|r?"""|r?\'\'\')\s*|\s*("""|\'\'\')$')
 def name_of(source: str) -> str:
     """Return the first line of a snippet that tells it from others, shortened to LONGEST characters.
 
-    A comment or docstring at the top is what its author would say; else the first line that is no import.
+    A comment or docstring at the top is what its author would say; else the first line that is no import. Only a
+    project, whose source lies in its files, has none.
     """
     lines = [line.strip() for line in source.splitlines()]
     said = next((line for line in lines if line), "")
@@ -22,7 +23,7 @@ def name_of(source: str) -> str:
         if comment:
             return _shortened(comment)
     telling = (line for line in lines if not line.startswith("#") and not _UNTELLING.match(line))
-    return _shortened(next(telling, said)) or "empty snippet"
+    return _shortened(next(telling, said)) or "a project"
 
 
 def _words_of_comment(line: str) -> str:

@@ -82,6 +82,7 @@ def test_in_every_small_world_nothing_is_blamed_that_no_run_has_shown() -> None:
     varied = [bridge for bridge in bridges if bridge.release == "before" or bridge.moved == frozenset(parts)]
     for answers in product(shown, repeat=len(varied)):
         world = dict(zip(varied, answers, strict=True))
+        # mypy has no type for a lambda that keeps a loop's value as a default.
         cause, seen = found_in(lambda bridge, world=world: world.get(bridge, "cannot"), parts)  # type: ignore[misc]
         check_shown(cause, seen, parts)
 

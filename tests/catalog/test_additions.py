@@ -34,6 +34,7 @@ import tensorflow as tf
 
 def asked(*named: str, source: str = "", package: str = "tensorflow", **limits: str) -> dict[str, str]:
     """Return the additions of a request: who asked for each."""
+    # `limits` are of two types, one for each parameter.
     found = AdditionRules(**limits).of(package, named, [source])  # type: ignore[arg-type]
     return {each.requirement: each.origin for each in found}
 

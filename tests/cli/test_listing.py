@@ -47,7 +47,7 @@ def tfbisect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]
         ("import tensorflow as tf\n\nmodel = tf.keras.Sequential()\n", "model = tf.keras.Sequential()"),
         ("import os\nimport sys\n", "import os"),
         ("# /// script\n# dependencies = []\n# ///\nimport os\nx = f(3)\n", "dependencies = []"),
-        ("", "empty snippet"),
+        ("", "a project"),
         ("f(" + "a, " * 100 + "1)", None),
     ],
 )

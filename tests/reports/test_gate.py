@@ -121,6 +121,21 @@ def test_an_end_that_was_not_measured_is_no_agreement() -> None:
     assert gate_of(verdict(aspect("ends", [segment("passes", "2.0")])), "2.0", "2.2") is None
 
 
+def test_a_test_that_is_gone_stops_an_upgrade() -> None:
+    gone = aspect("tests/test_a.py::test_b", [segment("passed", "2.0", "2.1")])
+    (found,) = gate(STAYS, gone).stopping("introduced")
+    assert (found.aspect, found.kind, found.new) == ("tests/test_a.py::test_b", "introduced", "absent")
+
+
+def test_what_one_end_does_not_tell_is_named_and_never_called_the_same() -> None:
+    blind = aspect("dropout", [segment("drops", "2.0", "2.1")], expected=["drops"])
+    made = gate(STAYS, blind)
+    assert (made.compared, made.untold) == (("ends",), ("dropout",))
+    assert made.headline("any").endswith("no difference in ends; not compared, since one end does not tell: dropout")
+    assert gate(STAYS, wanted=("ends", "prnits")).untold == ("prnits",)
+    assert gate(STAYS, SLOWER, wanted=("ends",)).untold == ()
+
+
 def test_a_named_probe_is_its_only_aspect() -> None:
     plain = {**verdict(LOST), "probe": {"name": "dropout"}}
     del plain["aspects"]
