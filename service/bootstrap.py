@@ -25,6 +25,7 @@ from service.catalog.probes import Probe, load_probes
 from service.catalog.ranges import parse_releases, select
 from service.catalog.releases import Catalog, package_name
 from service.catalog.targets import Hardware, Target
+from service.causes.explaining import Explaining
 from service.clock import Clock, utc_now
 from service.coordination.coordinator import Coordinator
 from service.coordination.holding import Holding
@@ -311,6 +312,11 @@ class House:
             # Rendered once at the end, so that no reader waits for it.
             after=lambda bisection_id: readings.document(bisection_id, ADMIN),
         )
+
+    @made_once
+    def explaining(self) -> Explaining:
+        """Return what finds the causes of changes."""
+        return Explaining(self.store, self.intake)
 
     @made_once
     def submission(self) -> Submission:

@@ -92,6 +92,10 @@ class Settings(BaseSettings):
     bridges: bool = Field(
         True, description="run releases in each other's environments to tell what a change comes from"
     )
+    causes: bool = Field(True, description="look for the cause of each change after the verdict")
+    causes_budget: PositiveInt = Field(
+        60, le=1000, description="hypotheses at most for the cause of one change, where a request names no number"
+    )
     false_alarm_rate: float = Field(
         0.01, gt=0, lt=0.5, description="accepted probability of reporting a change that is not one"
     )

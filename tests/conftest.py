@@ -12,6 +12,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 # What a change comes from is asked in tests of its own: elsewhere it would add runs and images to each change.
 os.environ.setdefault("TFBISECT_BRIDGES", "false")
+os.environ.setdefault("TFBISECT_CAUSES", "false")
 
 GROUPS = {
     "containers": "real containers",

@@ -26,11 +26,12 @@ GROUND = {
 }
 BELOW_COORDINATION = {"execution", "storage", "catalog", "projects", "bisection"} | GROUND
 ALLOWED: dict[str, set[str]] = {
-    "cli": {"bootstrap", "web", "reports", "nightly", "coordination", "images"} | BELOW_COORDINATION,
-    "bootstrap": {"reports", "nightly", "coordination", "images"} | BELOW_COORDINATION,
+    "cli": {"bootstrap", "web", "reports", "nightly", "causes", "coordination", "images"} | BELOW_COORDINATION,
+    "bootstrap": {"reports", "nightly", "causes", "coordination", "images"} | BELOW_COORDINATION,
     "web": {"reports", "nightly", "coordination", "storage", "catalog", "projects", "bisection"} | GROUND,
     "reports": {"coordination", "storage", "catalog", "bisection"} | GROUND,
     "nightly": {"coordination", "storage", "catalog", "bisection"} | GROUND,
+    "causes": {"coordination"} | BELOW_COORDINATION,
     "coordination": BELOW_COORDINATION,
     "images": {"execution", "storage", "catalog", "bisection"} | GROUND,
     "execution": {"catalog", "bisection"} | GROUND,

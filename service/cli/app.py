@@ -26,6 +26,7 @@ from service.catalog.targets import Hardware
 from service.cli import check as cli_check
 from service.cli import run as cli_run
 from service.cli import tokens as token_commands
+from service.cli import why as cli_why
 from service.cli.console import complain, err, house, out
 from service.cli.doctor import examine, setting_rows
 from service.cli.images import app as images_app
@@ -56,6 +57,7 @@ app.add_typer(token_commands.app, name="tokens")
 
 app.command("run", epilog=cli_run.RUN_EXAMPLES)(cli_run.run)
 app.command("check", epilog=cli_check.EXAMPLES)(cli_check.check)
+app.command("why", epilog=cli_why.EXAMPLES)(cli_why.why)
 app.command("list")(list_stored)
 app.command("show")(cli_run.show)
 app.command("probes")(cli_run.print_probes)
@@ -68,6 +70,7 @@ when, and why?
   tfbisect doctor                             what works on this machine
   tfbisect run model.py --releases 2.4..2.16  bisect a model or a script
   tfbisect check model.py --from 2.15         may this model be upgraded?
+  tfbisect why last                           what caused each change?
   tfbisect list                               stored bisections
   tfbisect show last                          the newest one again
   tfbisect serve                              the same in a browser

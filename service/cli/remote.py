@@ -144,6 +144,18 @@ class Server:
     def markdown(self, bisection_id: str) -> str:
         return self._answer("GET", f"/b/{bisection_id}.md").text
 
+    def why(self, name: str, budget: int | None, *, quiet: bool) -> dict[str, Any]:
+        """Ask for the causes of a bisection's changes, wait for them, and return its verdict with them."""
+        bisection_id = self.bisection(name)["id"]
+        body = {} if budget is None else {"budget": budget}
+        found = self._json("POST", f"{API}/bisections/{bisection_id}/why", json=body)
+        while found["status"] == "running":
+            if not quiet:
+                self._progress.print(found["said"], markup=False, soft_wrap=True)
+            time.sleep(PAUSE_SECONDS)
+            found = self._json("GET", f"{API}/bisections/{bisection_id}/why")
+        return {"id": bisection_id, "changes": found["changes"]}
+
     def run(self, request: BisectionRequest, *, quiet: bool, project: Project | None = None) -> Finished:
         """Submit a bisection with its files, follow it to its end, and return how it ended."""
         if project is not None:

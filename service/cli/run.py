@@ -35,6 +35,7 @@ from service.coordination.progress import Listener, Silent
 from service.coordination.variants import VARIANTS
 from service.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, BadInput, NotFound, UnknownName
 from service.projects.files import Bounds
+from service.reports.causes import with_causes_found
 from service.reports.documents import probe_json
 from service.settings import Settings
 from service.storage.records import ADMIN
@@ -404,7 +405,8 @@ def show(
             )
         return
     with house() as opened:
-        row = opened.store.bisection_named(bisection_id, viewer=ADMIN)
+        named = opened.store.bisection_named(bisection_id, viewer=ADMIN)
+        row = with_causes_found(named, opened.store.explanations_of(named.id))
         _print_stored(
             row.id,
             row.status,

@@ -21,6 +21,7 @@ from service.coordination.progress import progress_of
 from service.errors import NotFound, StoreError, TfbisectError
 from service.locks import made_once
 from service.reports import documents
+from service.reports.causes import with_causes_found
 from service.reports.dependencies import Dependencies
 from service.reports.documents import Document, bisection_json, by_release, is_finished, meaning, names_tag
 from service.reports.foresight import Outlook, look_ahead
@@ -165,7 +166,7 @@ class Readings:
         bisection = self._store.bisection(bisection_id)
         if not bisection.seen_by(viewer):
             raise not_found(bisection_id)
-        return bisection
+        return with_causes_found(bisection, self._store.explanations_of(bisection_id))
 
     def reading(self, bisection_id: str, viewer: Viewer) -> StoredBisection:
         return self._reading(self.bisection(bisection_id, viewer))

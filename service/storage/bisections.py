@@ -13,6 +13,7 @@ from service.json_text import digest_of, text_digest
 from service.storage.claims import take
 from service.storage.connected import Connected
 from service.storage.events import append_events
+from service.storage.explanations import delete_unused_explanations, explanations_used_by
 from service.storage.projects import delete_unused_project, project_used_by, use_project
 from service.storage.records import FINISHED, Bisection, Created, Status
 from service.storage.search_words import change_points, verdict_terms, word_term, words_of
@@ -225,7 +226,7 @@ class Bisections(Connected):
             return True
 
     def delete_bisection(self, bisection_id: str) -> None:
-        """Delete a bisection, with the observations, the snippet and the project that nothing else uses.
+        """Delete a bisection, with the observations, causes, snippet and project that nothing else uses.
 
         Raises:
             NotFound: there is none of this id.
@@ -236,11 +237,13 @@ class Bisections(Connected):
             mine = select(links.c.observation_id).distinct().where(links.c.bisection_id == bisection_id)
             # In one order for all: two that delete at once must not wait for each other.
             used = list(connection.scalars(mine.order_by(links.c.observation_id)))
+            explained = explanations_used_by(connection, bisection_id)
             connection.execute(delete(bisections).where(bisections.c.id == bisection_id))
             for observation_id in used:
                 _lock(connection, observations.c.id, observation_id)
                 linked = select(links.c.observation_id).where(links.c.observation_id == observation_id).exists()
                 connection.execute(delete(observations).where(observations.c.id == observation_id, ~linked))
+            delete_unused_explanations(connection, explained)
             _delete_unused_snippet(connection, digest)
             if project is not None:
                 delete_unused_project(connection, project)

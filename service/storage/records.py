@@ -180,6 +180,28 @@ class LinkedObservation:
 
 
 @dataclass(frozen=True)
+class StoredExplanation:
+    """What is known of the cause of one change; grows while its hypotheses are run."""
+
+    key: str
+    """Digest of all that it depends on: bisections with the same change share it."""
+    updated_at: datetime
+    found: Mapping[str, Any]
+    """The cause as the verdict has it, with the stages that were gone through."""
+    fingerprint: str | None = None
+    """Of package and culprits; equal for changes with the same cause. None: no culprit is confirmed."""
+
+
+@dataclass(frozen=True)
+class ExplanationRequest:
+    """Somebody asked for the causes of a bisection's changes."""
+
+    bisection_id: str
+    budget: int
+    """Runs per change."""
+
+
+@dataclass(frozen=True)
 class Event:
     """Something that happened in a bisection; `seq` counts from 1 without gaps."""
 

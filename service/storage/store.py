@@ -18,6 +18,7 @@ from service.storage.deliveries import Deliveries
 from service.storage.documents import Documents
 from service.storage.engine import make_engine
 from service.storage.events import Events
+from service.storage.explanations import Explanations
 from service.storage.leases import Leases
 from service.storage.listing import Listing
 from service.storage.observations import Observations
@@ -37,6 +38,7 @@ class Store(
     Observations,
     Projects,
     Documents,
+    Explanations,
     Events,
     Listing,
     Leases,

@@ -221,6 +221,47 @@ project_uses = Table(
     Index(None, "project_digest"),
 )
 
+explanations = Table(
+    "explanations",
+    metadata,
+    Column("key", Digest, primary_key=True),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("identity", JSON, nullable=False),
+    Column("found", JSON, nullable=False),
+    # Of package and culprits: changes with the same cause share it.
+    Column("fingerprint", Digest),
+    Index(None, "fingerprint"),
+)
+
+explanation_uses = Table(
+    "explanation_uses",
+    metadata,
+    _bisection_column(primary_key=True),
+    Column("change", Integer, primary_key=True, autoincrement=False),
+    Column("explanation_key", Digest, ForeignKey("explanations.key"), nullable=False),
+    Index(None, "explanation_key"),
+)
+
+hypothesis_runs = Table(
+    "hypothesis_runs",
+    metadata,
+    Column("key", Digest, primary_key=True),
+    Column("repeat", Integer, primary_key=True, autoincrement=False),
+    Column("explanation_key", Digest, ForeignKey("explanations.key", ondelete="CASCADE"), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("identity", JSON, nullable=False),
+    Column("report", JSON, nullable=False),
+    Index(None, "explanation_key"),
+)
+
+explanation_requests = Table(
+    "explanation_requests",
+    metadata,
+    _bisection_column(primary_key=True),
+    Column("asked_at", UtcDateTime, nullable=False),
+    Column("budget", Integer, nullable=False),
+)
+
 documents = Table(
     "documents",
     metadata,

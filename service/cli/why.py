@@ -1,0 +1,98 @@
+"""`tfbisect why`: what caused each change of a stored bisection."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from service.bootstrap import House, set_up_logging
+from service.cli.console import err, house, out
+from service.cli.remote import ServerOption, server_at
+from service.errors import BadInput
+from service.printable import printable
+from service.reports.causes import CauseCard, cause_cards, verdict_explained
+from service.storage.records import ADMIN, Bisection
+
+EXAMPLES = """
+**Examples**
+
+`tfbisect why last` : the causes of the newest bisection's changes
+
+`tfbisect why last --change 2 --budget 100` : of its second change, with more hypotheses
+
+`tfbisect why last --diff` : with the lines that differ in what is named
+"""
+
+
+def why(
+    bisection_id: Annotated[
+        str, typer.Argument(metavar="ID", help="id of the bisection, its beginning, or `last`; see `tfbisect list`")
+    ],
+    change: Annotated[
+        int | None, typer.Option(min=1, help="only the cause of this change, as the verdict counts them")
+    ] = None,
+    budget: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="hypotheses at most for each change; default: 100")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the changes with their causes as JSON")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="print the lines that differ in what is named")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="show no progress")] = False,
+    server: ServerOption = None,
+) -> None:
+    """Say what caused each change of a stored bisection: package, definitions, switches.
+
+    What was found before is told at once; only hypotheses that nobody has run yet are run.
+    """
+    set_up_logging(quiet=quiet)
+    if server:
+        with server_at(server, err) as asked:
+            verdict: Mapping[str, Any] = asked.why(bisection_id, budget, quiet=quiet)
+    else:
+        with house() as opened:
+            row = opened.store.bisection_named(bisection_id, viewer=ADMIN)
+            verdict = explained_here(opened, row, change, budget, quiet=quiet)
+    changes = [each for number, each in enumerate(verdict.get("changes", ()), 1) if change in (None, number)]
+    if change is not None and not changes:
+        raise BadInput(f"there is no change {change}.", field="change")
+    if as_json:
+        print(json.dumps({"id": verdict.get("id"), "changes": changes}, indent=2))
+        return
+    cards = [card for card in cause_cards(verdict) if change in (None, card.number)]
+    if not cards:
+        out.print("No change, so no cause.")
+    for line in (line for card in cards for line in card_lines(card, diff=diff)):
+        out.print(line)
+
+
+def explained_here(
+    opened: House, row: Bisection, change: int | None, budget: int | None, *, quiet: bool
+) -> Mapping[str, Any]:
+    """Find the causes of a stored bisection's changes on this machine, and return its verdict with them."""
+
+    def tell(words: str) -> None:
+        if not quiet:
+            err.print(printable(words), style="dim", markup=False, soft_wrap=True)
+
+    only = None if change is None else change - 1
+    found = opened.explaining.explain(row, only=only, budget=budget or opened.settings.causes_budget, tell=tell)
+    return verdict_explained(row.verdict or {}, found)
+
+
+def card_lines(card: CauseCard, *, diff: bool) -> Iterator[Text]:
+    """Yield what a terminal shows of a cause."""
+    yield Text(printable(f"Cause {card.number}. {card.title}"), style="bold")
+    for culprit in card.culprits:
+        yield Text(f"  {printable(culprit.name)}", style="bold yellow") + Text(f"  {printable(culprit.place)}")
+        if culprit.note:
+            yield Text(printable(f"    {culprit.note}"), style="dim")
+        if diff:
+            yield from (Text(printable(f"    {line}"), style=_style(line)) for line in culprit.diff.splitlines())
+    yield from (Text(printable(f"  {fact}")) for fact in card.facts)
+
+
+def _style(line: str) -> str:
+    return {"+": "green", "-": "red"}.get(line[:1], "dim")
