@@ -24,8 +24,13 @@ from service.catalog.overview import release_rows
 from service.catalog.probes import Probe, load_probes
 from service.catalog.ranges import parse_releases, select
 from service.catalog.releases import Catalog, package_name
+from service.catalog.sources import SourceShelf
 from service.catalog.targets import Hardware, Target
-from service.causes.explaining import Explaining
+from service.catalog.wheels import Wheels
+from service.causes.defining import Definitions
+from service.causes.explaining import Explaining, Inquiry
+from service.causes.switching import Switches
+from service.causes.trials import Trials
 from service.clock import Clock, utc_now
 from service.coordination.coordinator import Coordinator
 from service.coordination.holding import Holding
@@ -316,7 +321,21 @@ class House:
     @made_once
     def explaining(self) -> Explaining:
         """Return what finds the causes of changes."""
-        return Explaining(self.store, self.intake)
+        sources = self.settings.download_dir / "sources"
+        shelf = SourceShelf(Wheels(self.catalog.index, sources / "wheels"), sources)
+        return Explaining(self.store, self.intake, [Switches(self._trials), Definitions(shelf, self._trials)])
+
+    def _trials(self, inquiry: Inquiry) -> Trials:
+        """Return what runs the hypotheses of one inquiry."""
+        return Trials(
+            self.store,
+            self.execute,
+            self.end,
+            inquiry.place,
+            timeout_seconds=self.settings.timeout_seconds,
+            projects=self.project,
+            cancelled=inquiry.cancelled,
+        )
 
     @made_once
     def submission(self) -> Submission:

@@ -48,8 +48,9 @@ class Culprits:
 class Unresolved:
     """No set that was tried brings the old behaviour back."""
 
-    reason: Literal["control", "nothing", "budget", "candidates"]
-    """control: even without old text it is not the new behaviour; candidates: nothing that was executed changed."""
+    reason: Literal["control", "nothing", "budget", "candidates", "unconfirmed"]
+    """control: even without old text it is not the new behaviour; candidates: nothing that was executed changed;
+    unconfirmed: another process does not show it."""
     left_out: tuple[str, ...] = ()
     """Definitions that could not have their old text without an error or a third behaviour."""
 

@@ -82,13 +82,26 @@ class Wheels:
             IndexUnreachable: the index does not answer.
         """
         file = self._listed(package, release, python)
-        digest = file.digests.get("sha256")
-        if digest is None:
-            raise NotInstallable(f"the index {self._index.url} gives no sha256 of {file.filename}.")
+        digest = self._digest(file)
         path = self._folder / digest[:16] / file.filename
         if not path.exists():
             self._download(file.url, digest, path)
         return Wheel(path, package, release, digest)
+
+    def digest(self, package: str, release: str, python: str) -> str:
+        """Return the sha256 of the wheel that `fetch` returns.
+
+        Raises:
+            NotInstallable: the index has no such wheel, or no hash of it.
+            IndexUnreachable: the index does not answer.
+        """
+        return self._digest(self._listed(package, release, python))
+
+    def _digest(self, file: DistributionPackage) -> str:
+        digest = file.digests.get("sha256")
+        if digest is None:
+            raise NotInstallable(f"the index {self._index.url} gives no sha256 of {file.filename}.")
+        return digest
 
     def _listed(self, package: str, release: str, python: str) -> DistributionPackage:
         """Return what the index says of the wheel."""

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,13 +30,14 @@ from service.cli.requests import (
     parse_variants,
 )
 from service.cli.terminal import LiveProgress, PlainProgress, verdict_lines
+from service.cli.why import card_lines, explained_here
 from service.coordination.conclusion import DONE, Finished
 from service.coordination.intake import BisectionRequest
 from service.coordination.progress import Listener, Silent
 from service.coordination.variants import VARIANTS
-from service.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, BadInput, NotFound, UnknownName
+from service.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, BadInput, NotFound, TfbisectError, UnknownName
 from service.projects.files import Bounds
-from service.reports.causes import with_causes_found
+from service.reports.causes import cause_cards, with_causes_found
 from service.reports.documents import probe_json
 from service.settings import Settings
 from service.storage.records import ADMIN
@@ -305,7 +307,33 @@ def run(
                 request, listener, ready=lambda: say_runner(opened, quiet=quiet), project=asked.project
             )
         expected = opened.intake.probe(probe_of(finished, request)).expected
-        tell_ending(finished, expected, as_json=as_json)
+        if as_json:
+            tell_ending(with_causes_here(opened, finished, quiet=quiet), expected, as_json=True)
+            return
+        # The verdict comes first: a cause may take minutes.
+        tell_ending(finished, expected, as_json=False)
+        explained = with_causes_here(opened, finished, quiet=quiet)
+    for line in (line for card in cause_cards(explained.verdict or {}) for line in card_lines(card, diff=False)):
+        out.print(line)
+
+
+def with_causes_here(opened: House, finished: Finished, *, quiet: bool) -> Finished:
+    """Return a finished bisection with the causes of its changes, looked for on this machine; as it is if not asked."""
+    verdict = finished.verdict
+    if finished.status != DONE or not verdict or not verdict["changes"] or not opened.settings.causes:
+        return finished
+    row = opened.store.bisection(verdict["id"])
+    if not row.request.get("why", True):
+        return finished
+    try:
+        return replace(finished, verdict=explained_here(opened, row, None, None, quiet=quiet))
+    except KeyboardInterrupt:
+        err.print("The search for causes was stopped; `tfbisect why last` goes on with it.", markup=False)
+        return finished
+    except TfbisectError as error:
+        # The verdict stands without it.
+        err.print(f"No cause: {error.message}", markup=False)
+        return finished
 
 
 def probe_of(finished: Finished, request: BisectionRequest) -> str:
