@@ -27,6 +27,7 @@ from service.catalog.releases import Catalog, package_name
 from service.catalog.sources import SourceShelf
 from service.catalog.targets import Hardware, Target
 from service.catalog.wheels import Wheels
+from service.causes.asked import AskedCauses
 from service.causes.defining import Definitions
 from service.causes.explaining import Explaining, Inquiry
 from service.causes.switching import Switches
@@ -79,6 +80,8 @@ from service.threads import Threads
 
 PROJECTS_KEPT = 4
 STANDING_PACKAGE = "tensorflow"
+IDLE_SECONDS = 0.2
+"""How often a hypothesis looks whether a worker is idle."""
 WAITING_TOLD_SECONDS = 10.0
 """How often a coordinator notes how many containers wait in it."""
 
@@ -306,7 +309,6 @@ class House:
 
     @made_once
     def coordinator(self) -> Coordinator:
-        readings = Readings(self)
         return Coordinator(
             self.store,
             self.intake,
@@ -314,8 +316,7 @@ class House:
             self.workers,
             Holding(self.store, self.threads, self.clock),
             patience=self.patience,
-            # Rendered once at the end, so that no reader waits for it.
-            after=lambda bisection_id: readings.document(bisection_id, ADMIN),
+            after=self._after,
         )
 
     @made_once
@@ -325,11 +326,36 @@ class House:
         shelf = SourceShelf(Wheels(self.catalog.index, sources / "wheels"), sources)
         return Explaining(self.store, self.intake, [Switches(self._trials), Definitions(shelf, self._trials)])
 
+    @made_once
+    def asked_causes(self) -> AskedCauses:
+        """Return what looks for the causes that were asked for."""
+        return AskedCauses(self.store, lambda: self.explaining)
+
+    def _execute_last(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
+        """Run a hypothesis once no bisection of this process has a use for the worker."""
+        while not self.workers.idle() and not cancelled.wait(IDLE_SECONDS):
+            pass
+        return self.workers.submit_aside(lambda: self.execute(request, cancelled)).result()
+
+    @made_once
+    def readings(self) -> Readings:
+        """Return what reads bisections."""
+        return Readings(self)
+
+    def _after(self, bisection_id: str) -> None:
+        """Render what readers will ask for, and ask for the causes of its changes."""
+        self.readings.document(bisection_id, ADMIN)
+        if not self.settings.causes:
+            return
+        row = self.store.bisection(bisection_id)
+        if row.request.get("why", True) and (row.verdict or {}).get("changes"):
+            self.store.request_explanation(bisection_id, self.settings.causes_budget)
+
     def _trials(self, inquiry: Inquiry) -> Trials:
         """Return what runs the hypotheses of one inquiry."""
         return Trials(
             self.store,
-            self.execute,
+            self._execute_last,
             self.end,
             inquiry.place,
             timeout_seconds=self.settings.timeout_seconds,
@@ -381,7 +407,7 @@ class House:
 
     def markdown(self, bisection_id: str) -> str:
         """Return the report of a bisection, as the web service gives it."""
-        readings = Readings(self)
+        readings = self.readings
         reading = readings.reading(bisection_id, ADMIN)
         source = self.store.snippet(reading.bisection.snippet_digest)
         address = self.settings.public_url or "http://127.0.0.1:8000"

@@ -197,6 +197,7 @@ def definition_json(name: str, candidates: Candidates, finding: Culprits) -> dic
         "kind": changed.kind,
         "before": None if changed.before is None else {"file": changed.before.file, "line": changed.before.line},
         "package": wheel.package,
+        "release": wheel.release,
         "licence": wheel.licence,
         "digest": changed.id,
         "diff": unified_diff(old, new, (f"{changed.name} before", f"{changed.name} after")),

@@ -106,6 +106,8 @@ class Explaining:
         for place in places:
             if only in (None, place.number) and not stop.is_set():
                 found[place.number] = self._explain(bisection.id, place, budget, tell, stop)
+        if only is None and not stop.is_set():
+            self._store.end_explanation_request(bisection.id)
         return found
 
     def _explain(

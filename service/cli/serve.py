@@ -38,6 +38,7 @@ def serve_until_stopped(house: House, host: str, port: int, role: Role = "all") 
         try:
             if role != "web":
                 threads.keep("coordinator", house.coordinator.serve)
+                threads.keep("causes", house.asked_causes.keep)
                 if house.settings.warm_pool_bytes and not house.settings.scheduler:
                     threads.keep("standing pool", house.standing_pool.keep)
             if role == "coordinator":

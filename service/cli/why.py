@@ -90,6 +90,8 @@ def card_lines(card: CauseCard, *, diff: bool) -> Iterator[Text]:
         if culprit.note:
             yield Text(printable(f"    {culprit.note}"), style="dim")
         if diff:
+            for words in filter(None, (culprit.url, culprit.history, culprit.licence)):
+                yield Text(printable(f"    {words}"), style="dim")
             yield from (Text(printable(f"    {line}"), style=_style(line)) for line in culprit.diff.splitlines())
     yield from (Text(printable(f"  {fact}")) for fact in card.facts)
 

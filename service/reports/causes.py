@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from service.bisection.verdict import change_of
-from service.bisection.words import change_in_short, counted
+from service.bisection.words import change_in_short
+from service.printable import in_code_block, in_code_span, in_markdown
+from service.reports.links import history_command, source_url
 from service.storage.records import Bisection, StoredExplanation
 
 
@@ -38,8 +40,9 @@ class Culprit:
     diff: str
     url: str
     history: str
-    """The command that shows its commits."""
+    """The command that shows its commits, in a clone; "" where there is none."""
     note: str
+    licence: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def _card(number: int, change: Mapping[str, Any]) -> CauseCard:
     cause = change["cause"]
     title = f"{change_in_short(change_of(change)).capitalize()}: {change['old']} in {change['before']}, "
     title += f"{change['new']} in {change['after']}"
-    return CauseCard(number, title, tuple(_facts(cause)), tuple(_culprits(cause["definitions"])))
+    return CauseCard(number, title, tuple(_facts(cause)), tuple(_culprits(change)))
 
 
 def _facts(cause: Mapping[str, Any]) -> Iterator[str]:
@@ -87,18 +90,37 @@ def _axis(cause: Mapping[str, Any]) -> str:
             return f"It comes from what came along: {named}."
 
 
-def _culprits(definitions: Sequence[Mapping[str, Any]]) -> Iterator[Culprit]:
-    for each in definitions:
+def _culprits(change: Mapping[str, Any]) -> Iterator[Culprit]:
+    for each in change["cause"]["definitions"]:
+        package, release, file = str(each["package"]), str(each["release"]), str(each["file"])
+        first, last = int(each["line"]), int(each["end"])
         yield Culprit(
-            str(each["name"]),
-            f"{each['file']}:{each['line']}",
-            str(each.get("diff", "")),
-            str(each.get("url", "")),
-            str(each.get("history", "")),
-            str(each.get("note", "")),
+            name=str(each["name"]),
+            place=f"{file}:{first}",
+            diff=str(each["diff"]),
+            url=source_url(package, release, file, first, last),
+            # What is gone has no lines in the newer release.
+            history=history_command(package, str(change["before"]), release, file, (first, last))
+            if each["kind"] != "added"
+            else "",
+            note=str(each["note"]),
+            licence=str(each["licence"]),
         )
 
 
-def runs_spent(cause: Mapping[str, Any]) -> str:
-    """Say how many runs a cause took."""
-    return counted(int(cause.get("runs", 0)), "run")
+def cause_markdown(verdict: Mapping[str, Any]) -> str:
+    """Return the causes as a report has them."""
+    return "\n\n".join(_card_markdown(card) for card in cause_cards(verdict))
+
+
+def _card_markdown(card: CauseCard) -> str:
+    lines = [f"**Cause {card.number}**, {in_markdown(card.title)}", ""]
+    lines += [f"- {in_markdown(fact)}" for fact in card.facts]
+    return "\n\n".join(["\n".join(lines), *map(_culprit_markdown, card.culprits)])
+
+
+def _culprit_markdown(culprit: Culprit) -> str:
+    shown = f"[{in_code_span(culprit.place)}]({culprit.url})" if culprit.url else in_code_span(culprit.place)
+    licence = f" · {in_markdown(culprit.licence)}" if culprit.licence else ""
+    parts = [f"{in_code_span(culprit.name)} in {shown}{licence}", in_code_block(culprit.diff, "diff")]
+    return "\n\n".join([*parts, *([in_code_block(culprit.history, "sh")] if culprit.history else [])])

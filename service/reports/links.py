@@ -45,6 +45,26 @@ def compare_url(package: str, before: str, after: str) -> str | None:
     return f"{home}/compare/{tag_of(package, before)}...{tag_of(package, after)}"
 
 
+def source_url(package: str, release: str, file: str, first: int, last: int) -> str:
+    """Return the address of some lines of an installed file in the project's repository; "" if that is not known."""
+    home = REPOSITORIES.get(package)
+    if home is None or Version(release).is_devrelease:
+        return ""
+    return f"{home}/blob/{tag_of(package, release)}/{repository_path(file)}#L{first}-L{last}"
+
+
+def history_command(package: str, before: str, after: str, file: str, lines: tuple[int, int]) -> str:
+    """Return the command that shows, in a clone, the commits between two releases that touched some lines."""
+    first, last = lines
+    ends = f"{tag_of(package, before)}..{tag_of(package, after)}"
+    return f"git log -L {first},{last}:{shlex.quote(repository_path(file))} {ends}"
+
+
+def repository_path(file: str) -> str:
+    """Return where an installed file lies in its repository; TensorFlow 1.15 to 2.1 installed into another folder."""
+    return f"tensorflow/{file.removeprefix('tensorflow_core/')}" if file.startswith("tensorflow_core/") else file
+
+
 def reproduce_from_page(
     bisection_id: str, request: Mapping[str, Any], release: str, base_url: str, variant: str = ""
 ) -> str:

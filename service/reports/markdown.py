@@ -12,6 +12,7 @@ from service.bisection.words import additions_in_words, by_reason, causes_in_wor
 from service.coordination.answers import answer_json
 from service.printable import in_cell, in_code_block, in_code_span, in_markdown
 from service.reports.aspect_table import ShownDifference, aspect_table
+from service.reports.causes import cause_markdown
 from service.reports.documents import meaning, measurements_of
 from service.reports.links import compare_url, notes_url, reproduce_from_page
 from service.reports.plots import numbers_in
@@ -31,6 +32,7 @@ def markdown(reading: StoredBisection, view: BisectionView, source: str, base_ur
         *_aspects(verdict),
         *(_change(change, reading, base_url) for change in verdict.get("changes", ())),
         "\n".join(f"- Cause, {in_markdown(said)}" for said in causes_in_words(all_changes(verdict))),
+        cause_markdown(verdict),
         *(in_markdown(str(variant.get("words", ""))) for variant in verdict.get("variants", ())),
         in_markdown(str(verdict.get("coverage", {}).get("statement", ""))),
         in_markdown(" ".join(additions_in_words(verdict.get("additions", ())))),

@@ -15,6 +15,7 @@ from service.bisection.words import additions_in_words, change_in_short
 from service.catalog.releases import Catalog, CatalogRelease
 from service.errors import TfbisectError
 from service.reports.aspect_table import AspectTable, aspect_table
+from service.reports.causes import CauseCard, cause_cards
 from service.reports.dependencies import Dependencies
 from service.reports.documents import by_release, is_finished, measurements_of, progress_json
 from service.reports.durations import seconds_left, time_left
@@ -84,6 +85,7 @@ class BisectionView:
     aspects: AspectTable | None = None
     additions: str = ""
     """Which packages stood beside each release, and what they cost."""
+    causes: tuple[CauseCard, ...] = ()
 
 
 class Views:
@@ -108,6 +110,7 @@ class Views:
             is_live=not is_finished(bisection),
             aspects=aspect_table(verdict),
             additions=" ".join(additions_in_words(verdict.get("additions", ()))),
+            causes=cause_cards(verdict),
         )
 
     def timeline(

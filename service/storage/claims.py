@@ -26,7 +26,7 @@ from service.storage.ulid import new_ulid
 WAITING_LOOKED_AT = 1000
 """How many queued bisections a coordinator considers; the web service allows fewer (queued_at_most)."""
 
-Purpose = Literal["serve", "nightly", "command"]
+Purpose = Literal["serve", "nightly", "command", "causes"]
 Used = tuple[str, str, bool]
 """An observation's id, its variant, and whether it was reused."""
 Choose = Callable[[Sequence[Waiting]], str | None]

@@ -20,6 +20,7 @@ from service.reports.dependencies import Dependencies, Surroundings
 from service.web.api import bisections as api
 from service.web.api import catalog as api_catalog
 from service.web.api import projects as api_projects
+from service.web.api import why as api_why
 from service.web.api.openapi import describe
 from service.web.guard import Guard
 from service.web.metrics import Measured
@@ -62,6 +63,7 @@ def create_app(dependencies: Dependencies, surroundings: Surroundings | None = N
     )
     app.state.site = site
     app.include_router(api.router)
+    app.include_router(api_why.router)
     app.include_router(api_projects.router)
     app.include_router(api_catalog.router)
     for part in (form_pages, result_pages, list_pages, watch_pages):
