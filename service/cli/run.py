@@ -209,7 +209,7 @@ def run(
         bool,
         typer.Option(
             "--why/--no-why",
-            help="where a change is found, find out whether it comes from the release or from its dependencies",
+            help="where a change is found, look for its cause: dependencies, switches, definitions",
             rich_help_panel=SEARCH,
         ),
     ] = True,
