@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
+from copy import copy
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -35,13 +36,13 @@ from service.causes.trials import Trials
 from service.clock import Clock, utc_now
 from service.coordination.coordinator import Coordinator
 from service.coordination.holding import Holding
-from service.coordination.intake import Intake
+from service.coordination.intake import BisectionRequest, Intake
 from service.coordination.laboratory import Laboratory
 from service.coordination.patience import Patience
 from service.coordination.standing import StandingPool, standing_order
 from service.coordination.submission import Submission
 from service.coordination.workers import Workers
-from service.errors import NoRunner, ReleaseUntestable, Unavailable
+from service.errors import NoRunner, ReleaseUntestable, TfbisectError, Unavailable
 from service.execution.choice import Choice, choose_runner
 from service.execution.docker_engine import connect
 from service.execution.docker_runner import DockerRunner
@@ -67,14 +68,16 @@ from service.nightly.passes import Budget, Links, Nightly
 from service.nightly.repetition import Repetition
 from service.nightly.watches import nightly_watch, read_watches
 from service.projects.files import Project, unpacked
+from service.reports.evidence import bundle_of
 from service.reports.markdown import markdown
 from service.reports.readings import Readings
+from service.reports.reproduction import Lock, LockOf, no_lock
 from service.reports.views import Views
 from service.resources import resource_dir
 from service.secret_urls import without_credentials
 from service.settings import Settings
 from service.storage.claims import new_owner
-from service.storage.records import ADMIN
+from service.storage.records import ADMIN, Bisection
 from service.storage.store import Store
 from service.threads import Threads
 
@@ -410,8 +413,34 @@ class House:
         readings = self.readings
         reading = readings.reading(bisection_id, ADMIN)
         source = self.store.snippet(reading.bisection.snippet_digest)
-        address = self.settings.public_url or "http://127.0.0.1:8000"
-        return markdown(reading, Views(self).of(reading, readings.outlook(reading)), source, address)
+        view = Views(self).of(reading, readings.outlook(reading))
+        return markdown(reading, view, source, self.settings.public_url, self.locks_of(reading.bisection))
+
+    def evidence(self, bisection_id: str) -> Iterator[bytes]:
+        """Yield the archive with the evidence of a bisection, as the web service gives it."""
+        reading = Readings(self).reading(bisection_id, ADMIN)
+        verdict, report = reading.bisection.verdict or {}, self.markdown(bisection_id)
+        return bundle_of(self, reading, verdict, report, self.locks_of(reading.bisection))
+
+    def locks_of(self, bisection: Bisection) -> LockOf:
+        """Return what finds the locks of a bisection's releases; it asks nobody but the store."""
+        resting = copy(self.environments)
+        resting.catalog = self.catalog.at_rest()
+        source = self.store.snippet(bisection.snippet_digest)
+        try:
+            request = BisectionRequest.model_validate({**bisection.request, "snippet": source})
+            case = self.intake.at_rest().case(request)
+        except (TfbisectError, ValueError):
+            return no_lock
+
+        def lock_of(release: str) -> Lock | None:
+            try:
+                found = resting.known(case.target(release))
+            except TfbisectError:
+                return None
+            return None if found is None else Lock(found.digest, found.lock + found.added)
+
+        return lock_of
 
     def _built_images(self) -> Mapping[str, str]:
         """Return the references of built images by environment digest; none if no engine responds."""

@@ -21,6 +21,7 @@ from service.bisection.verdict import (
     Unfixed,
     Verdict,
     VersionDifference,
+    change_of,
 )
 
 QUOTED_CHARACTERS = 120
@@ -164,6 +165,36 @@ def version_step(difference: VersionDifference) -> str:
     return f"{'Python' if difference.name == PYTHON else difference.name} {difference.before} to {difference.after}"
 
 
+def environments_in_words(verdict: Mapping[str, Any]) -> str:
+    """Say which packages differ between the sides of the changes whose cause was not looked into.
+
+    Args:
+        verdict: as JSON.
+    """
+    told = {
+        (change["before"], change["after"]): [
+            version_step(VersionDifference(each["name"], each["before"], each["after"]))
+            for each in change["environment"]
+        ]
+        for change in verdict.get("changes", ())
+        if change.get("environment") and not change.get("cause")
+    }
+    return " ".join(
+        f"Packages that differ, {before} to {after}: {', '.join(steps)}." for (before, after), steps in told.items()
+    )
+
+
+def confidences_in_words(verdict: Mapping[str, Any]) -> str:
+    """Say how sure each change is; "" where nothing is known of it."""
+    sure = (
+        f"{percent(change['confidence'])} ({change_in_short(change_of(change))})"
+        for change in verdict.get("changes", ())
+        if change.get("confidence") is not None
+    )
+    said = ", ".join(sure)
+    return f"Confidence: {said}." if said else ""
+
+
 def causes_in_words(changes: Iterable[Change]) -> list[str]:
     """Say of each change what differs beside the package, and what runs have shown of it; each sentence once."""
     return list(dict.fromkeys(_cause_sentence(change, change.cause) for change in changes if change.cause is not None))
@@ -278,11 +309,11 @@ def _doubt(change: Change) -> str:
     if change.confidence is None:
         return ""
     if change.confidence < UNLIKELY:
-        return f" (in doubt: the answers are as well explained without it; confidence {_percent(change.confidence)})"
-    return f" (confidence {_percent(change.confidence)})"
+        return f" (in doubt: the answers are as well explained without it; confidence {percent(change.confidence)})"
+    return f" (confidence {percent(change.confidence)})"
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     """Return a share in percent with one decimal, rounded down."""
     return f"{int(share * 1000) / 10:g} %"
 

@@ -60,6 +60,7 @@ app.command("check", epilog=cli_check.EXAMPLES)(cli_check.check)
 app.command("why", epilog=cli_why.EXAMPLES)(cli_why.why)
 app.command("list")(list_stored)
 app.command("show")(cli_run.show)
+app.command("export")(cli_run.export)
 app.command("probes")(cli_run.print_probes)
 
 

@@ -156,6 +156,10 @@ class Server:
             found = self._json("GET", f"{API}/bisections/{bisection_id}/why")
         return {"id": bisection_id, "changes": found["changes"]}
 
+    def evidence(self, bisection_id: str) -> Iterator[bytes]:
+        """Return the archive with the evidence, in pieces."""
+        yield self._answer("GET", f"/b/{bisection_id}.zip").content
+
     def run(self, request: BisectionRequest, *, quiet: bool, project: Project | None = None) -> Finished:
         """Submit a bisection with its files, follow it to its end, and return how it ended."""
         if project is not None:

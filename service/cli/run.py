@@ -445,6 +445,45 @@ def show(
         )
 
 
+def export(
+    bisection_id: Annotated[
+        str, typer.Argument(metavar="ID", help="id of the bisection, its beginning, or `last`; see `tfbisect list`")
+    ],
+    to: Annotated[
+        Path | None, typer.Option("--to", help="file to write, - for standard output; default: tfbisect-ID.zip")
+    ] = None,
+    server: ServerOption = None,
+) -> None:
+    """Write the evidence of a bisection as a zip archive: with it anybody with uv sees both sides of each change."""
+    if server:
+        with server_at(server, err) as asked:
+            name = asked.bisection(bisection_id)["id"]
+            _write(asked.evidence(name), name, to)
+        return
+    with house() as opened:
+        name = opened.store.bisection_named(bisection_id, viewer=ADMIN).id
+        _write(opened.evidence(name), name, to)
+
+
+def _write(pieces: Iterator[bytes], bisection_id: str, to: Path | None) -> None:
+    """Write an archive; what is there already is only replaced by a whole one."""
+    if to == Path("-"):
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+        return
+    path = to or Path(f"tfbisect-{bisection_id}.zip")
+    fresh = path.with_name(f".{path.name}.new")
+    try:
+        with fresh.open("wb") as stream:
+            stream.writelines(pieces)
+        fresh.replace(path)
+    except OSError as error:
+        raise BadInput(f"cannot write {path}: {error.strerror}.", field="to") from None
+    finally:
+        fresh.unlink(missing_ok=True)
+    err.print(f"{path}: unpack it, then `uv run reproduce.py` in evidence/", markup=False, soft_wrap=True)
+
+
 def _print_stored(
     bisection_id: str,
     status: str,

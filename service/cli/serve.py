@@ -66,7 +66,15 @@ def _listen(house: House, host: str, port: int, role: Role) -> None:
     problem = house.engine_problem if role == "all" else no_problem
     known = house.known_images if role == "all" else none_known
     waiting = house.waiting_containers if role == "all" else house.waiting_elsewhere
-    app = create_app(house, Surroundings(resource_dir("examples"), problem, known, house.threads.down, waiting))
+    surroundings = Surroundings(
+        resource_dir("examples"),
+        problem,
+        known,
+        house.threads.down,
+        locks_of=house.locks_of,
+        waiting_containers=waiting,
+    )
+    app = create_app(house, surroundings)
     # Otherwise SIGTERM would end the process while runs are active and claims are held.
     signal.signal(signal.SIGTERM, _listen_no_more)
     uvicorn.Server(server_config(app, host, port, house.settings)).run()

@@ -23,7 +23,9 @@ from service.bisection.words import (
     by_reason,
     causes_in_words,
     change_word,
+    confidences_in_words,
     counted,
+    environments_in_words,
     named,
     place_of,
 )
@@ -180,10 +182,14 @@ def verdict_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> Itera
     yield from timeline_lines(verdict, expected_of(verdict, expected))
     yield Text()
     yield Text(printable(str(verdict["summary"])), style="bold")
+    if sure := confidences_in_words(verdict):
+        yield Text(sure, style="dim")
     yield from detail_lines(verdict)
     yield from aspect_lines(verdict)
     for said in causes_in_words(all_changes(verdict)):
         yield Text(f"Cause, {printable(said)}")
+    if differs := environments_in_words(verdict):
+        yield Text(printable(differs))
     yield from (Text(printable(note), style="dim") for note in verdict.get("notes", ()))
     for variant in verdict.get("variants", ()):
         yield Text(printable(variant["words"]), style="bold green" if variant["effect"] == "cures" else "")

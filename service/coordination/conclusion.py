@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from service.bisection import words
+from service.bisection.companions import between
 from service.bisection.comparison import differences
 from service.bisection.likeness import read_together
-from service.bisection.outcomes import Outcome
+from service.bisection.outcomes import Outcome, RunReport
 from service.bisection.variants import compare_variant, in_words
 from service.bisection.verdict import NothingTestable, Verdict, VerdictFacts, to_json
 from service.catalog.additions import not_addable
 from service.coordination.faults import snippet_fault
-from service.coordination.intake import SUBJECT, Case, Track
+from service.coordination.intake import SUBJECT, Case
 from service.coordination.progress import Progress
 from service.coordination.reproducing import reproduce_command
 from service.coordination.stories import leading, notes_of, stories_of, summary_of
@@ -153,7 +154,7 @@ def _verdict_json(
         absent=case.absent,
     )
     said = to_json(verdict, facts)
-    changes = _with_commands(said, case, progress.track)
+    changes = _with_commands(said, case, progress)
     return {**said, "changes": changes, "details": _details(case, progress, verdict)}
 
 
@@ -169,19 +170,29 @@ def _details(case: Case, progress: Progress, verdict: Verdict) -> list[dict[str,
     return [{"outcome": label, **said} for label, said in found.items()]
 
 
-def _with_commands(said: Mapping[str, Any], case: Case, track: Track) -> list[dict[str, Any]]:
-    """Return the changes in JSON, each with the commands that reproduce both sides."""
+def _with_commands(said: Mapping[str, Any], case: Case, progress: Progress) -> list[dict[str, Any]]:
+    """Return the changes in JSON, each with what else differs, and the commands that reproduce both sides."""
+    track = progress.track
     request = {**case.request.model_dump(mode="json"), "probe": track.probe.name}
+    reports = progress.reports
     variant = "" if track.is_aspect else track.name
     return [
         {
             **change,
+            "environment": _environment_json(reports.get(change["before"]), reports.get(change["after"]), case),
             "reproduce": {
                 side: reproduce_command(request, change[side], variant=variant) for side in ("before", "after")
             },
         }
         for change in said["changes"]
     ]
+
+
+def _environment_json(before: RunReport | None, after: RunReport | None, case: Case) -> list[dict[str, str]]:
+    """Return what differs between the environments of two runs beside the package, the interpreter first."""
+    if before is None or after is None:
+        return []
+    return [asdict(part) for part in between(before, after, case.request.package).parts]
 
 
 def problem(error: TfbisectError) -> dict[str, Any]:

@@ -11,7 +11,9 @@ from service.catalog.probes import Probe
 from service.catalog.releases import Catalog
 from service.coordination.intake import Intake
 from service.coordination.submission import Submission
+from service.reports.reproduction import LockOf, no_lock
 from service.settings import Settings
+from service.storage.records import Bisection
 from service.storage.store import Store
 
 
@@ -53,6 +55,11 @@ def none_known(_package: str, _hardware: str) -> Collection[str]:
     return ()
 
 
+def no_locks(_bisection: Bisection) -> LockOf:
+    """Know of no lock."""
+    return no_lock
+
+
 def all_alive() -> Sequence[str]:
     """Name no thread."""
     return ()
@@ -75,5 +82,7 @@ class Surroundings:
     """Returns the releases of a package on a hardware that have an image; used by the estimate."""
     threads_down: Callable[[], Sequence[str]] = all_alive
     """Returns the threads of this process that are not alive, each with the reason; used by /readyz."""
+    locks_of: Callable[[Bisection], LockOf] = no_locks
+    """Returns what finds the locks of a bisection's releases; used by the evidence."""
     waiting_containers: Callable[[], int] = none_waiting
     """Counts the containers that wait for a question; used by /metrics."""

@@ -26,7 +26,7 @@ def program_of(*entrances: ModuleType) -> str:
     leave answers standing that this program does not give.
     """
     files = {_file_of(entrance) for entrance in entrances}
-    reached = {path for file in files for path in _reached_from(file)}
+    reached = {path for file in files for path in modules_reached(file)}
     whole = hashlib.sha256()
     # By content only: the same program in another folder is the same program.
     for digest in sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in files | reached):
@@ -40,7 +40,7 @@ def _file_of(module: ModuleType) -> Path:
     return Path(module.__file__)
 
 
-def _reached_from(file: Path) -> set[Path]:
+def modules_reached(file: Path) -> set[Path]:
     """Return the files of all modules of ours that a file imports, directly or not."""
     reached: set[Path] = set()
     waiting = [file]

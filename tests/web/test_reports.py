@@ -5,19 +5,24 @@ from __future__ import annotations
 import csv
 import html
 import io
+import json
 import re
 import shlex
 import xml.etree.ElementTree as ET
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from service.bisection.companions import between
 from service.bisection.outcomes import RunReport
 from service.bisection.verdict import VersionDifference
+from service.cli.terminal import verdict_lines
 from service.reports.links import compare_url, notes_url
 from service.reports.plots import draw, numbers_in
+from service.storage.tables import bisections
 from service.web.pages.badges import badge, badge_words
 from tests.web.conftest import Served
 from tests.web.world import TUTORIAL, MadeUpRuns, dropout_report
@@ -41,7 +46,89 @@ def test_a_report_with_a_release_that_was_not_run_is_whole_in_every_form(service
     for release in left:
         assert f"{release} |  | · not run |" in report.text
         assert f'title="{release}, not run"' in page.text
-    assert service.world.markdown(done["id"]) == report.text.replace(service.url, "http://127.0.0.1:8000")
+    service.world.settings = service.world.settings.model_copy(update={"public_url": service.url})
+    assert service.world.markdown(done["id"]) == report.text
+
+
+def test_a_report_from_the_command_line_links_to_no_address_of_this_machine(service: Served) -> None:
+    done = service.bisected(TUTORIAL)
+    report = service.world.markdown(done["id"])
+    assert "127.0.0.1" not in report
+    assert "](/" not in report
+    assert "tfbisect run snippet.py --package tensorflow --releases 1.11.0" in report
+    assert "Save the snippet below as snippet.py" in report
+    assert "tensorflow-1.11.0.txt:\n\n```text\ntensorflow==1.11.0\n```" in report
+
+
+CAUSE = {"axis": "release", "package": None, "named": [], "differs": [{"name": "abc", "before": "1", "after": "2"}]}
+
+
+def test_every_form_has_confidence_packages_causes_and_details(service: Served) -> None:
+    """One table of what a triager needs, and every form has all of it."""
+    done = service.bisected(TUTORIAL, releases="1.10..1.11", why=False)
+    [change] = done["verdict"]["changes"]
+    assert change["confidence"] > 0.9
+    assert {"name": "numpy", "before": "1.14.5", "after": "1.15.4"} in change["environment"]
+    for form in forms_of(service, done["id"]):
+        assert re.search(r"Confidence[^.]* 9\d(\.\d)? %", form)
+        assert re.search(r"numpy\D+1\.14\.5\D+1\.15\.4", form)
+    with service.world.store._engine.begin() as connection:
+        detail = [{"outcome": "raises:X", "release": "1.11.0", "detail": "Y: because"}]
+        told = {**done["verdict"], "details": detail, "changes": [{**change, "cause": CAUSE}]}
+        connection.execute(bisections.update().values(verdict=told))
+    for form in forms_of(service, done["id"]):
+        assert "Y: because" in form
+        assert "the release itself; not abc 1 to 2" in form
+
+
+def forms_of(service: Served, name: str) -> list[str]:
+    """Return a bisection as page, as Markdown and on a terminal."""
+    web = [service.client.get(f"/b/{name}{end}").text for end in ("", ".md")]
+    verdict = service.world.store.bisection(name).verdict or {}
+    return [*map(html.unescape, web), "\n".join(line.plain for line in verdict_lines(verdict, frozenset({"drops"})))]
+
+
+def test_the_block_names_packages_commands_and_what_is_to_be_seen(service: Served) -> None:
+    done = service.bisected(TUTORIAL, releases="1.10..1.11")
+    report = service.client.get(f"/b/{done['id']}.md").text
+    uv = "uv run --no-project --isolated --python 3.6 --with tensorflow==1.11.0"
+    assert f"{uv} --with-requirements tensorflow-1.11.0.txt -- python snippet.py" in report
+    assert 'docker run --rm -v "$PWD":/work -w /work python:3.6 sh -c ' in report
+    assert "# expected: a plain run does not show it" in report
+    [(address, name)] = re.findall(r"curl -sSf (\S+/locks/1\.11\.0\.txt) -o (\S+)", report)
+    answer = service.client.get(address)
+    assert name in answer.headers["content-disposition"]
+    assert "numpy==1.15.4\n" in answer.text
+    assert service.client.get(f"/b/{done['id']}/locks/9.9.txt").status_code == 404
+
+
+def test_an_issue_has_its_text_filled_in_and_its_address_is_bounded(service: Served) -> None:
+    done = service.bisected(f"{TUTORIAL}\n" + f"# {'ünd noch mehr ' * 30}\n" * 100)
+    page = html.unescape(service.client.get(f"/b/{done['id']}").text)
+    [address] = re.findall(r'href="(https://github.com/tensorflow/tensorflow/issues/new[^"]*)"', page)
+    assert len(address) < 8000
+    body = parse_qs(urlsplit(address).query)["body"][0]
+    assert "uv run --no-project" in body
+    assert body.endswith("(cut here: paste the whole report from the link above)")
+    assert "127.0.0.1" not in body
+
+
+def test_the_evidence_is_whole_and_its_names_are_harmless(service: Served) -> None:
+    done = service.bisected(TUTORIAL, releases="1.10..1.11")
+    answer = service.client.get(f"/b/{done['id']}.zip")
+    assert answer.headers["content-type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None
+        names = archive.namelist()
+        assert all(re.fullmatch(r"evidence/([\w.+-]+/)*[\w.+-]+", name) and ".." not in name for name in names)
+        bundle = json.loads(archive.read("evidence/bundle.json"))
+        asked = archive.read("evidence/run/input.jsonl").splitlines()
+    assert {"snippet.py", "report.md", "verdict.json", "reproduce.py"} <= {name.split("/", 1)[1] for name in names}
+    assert [side["expected"] for side in bundle["sides"]] == [{"outcome": "drops"}, {"outcome": "never-drops"}]
+    assert json.loads(asked[-1])["snippet"] == TUTORIAL
+    assert b"".join(service.world.evidence(done["id"])) != b""
+    queued = service.submit(TUTORIAL, releases="1.9..1.10", fresh=True)["id"]
+    assert service.client.get(f"/b/{queued}.zip").status_code == 404
 
 
 def test_the_table_has_a_row_per_run_and_the_numbers_that_were_measured(service: Served) -> None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 
+from service.bisection.verdict import all_changes
+from service.bisection.words import causes_in_words
 from service.reports.documents import by_release, is_finished, meaning
+from service.reports.evidence import bundle_of
 from service.reports.foresight import Outlook
+from service.reports.issues import issue_url
 from service.reports.links import notes_url, reproduce_from_page, submit_command
-from service.reports.markdown import markdown, table
+from service.reports.markdown import REPRODUCED, markdown, table
 from service.reports.plots import numbers_in
 from service.reports.readings import StoredBisection
+from service.reports.reproduction import Side, reproduction_script, side_of, sides_of
 from service.reports.timeline import Timeline
 from service.reports.views import BisectionView, headline, plot_of, title_of
 from service.storage.records import Bisection
@@ -37,8 +43,34 @@ def report_page(bisection_id: Id, request: Request, site: ThisSite, caller: Read
     reading = site.readings.reading(bisection_id, caller.viewer)
     view = site.views.of(reading, site.readings.outlook(reading))
     source = site.store.snippet(reading.bisection.snippet_digest)
-    text = markdown(reading, view, source, site.base_url(request))
+    lock_of = site.surroundings.locks_of(reading.bisection)
+    text = markdown(reading, view, source, site.base_url(request), lock_of)
     return Response(text, media_type="text/markdown; charset=utf-8")
+
+
+@router.get("/b/{id}.zip")
+def evidence(bisection_id: Id, request: Request, site: ThisSite, caller: Reader) -> Response:
+    """Return all that a stranger needs to see the changes again, as a zip archive."""
+    reading = site.readings.reading(bisection_id, caller.viewer)
+    view = site.views.of(reading, site.readings.outlook(reading))
+    source = site.store.snippet(reading.bisection.snippet_digest)
+    lock_of = site.surroundings.locks_of(reading.bisection)
+    report = markdown(reading, view, source, site.base_url(request), lock_of)
+    packed = bundle_of(site.dependencies, reading, view.verdict, report, lock_of)
+    headers = {"content-disposition": f'attachment; filename="tfbisect-{reading.bisection.id}.zip"'}
+    return StreamingResponse(packed, 200, headers, media_type="application/zip")
+
+
+@router.get("/b/{id}/locks/{release}.txt")
+def download_lock(bisection_id: Id, release: str, site: ThisSite, caller: Reader) -> Response:
+    """Return the packages of a release as a requirements file."""
+    reading = site.readings.reading(bisection_id, caller.viewer)
+    runs = [run for run in reading.observations if run.observation.identity.release == release]
+    if not runs:
+        raise Refusal(Problem(404, "Not found", f"This bisection has no run of {release[:64]}.", "not-found"))
+    side = side_of(runs[0], site.surroundings.locks_of(reading.bisection))
+    headers = {"content-disposition": f'attachment; filename="{side.lock_name}"'}
+    return Response(side.lock, 200, headers, media_type="text/plain; charset=utf-8")
 
 
 @router.get("/b/{id}.svg")
@@ -101,7 +133,7 @@ def result(bisection_id: Id, request: Request, site: ThisSite, caller: Reader) -
     return site.pages.response(
         request,
         "bisection.html",
-        **live_values(site, caller, reading, view),
+        **live_values(site, caller, reading, view, base_url),
         source=highlighted(site.store.snippet(bisection.snippet_digest)),
         base_url=base_url,
         curl=submit_command(bisection.request, bisection.id, base_url),
@@ -114,11 +146,51 @@ def live(bisection_id: Id, request: Request, site: ThisSite, caller: Reader) -> 
     """Return the part of the page that changes while a bisection runs."""
     reading = site.readings.reading(bisection_id, caller.viewer)
     view = site.views.of(reading, site.readings.outlook(reading))
-    values = live_values(site, caller, reading, view)
+    values = live_values(site, caller, reading, view, site.base_url(request))
     return site.pages.response(request, "live.html", **values, may_end=caller.may_end(reading.bisection.owner))
 
 
-def live_values(site: Site, caller: Caller, reading: StoredBisection, view: BisectionView) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Reproduction:
+    """The two sides of a change, and the commands that show them."""
+
+    sides: Sequence[Side]
+    script: str
+
+
+@dataclass(frozen=True)
+class ForTriage:
+    """What a triager needs beside the finding."""
+
+    causes: Sequence[str]
+    details: Sequence[Mapping[str, str]]
+    reproductions: Sequence[Reproduction]
+    issue: str
+    """Address of a new issue of the project; "" where none is known."""
+
+
+def told_of(site: Site, reading: StoredBisection, view: BisectionView, base_url: str) -> ForTriage:
+    """Return causes, details and the ways to see a finished bisection's changes again."""
+    bisection, verdict = reading.bisection, view.verdict
+    causes, details = causes_in_words(all_changes(verdict)), verdict.get("details", ())
+    if view.is_live or not view.changes:
+        return ForTriage(causes, details, (), "")
+    lock_of = site.surroundings.locks_of(bisection)
+    pairs = [
+        found
+        for change in verdict["changes"][:REPRODUCED]
+        if (found := sides_of(change, verdict, reading.observations, lock_of))
+    ]
+    scripts = (reproduction_script(pair, bisection.request, bisection.id, base_url) for pair in pairs)
+    source = site.store.snippet(bisection.snippet_digest)
+    page = f"{base_url}/b/{bisection.id}" if site.settings.public_url else ""
+    issue = issue_url(bisection.package, verdict, source, pairs[0] if pairs else (), bisection.request, page)
+    return ForTriage(causes, details, [Reproduction(*each) for each in zip(pairs, scripts, strict=True)], issue)
+
+
+def live_values(
+    site: Site, caller: Caller, reading: StoredBisection, view: BisectionView, base_url: str
+) -> dict[str, Any]:
     is_over_with_changes = reading.is_finished and bool(view.changes)
     similar = (
         site.store.similar_bisections(reading.bisection.id, limit=6, viewer=caller.viewer)
@@ -129,6 +201,7 @@ def live_values(site: Site, caller: Caller, reading: StoredBisection, view: Bise
     plot, chosen, measurements = plot_of(reading, view.timeline, ())
     return {
         "view": view,
+        "told": told_of(site, reading, view, base_url),
         "bisection": reading.bisection,
         "base": f"/b/{reading.bisection.id}",
         "title": title_of(reading.bisection),
