@@ -394,9 +394,16 @@ class House:
         )
         return Sender(self.store, postage)
 
-    def make_pass(self, stop: threading.Event | None = None) -> Summary:
-        """Make one nightly pass over the watches in files and in the store, until told to stop."""
-        files, problems = read_watches(self.settings.watches_dir or resource_dir("watches"))
+    def make_pass(self, stop: threading.Event | None = None, *, example: bool = False) -> Summary:
+        """Make one nightly pass over the watches in files and in the store, until told to stop.
+
+        Args:
+            stop: set to end it in order.
+            example: also the watch that comes with tfbisect, where no folder of watch files is set.
+        """
+        shipped = resource_dir("watches") if example else None
+        folder = self.settings.watches_dir or shipped
+        files, problems = read_watches(folder) if folder is not None else ([], [])
         return self.nightly.run(files, problems, stop)
 
     def release_rows(self, package: str, hardware: Hardware, only: str) -> list[dict[str, Any]]:

@@ -164,7 +164,7 @@ class Settings(BaseSettings):
     )
     streams_per_client: PositiveInt = Field(100, description="event streams open at once per token or address")
 
-    watches_dir: Path | None = Field(None, description="folder of watch files; empty: those that come with tfbisect")
+    watches_dir: Path | None = Field(None, description="folder of watch files; empty: none")
     nightly_cron: str = Field(
         "", description="when `tfbisect serve` makes its nightly pass, such as `30 3 * * *`; empty: never"
     )

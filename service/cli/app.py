@@ -274,6 +274,9 @@ def db_import() -> None:
 def nightly(
     as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON")] = False,
     watches: Annotated[Path | None, typer.Option(help="folder with watch files; default: TFBISECT_WATCHES_DIR")] = None,
+    example: Annotated[
+        bool, typer.Option("--example", help="run the watch that comes with tfbisect; it builds some thirty images")
+    ] = False,
 ) -> None:
     """Make one pass over all watches: test new releases, compare verdicts, send notifications.
 
@@ -281,7 +284,10 @@ def nightly(
     """
     set_up_logging()
     with house(watches_dir=watches) as opened, stopped_by_signals() as stop:
-        summary = opened.make_pass(stop)
+        summary = opened.make_pass(stop, example=example)
+        nothing = not example and not opened.settings.watches_dir and not opened.store.watches()
+    if nothing and not as_json:
+        err.print("There is no watch. Add one: tfbisect watch add FILE; or try --example.", markup=False)
     if as_json:
         print(json.dumps(summary.as_json(), indent=2))
     else:

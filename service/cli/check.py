@@ -19,12 +19,29 @@ from service.bootstrap import House, set_up_logging
 from service.catalog.in_use import release_in_use
 from service.catalog.ranges import parse_releases, select
 from service.catalog.releases import CatalogRelease
-from service.catalog.targets import Hardware
 from service.cli.console import err, fail, house, out
+from service.cli.options import (
+    OUTPUT,
+    FilesOption,
+    HardwareOption,
+    InputShapeOption,
+    JsonOption,
+    PackageOption,
+    ParallelOption,
+    ProbeOption,
+    QuietOption,
+    RequirementsOption,
+    RunnerOption,
+    SourceArgument,
+    TimeoutOption,
+    WithOption,
+    WordsArgument,
+    YesOption,
+)
 from service.cli.projects import read_asked
 from service.cli.remote import ServerOption, server_at
 from service.cli.requests import build_request, parse_additions, parse_shape
-from service.cli.run import progress, refuse_here_only, say_left_out, say_runner
+from service.cli.run import get_ready, progress, refuse_here_only, say_left_out
 from service.coordination.conclusion import DONE, Finished
 from service.coordination.intake import BisectionRequest, check_source
 from service.errors import EXIT_DIFFERS, EXIT_INTERRUPTED, EXIT_NO_ANSWER, BadInput
@@ -33,7 +50,7 @@ from service.reports.gate import FailOn, Gate, gate_of
 from service.reports.gate_formats import gate_json, github_annotations, junit, sarif, step_summary
 from service.settings import Settings
 
-WHAT, GATE, MACHINE, OUTPUT = "Upgrade", "Gate", "Machine", "Output"
+WHAT, GATE = "Upgrade", "Gate"
 OWN_LINE = re.compile(r'File "snippet\.py", line (\d+)')
 EXAMPLES = """
 **Examples**
@@ -51,17 +68,9 @@ EXAMPLES = """
 
 
 def check(
-    file: Annotated[str, typer.Argument(help="Python file or notebook, - for standard input, or a project's folder")],
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[-- ARGS]...", help="arguments of the script; of a folder what runs in it: `-- pytest tests`"
-        ),
-    ] = None,
-    files: Annotated[
-        list[Path] | None,
-        typer.Option("--file", help="data file, own module or folder that the script needs beside it; repeatable"),
-    ] = None,
+    file: SourceArgument,
+    words: WordsArgument = None,
+    files: FilesOption = None,
     from_: Annotated[
         str,
         typer.Option(
@@ -73,7 +82,6 @@ def check(
     to: Annotated[
         str, typer.Option("--to", help="release to upgrade to; default: the newest", rich_help_panel=WHAT)
     ] = "",
-    package: Annotated[str, typer.Option(help="package to upgrade", rich_help_panel=WHAT)] = "tensorflow",
     fail_on: Annotated[
         FailOn,
         typer.Option(help="any: every difference; introduced: only what was right before", rich_help_panel=GATE),
@@ -85,30 +93,18 @@ def check(
             rich_help_panel=GATE,
         ),
     ] = None,
-    probe: Annotated[
-        str | None,
-        typer.Option(help="compare one question only; `tfbisect probes` lists them", rich_help_panel=GATE),
-    ] = None,
-    with_: Annotated[
-        list[str] | None,
-        typer.Option("--with", help="package that the script needs; repeatable", rich_help_panel=GATE),
-    ] = None,
-    requirements: Annotated[
-        Path | None, typer.Option(help="requirements file with packages that it needs", rich_help_panel=GATE)
-    ] = None,
-    input_shape: Annotated[
-        str | None, typer.Option(help="shape of one input, such as 28,28", rich_help_panel=GATE)
-    ] = None,
-    hardware: Annotated[Hardware, typer.Option(help="cpu or cuda", rich_help_panel=MACHINE)] = "cpu",
-    runner: Annotated[str | None, typer.Option(help="docker, local or auto", rich_help_panel=MACHINE)] = None,
-    parallel: Annotated[
-        int | None, typer.Option(help="runs at once; default: one per core", rich_help_panel=MACHINE)
-    ] = None,
-    timeout: Annotated[
-        float | None, typer.Option(help="time limit of one run, in seconds", rich_help_panel=MACHINE)
-    ] = None,
+    package: PackageOption = "tensorflow",
+    with_: WithOption = None,
+    requirements: RequirementsOption = None,
+    probe: ProbeOption = None,
+    input_shape: InputShapeOption = None,
+    hardware: HardwareOption = "cpu",
+    runner: RunnerOption = None,
+    parallel: ParallelOption = None,
+    timeout: TimeoutOption = None,
+    yes: YesOption = False,
     server: ServerOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON", rich_help_panel=OUTPUT)] = False,
+    as_json: JsonOption = False,
     junit_file: Annotated[
         Path | None, typer.Option("--junit", help="write JUnit XML to this file", rich_help_panel=OUTPUT)
     ] = None,
@@ -121,7 +117,7 @@ def check(
             "--github", help="write the step summary and, without --json, print annotations", rich_help_panel=OUTPUT
         ),
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="show no progress", rich_help_panel=OUTPUT)] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Check an upgrade: does anything that counts differ between two releases, and since when?
 
@@ -148,7 +144,7 @@ def check(
     }
     if server:
         refuse_here_only(runner=runner, parallel=parallel)
-    with server_at(server, err) if server else _here(runner, parallel) as place:
+    with server_at(server, err) if server else _here(runner, parallel, yes=yes) as place:
         ends = ends_of(place.releases(package), from_ or in_use(package, file, quiet=quiet), to)
         run = partial(place.run, project=source.project, quiet=quiet)
         gate, verdict = _gate(run, asked, ends, ",", aspect or ())
@@ -223,13 +219,14 @@ class Asking(Protocol):
 class Here:
     """This machine."""
 
-    def __init__(self, opened: House) -> None:
+    def __init__(self, opened: House, *, yes: bool) -> None:
         self._opened = opened
+        self._yes = yes
         self.markdown = opened.markdown
 
     def run(self, request: BisectionRequest, *, quiet: bool, project: Project | None) -> Finished:
         with progress(quiet=quiet) as listener:
-            ready = partial(say_runner, self._opened, quiet=quiet)
+            ready = partial(get_ready, self._opened, request, listener, yes=self._yes, quiet=quiet)
             return self._opened.submission.run(request, listener, ready=ready, project=project)
 
     def releases(self, package: str) -> Sequence[CatalogRelease]:
@@ -237,9 +234,9 @@ class Here:
 
 
 @contextmanager
-def _here(runner: str | None, parallel: int | None) -> Iterator[Asking]:
+def _here(runner: str | None, parallel: int | None, *, yes: bool) -> Iterator[Asking]:
     with house(runner=runner, parallel=parallel) as opened:
-        yield Here(opened)
+        yield Here(opened, yes=yes)
 
 
 def ends_of(listed: Sequence[CatalogRelease], first: str, last: str) -> tuple[str, str]:

@@ -156,6 +156,10 @@ class Server:
             found = self._json("GET", f"{API}/bisections/{bisection_id}/why")
         return {"id": bisection_id, "changes": found["changes"]}
 
+    def page(self, bisection_id: str) -> str:
+        """Return the address of a bisection's page."""
+        return f"{self._url}/b/{bisection_id}"
+
     def evidence(self, bisection_id: str) -> Iterator[bytes]:
         """Return the archive with the evidence, in pieces."""
         yield self._answer("GET", f"/b/{bisection_id}.zip").content

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,27 +15,58 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from service.bisection.policy import Branches
 from service.bootstrap import House, set_up_logging
 from service.catalog.notebooks import commands_left_out
 from service.catalog.probes import Probe
-from service.catalog.targets import Hardware, ImageSource
 from service.cli.console import complain, err, house, out
+from service.cli.notice import announce, what_it_takes
+from service.cli.opening import open_page, serve_page
+from service.cli.options import (
+    AsOfOption,
+    BadPatternOption,
+    BranchesOption,
+    CompleteOption,
+    ExpectOption,
+    FilesOption,
+    FreshOption,
+    HardwareOption,
+    ImageSourceOption,
+    InputShapeOption,
+    JsonOption,
+    JudgeByOption,
+    OpenOption,
+    PackageOption,
+    ParallelOption,
+    PatternOption,
+    PrereleasesOption,
+    ProbeOption,
+    PythonOption,
+    QuietOption,
+    RegressOption,
+    ReleasesOption,
+    RepeatsOption,
+    RequirementsOption,
+    ResolutionOption,
+    RunnerOption,
+    SetOption,
+    SourceArgument,
+    TimeoutOption,
+    ToleranceOption,
+    VariantOption,
+    WholeOption,
+    WhyOption,
+    WithOption,
+    WordsArgument,
+    YesOption,
+    request_of_options,
+)
 from service.cli.projects import Asked, read_asked
 from service.cli.remote import ServerOption, server_at
-from service.cli.requests import (
-    build_request,
-    parse_additions,
-    parse_parameters,
-    parse_shape,
-    parse_variants,
-)
-from service.cli.terminal import LiveProgress, PlainProgress, verdict_lines
+from service.cli.terminal import LiveProgress, PlainProgress, paused, verdict_lines
 from service.cli.why import card_lines, explained_here
 from service.coordination.conclusion import DONE, Finished
 from service.coordination.intake import BisectionRequest
 from service.coordination.progress import Listener, Silent
-from service.coordination.variants import VARIANTS
 from service.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, BadInput, NotFound, TfbisectError, UnknownName
 from service.projects.files import Bounds
 from service.reports.causes import cause_cards, with_causes_found
@@ -42,15 +74,6 @@ from service.reports.documents import probe_json
 from service.settings import Settings
 from service.storage.records import ADMIN
 
-HELD = "Environment"
-RELEASES, PROBE, SEARCH, MACHINE, OUTPUT = (
-    "Releases",
-    "Probe",
-    "Search",
-    "Machine",
-    "Output",
-)
-VARIANT_HELP = "; ".join(f"{name}: {what}" for name, what in VARIANTS.items())
 RUN_EXAMPLES = """
 **Examples**
 
@@ -74,179 +97,47 @@ RUN_EXAMPLES = """
 verdict; 130 interrupted.
 """
 
-Words = list[str] | None
 SHOWN_NAMES = 5
 
 
 def run(
-    file: Annotated[
-        str,
-        typer.Argument(
-            metavar="FILE|FOLDER",
-            help="Python file or notebook with a model or a whole training script; - for standard input; or the folder "
-            "of a project",
-        ),
-    ],
-    words: Annotated[
-        Words,
-        typer.Argument(
-            metavar="[-- ARGS]...",
-            help="arguments of the script; of a folder what runs in it: `-- python main.py`, `-- pytest tests`",
-        ),
-    ] = None,
-    files: Annotated[
-        list[Path] | None,
-        typer.Option("--file", help="data file, own module or folder that the script needs beside it; repeatable"),
-    ] = None,
-    package: Annotated[str, typer.Option(help="package to bisect", rich_help_panel=RELEASES)] = "tensorflow",
-    releases: Annotated[
-        str,
-        typer.Option(
-            help="1.9..1.14 (both ends; 1.14 means every 1.14.z), 1.9.., ..2.3, >=1.9,<1.15, 1.x, latest, dates, or "
-            "1.10.1,1.11.0; "
-            "default: all supported releases",
-            rich_help_panel=RELEASES,
-        ),
-    ] = "",
-    prereleases: Annotated[
-        bool, typer.Option("--prereleases", help="include release candidates and nightlies", rich_help_panel=RELEASES)
-    ] = False,
-    with_: Annotated[
-        Words,
-        typer.Option(
-            "--with",
-            help="package that the script needs, such as pandas or numpy==1.26.4; repeatable. What it imports or "
-            "names in its PEP 723 block is added anyway",
-            rich_help_panel=RELEASES,
-        ),
-    ] = None,
-    requirements: Annotated[
-        Path | None,
-        typer.Option(help="requirements file with packages that the script needs", rich_help_panel=RELEASES),
-    ] = None,
-    probe: Annotated[
-        str | None,
-        typer.Option(
-            help="ask one question only; `tfbisect probes` lists them; default: behaviour, which looks at everything",
-            rich_help_panel=PROBE,
-        ),
-    ] = None,
-    input_shape: Annotated[
-        str | None, typer.Option(help="shape of one input, such as 28,28", rich_help_panel=PROBE)
-    ] = None,
-    whole: Annotated[
-        bool,
-        typer.Option("--whole", help="train as long as the script says, not only some batches", rich_help_panel=PROBE),
-    ] = False,
-    variant: Annotated[
-        Words,
-        typer.Option(
-            help=f"also run this variant and compare; repeatable. {VARIANT_HELP}; or your own .py file",
-            rich_help_panel=PROBE,
-        ),
-    ] = None,
-    pattern: Annotated[
-        str | None,
-        typer.Option(
-            help="probe script: pattern (regular expression) to find in what is printed", rich_help_panel=PROBE
-        ),
-    ] = None,
-    bad_pattern: Annotated[
-        str | None,
-        typer.Option(help="probe script: the same, for a pattern that must not be found", rich_help_panel=PROBE),
-    ] = None,
-    regress: Annotated[
-        str | None,
-        typer.Option(
-            help="probe script: which answer is wrong: error (default without a pattern), success, match or no-match",
-            rich_help_panel=PROBE,
-        ),
-    ] = None,
-    expect: Annotated[
-        Words,
-        typer.Option(
-            help="probe script: NAME=VALUE, the expected value of tfbisect_report(name, value); repeatable",
-            rich_help_panel=PROBE,
-        ),
-    ] = None,
-    tolerance: Annotated[
-        float | None,
-        typer.Option(help="probe script: relative tolerance of numbers; default: 0.00001", rich_help_panel=PROBE),
-    ] = None,
-    judge_by: Annotated[
-        str | None,
-        typer.Option(help="probe script: `output` compares what is printed", rich_help_panel=PROBE),
-    ] = None,
-    set_: Annotated[
-        Words,
-        typer.Option("--set", help="any other probe parameter, NAME=VALUE; repeatable", rich_help_panel=PROBE),
-    ] = None,
-    resolution: Annotated[
-        int | None,
-        typer.Option(
-            help="find every behaviour that lasts N mainline releases; 1 measures all; default: what 25 runs allow",
-            rich_help_panel=SEARCH,
-        ),
-    ] = None,
-    branches: Annotated[
-        Branches,
-        typer.Option(
-            help="patch releases to test: none, all, or tips: the newest of each minor beside a change or fault",
-            rich_help_panel=SEARCH,
-        ),
-    ] = "tips",
-    repeats: Annotated[
-        int | None,
-        typer.Option(help="runs per release; default: 1, and 4 on both sides of a change", rich_help_panel=SEARCH),
-    ] = None,
-    complete: Annotated[
-        bool, typer.Option("--complete", help="also measure releases that could be inferred", rich_help_panel=SEARCH)
-    ] = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="ignore stored results and run everything again", rich_help_panel=SEARCH)
-    ] = False,
-    why: Annotated[
-        bool,
-        typer.Option(
-            "--why/--no-why",
-            help="where a change is found, look for its cause: dependencies, switches, definitions",
-            rich_help_panel=SEARCH,
-        ),
-    ] = True,
-    python: Annotated[
-        str | None,
-        typer.Option(
-            help="interpreter of all releases, such as 3.10; default: by wheels and date", rich_help_panel=HELD
-        ),
-    ] = None,
-    as_of: Annotated[
-        str | None,
-        typer.Option(
-            help="take the dependencies of all releases as of this day, such as 2024-06-01; default: each its own day",
-            rich_help_panel=HELD,
-        ),
-    ] = None,
-    hardware: Annotated[Hardware, typer.Option(help="cpu or cuda", rich_help_panel=MACHINE)] = "cpu",
-    image_source: Annotated[
-        ImageSource | None,
-        typer.Option(help="built: from the package index; official: the project's own images", rich_help_panel=MACHINE),
-    ] = None,
-    runner: Annotated[
-        str | None,
-        typer.Option(
-            help="docker: containers; local: virtual environments on this machine; auto: docker if available",
-            rich_help_panel=MACHINE,
-        ),
-    ] = None,
-    parallel: Annotated[
-        int | None, typer.Option(help="runs at once; default: one per core", rich_help_panel=MACHINE)
-    ] = None,
-    timeout: Annotated[
-        float | None, typer.Option(help="time limit of one run, in seconds", rich_help_panel=MACHINE)
-    ] = None,
+    file: SourceArgument,
+    words: WordsArgument = None,
+    files: FilesOption = None,
+    package: PackageOption = "tensorflow",
+    releases: ReleasesOption = "",
+    prereleases: PrereleasesOption = False,
+    with_: WithOption = None,
+    requirements: RequirementsOption = None,
+    probe: ProbeOption = None,
+    input_shape: InputShapeOption = None,
+    whole: WholeOption = False,
+    variant: VariantOption = None,
+    pattern: PatternOption = None,
+    bad_pattern: BadPatternOption = None,
+    regress: RegressOption = None,
+    expect: ExpectOption = None,
+    tolerance: ToleranceOption = None,
+    judge_by: JudgeByOption = None,
+    set_: SetOption = None,
+    resolution: ResolutionOption = None,
+    branches: BranchesOption = "tips",
+    repeats: RepeatsOption = None,
+    complete: CompleteOption = False,
+    fresh: FreshOption = False,
+    why: WhyOption = True,
+    python: PythonOption = None,
+    as_of: AsOfOption = None,
+    hardware: HardwareOption = "cpu",
+    image_source: ImageSourceOption = None,
+    runner: RunnerOption = None,
+    parallel: ParallelOption = None,
+    timeout: TimeoutOption = None,
     server: ServerOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print the verdict as JSON", rich_help_panel=OUTPUT)] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="show no progress", rich_help_panel=OUTPUT)] = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+    open_: OpenOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Bisect a snippet over releases and print the timeline and the verdict.
 
@@ -254,67 +145,38 @@ def run(
     `build_model()`. Everything that it does is compared: how it ends, what it prints, warns, trains and predicts.
     Results are stored and reused.
     """
+    given = dict(locals())
     set_up_logging(quiet=quiet)
     asked = read_asked(file, words or (), files or (), Bounds(*Settings().project_bounds))
-    additions, left_out = parse_additions(with_ or (), requirements, package)
+    request, left_out = request_of_options(given, asked)
     if left_out and not quiet:
         err.print(f"left out, since its releases are compared: {', '.join(left_out)}", markup=False, soft_wrap=True)
-    request = build_request(
-        snippet=asked.snippet,
-        project=asked.project.digest if asked.project else None,
-        command=asked.command,
-        arguments=asked.arguments,
-        package=package,
-        releases=releases,
-        prereleases=prereleases,
-        hardware=hardware,
-        image_source=image_source,
-        probe=probe,
-        input_shape=parse_shape(input_shape),
-        whole=whole,
-        resolution=resolution,
-        branches=branches,
-        repeats=repeats,
-        parameters=parse_parameters(
-            set_ or (),
-            expect or (),
-            pattern=pattern,
-            bad_pattern=bad_pattern,
-            regress=regress,
-            tolerance=tolerance,
-            judge_by=judge_by,
-        ),
-        timeout_seconds=timeout,
-        fresh=fresh,
-        complete=complete,
-        why=why,
-        python=python,
-        as_of=as_of,
-        **parse_variants(variant or ()),
-        **{"with": additions},
-    )
     say_left_out(asked, quiet=quiet)
     if server:
         refuse_here_only(runner=runner, parallel=parallel)
         with server_at(server, err) as there:
             finished = there.run(request, quiet=quiet, project=asked.project)
+            if open_ and finished.verdict:
+                open_page(there.page(finished.verdict["id"]))
             tell_ending(finished, there.expected(probe_of(finished, request)), as_json=as_json)
         return
     with house(runner=runner, parallel=parallel) as opened:
         opened.intake.probe(request.probe)
         with progress(quiet=quiet) as listener:
-            finished = opened.submission.run(
-                request, listener, ready=lambda: say_runner(opened, quiet=quiet), project=asked.project
-            )
+            ready = partial(get_ready, opened, request, listener, yes=yes, quiet=quiet)
+            finished = opened.submission.run(request, listener, ready=ready, project=asked.project)
         expected = opened.intake.probe(probe_of(finished, request)).expected
         if as_json:
-            tell_ending(with_causes_here(opened, finished, quiet=quiet), expected, as_json=True)
-            return
-        # The verdict comes first: a cause may take minutes.
-        tell_ending(finished, expected, as_json=False)
-        explained = with_causes_here(opened, finished, quiet=quiet)
-    for line in (line for card in cause_cards(explained.verdict or {}) for line in card_lines(card, diff=False)):
-        out.print(line)
+            explained = with_causes_here(opened, finished, quiet=quiet)
+            tell_ending(explained, expected, as_json=True)
+        else:
+            # The verdict comes first: a cause may take minutes.
+            tell_ending(finished, expected, as_json=False)
+            explained = with_causes_here(opened, finished, quiet=quiet)
+            for line in (line for card in cause_cards(explained.verdict or {}) for line in card_lines(card, diff=False)):
+                out.print(line)
+        if open_ and explained.verdict:
+            serve_page(opened, explained.verdict["id"])
 
 
 def with_causes_here(opened: House, finished: Finished, *, quiet: bool) -> Finished:
@@ -334,6 +196,16 @@ def with_causes_here(opened: House, finished: Finished, *, quiet: bool) -> Finis
         # The verdict stands without it.
         err.print(f"No cause: {error.message}", markup=False)
         return finished
+
+
+def get_ready(opened: House, request: BisectionRequest, listener: Listener, *, yes: bool, quiet: bool) -> None:
+    """Choose the runner before anything is started, say what the bisection takes, and let builds be seen."""
+    say_runner(opened, quiet=quiet)
+    announced = what_it_takes(opened, request)
+    with paused(listener):
+        announce(announced, yes=yes, quiet=quiet)
+    if announced is not None and isinstance(listener, LiveProgress | PlainProgress):
+        opened.images.watcher = listener.building
 
 
 def probe_of(finished: Finished, request: BisectionRequest) -> str:
@@ -417,12 +289,15 @@ def show(
     markdown: Annotated[
         bool, typer.Option("--markdown", help="print a Markdown report to paste into an issue")
     ] = False,
+    open_: OpenOption = False,
     server: ServerOption = None,
 ) -> None:
     """Print a stored bisection."""
     if server:
         with server_at(server, err) as asked:
             found = asked.bisection(bisection_id)
+            if open_:
+                open_page(asked.page(found["id"]))
             _print_stored(
                 found["id"],
                 found["status"],
@@ -443,6 +318,8 @@ def show(
             report=(lambda: opened.markdown(row.id)) if markdown else None,
             expected=lambda: opened.intake.probe(row.request["probe"]).expected,
         )
+        if open_:
+            serve_page(opened, row.id)
 
 
 def export(

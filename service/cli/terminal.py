@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 from packaging.version import Version
@@ -29,8 +30,10 @@ from service.bisection.words import (
     named,
     place_of,
 )
+from service.catalog.targets import Target
 from service.coordination.intake import Case
 from service.coordination.laboratory import Measurement
+from service.images.progress import BuildProgress
 from service.printable import printable
 from service.reports.aspect_table import aspect_table
 from service.reports.durations import seconds_left, time_left
@@ -54,12 +57,31 @@ def release_order(release: str) -> Version:
     return Version(release)
 
 
+def megabytes(size_bytes: int) -> str:
+    """Return a size in whole megabytes."""
+    return f"{size_bytes / 1e6:.0f} MB"
+
+
+@contextmanager
+def paused(listener: object) -> Iterator[None]:
+    """Take a live display away while something is asked."""
+    if not isinstance(listener, LiveProgress):
+        yield
+        return
+    listener.stop()
+    try:
+        yield
+    finally:
+        listener.start()
+
+
 class PlainProgress:
     """One line for each answer, for logs and pipes."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._started = time.monotonic()
+        self._building: dict[Target, float] = {}
 
     def __enter__(self) -> PlainProgress:
         return self
@@ -77,6 +99,15 @@ class PlainProgress:
         name = f"{measurement.release} [{measurement.track}]" if measurement.track else measurement.release
         self._say(f"[{done}/{planned_at_least}] {name:<12} {answer_text(measurement.answer)}  ({origin(measurement)})")
 
+    def building(self, step: BuildProgress) -> None:
+        """Print when the build of an image begins and when it ends."""
+        name = f"{step.target.package} {step.target.release}"
+        if step.target not in self._building:
+            self._building[step.target] = time.monotonic()
+            self._say(f"building {name}, about {megabytes(step.total_bytes)}")
+        if step.step == "done":
+            self._say(f"built {name} in {time.monotonic() - self._building.pop(step.target):.0f} s")
+
     def _say(self, line: str) -> None:
         print(printable(line), file=self._stream, flush=True)
 
@@ -89,6 +120,7 @@ class LiveProgress:
         self._lock = threading.Lock()
         self._rows: dict[tuple[str, str], list[Measurement]] = {}
         self._running: dict[tuple[str, str], float] = {}
+        self._building: dict[str, BuildProgress] = {}
         self._expected: frozenset[str] = frozenset()
         self._done = 0
         self._planned = 1
@@ -104,6 +136,22 @@ class LiveProgress:
 
     def __exit__(self, *exc: object) -> None:
         self._live.__exit__(None, None, None)
+
+    def stop(self) -> None:
+        """Take the display away for a while."""
+        self._live.stop()
+
+    def start(self) -> None:
+        """Show the display again."""
+        self._live.start()
+
+    def building(self, step: BuildProgress) -> None:
+        """Show how far the build of an image is; called from the threads that build."""
+        with self._lock:
+            if step.step in {"done", "failed"}:
+                self._building.pop(step.target.release, None)
+            else:
+                self._building[step.target.release] = step
 
     def started(self, case: Case) -> None:
         with self._lock:
@@ -128,7 +176,8 @@ class LiveProgress:
 
     def _table(self) -> Table:
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2))
-        for key in sorted({*self._rows, *self._running}, key=lambda key: (key[0], release_order(key[1]))):
+        waiting = {("", release) for release in self._building}
+        for key in sorted({*self._rows, *self._running, *waiting}, key=lambda key: (key[0], release_order(key[1]))):
             table.add_row(*self._row(key))
         return table
 
@@ -138,6 +187,8 @@ class LiveProgress:
         since = self._running.get(key)
         running = STATES["running"]
         note = f"{running.word} {time.monotonic() - since:.0f} s" if since is not None else ""
+        if build := self._building.get(key[1]):
+            note = f"building: {build.step}, {build.moved_bytes / 1e6:.0f} of {megabytes(build.total_bytes)}"
         if not answers:
             return name, Text(running.sign, style=running.style), Text(note, style="dim")
         last = answers[-1]

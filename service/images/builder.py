@@ -89,6 +89,8 @@ class Images:
         self._slots = threading.BoundedSemaphore(parallel)
         self._budget_bytes = budget_bytes
         self._package_budget_bytes = package_budget_bytes
+        self.watcher: Progress = _silent
+        """Told how far each build is, where the caller has nobody to tell."""
         self._full: DiskFull | None = None
         self._full_until = 0.0
         self._forget_after = 0.0
@@ -111,7 +113,7 @@ class Images:
             if _is_layer(environment):
                 self.ensure(environment.below, progress)  # before a place among the builds is taken
             with held(self._data_dir / "locks" / f"image-{environment.digest[7:19]}.lock"), self._slots:
-                image = self._here(environment) or self._made(environment, progress or _silent)
+                image = self._here(environment) or self._made(environment, progress or self.watcher)
         self.used(environment)
         return image
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,15 @@ from typer.testing import CliRunner, Result
 
 from service.cli.app import app
 from service.coordination.intake import BisectionRequest
+from service.nightly.nights import Summary
+from service.nightly.passes import Nightly
 from service.nightly.watches import read_watch, request_of
 from service.resources import resource_dir
 from service.settings import Settings
 from service.storage.store import Store
-from service.storage.watch_records import NewWatchRun
+from service.storage.watch_records import NewWatch, NewWatchRun
 from tests.nightly.world import Behaviour, NightlyHouse, Site
-from tests.web.world import TUTORIAL, World
+from tests.web.world import OURS, TUTORIAL, World
 
 
 class CommandLine:
@@ -48,6 +50,8 @@ class CommandLine:
 @pytest.fixture
 def tfbisect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
     monkeypatch.setenv("TFBISECT_DATA_DIR", str(tmp_path))
+    for name in ("index_url", "catalog_max_age_seconds"):
+        monkeypatch.setenv(f"TFBISECT_{name.upper()}", str(OURS[name]))
     yield CommandLine(tmp_path)
     # A command sends log lines to its own standard error, which ends with it.
     structlog.reset_defaults()
@@ -205,3 +209,71 @@ def test_the_shipped_watch_is_the_tutorial_over_the_releases_and_the_nightlies()
     assert watch.snippet == (resource_dir("examples") / "dropout_tutorial.py").read_text()
     assert watch.request["probe"] == "dropout"
     assert watch.notify == ()
+
+
+def test_a_watch_takes_what_run_takes(tfbisect: CommandLine) -> None:
+    World(tfbisect.folder).close()  # which leaves releases in the catalog
+    options = ["--releases", "2.0..", "--probe", "script", "--pattern", "loss", "--set", "output_kept=9", "--whole"]
+    refused = tfbisect("watch", "add", tfbisect.model, *options)
+    assert "output_kept" in str(refused.exception), "as run refuses it"
+    options = ["--releases", "2.0..", "--pattern", "loss", "--resolution", "3", "--python", "3.8"]
+    added = tfbisect("watch", "add", tfbisect.model, *options, "--timeout", "50", "--no-why")
+    assert added.exit_code == 0, added.exception
+    [watch] = tfbisect.watches()
+    asked = {"releases": "2.0..", "resolution": 3, "python": "3.8", "why": False}
+    asked |= {"timeout_seconds": 50.0, "parameters": {"pattern": "loss"}}
+    assert asked.items() <= watch["request"].items()
+    with tfbisect.store() as store:
+        kept = store.watch("model")
+        assert request_of(kept, kept.packages[0], TUTORIAL).probe == "script"
+
+
+def test_what_run_would_refuse_is_no_watch(tfbisect: CommandLine) -> None:
+    World(tfbisect.folder).close()
+    broken = tfbisect.folder / "broken.py"
+    broken.write_text("print('one'\n")
+    for words, says in (
+        ([broken], "line 1"),
+        ([tfbisect.model, "--probe", "nosuch"], "nosuch"),
+        ([tfbisect.model, "--releases", "2.3..1.9"], "2.3"),
+        ([tfbisect.folder], "is a folder"),
+    ):
+        assert says in str(tfbisect("watch", "add", *words).exception)
+    assert tfbisect.watches() == []
+
+
+def test_a_project_is_watched_with_its_files(tfbisect: CommandLine) -> None:
+    World(tfbisect.folder / "world").close()
+    project = tfbisect.folder / "project"
+    project.mkdir()
+    (project / "main.py").write_text("print(1)\n")
+    added = tfbisect("watch", "add", project, "--", "python", "main.py")
+    assert added.exit_code == 0, added.exception
+    [watch] = tfbisect.watches()
+    with tfbisect.store() as store:
+        assert store.packed_project(watch["request"]["project"])
+    assert watch["request"]["command"] == ["python", "main.py"]
+
+
+def test_options_change_an_earlier_request(tfbisect: CommandLine, tmp_path: Path) -> None:
+    world = World(tmp_path)
+    made = world.submission.submit(BisectionRequest(snippet=TUTORIAL, releases="1.9..1.14", resolution=2))
+    world.close()
+    assert tfbisect("watch", "add", made.id, "--releases", "1.9..").exit_code == 0
+    [watch] = tfbisect.watches()
+    assert (watch["request"]["releases"], watch["request"]["resolution"]) == ("1.9..", 2)
+
+
+def test_the_example_watch_runs_only_for_who_asks(tfbisect: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    passed = tfbisect("nightly")
+    assert passed.exit_code == 0, passed.output
+    assert "There is no watch. Add one: tfbisect watch add FILE" in passed.output
+    taken: list[int] = []
+
+    def told(_self: Nightly, files: Sequence[NewWatch], *_: object) -> Summary:
+        taken.append(len(files))
+        return Summary("")
+
+    monkeypatch.setattr(Nightly, "run", told)
+    tfbisect("nightly", "--example")
+    assert taken == [1]
