@@ -16,7 +16,9 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from service import __version__
 from service.bisection.policy import Branches, Policy
@@ -27,7 +29,7 @@ from service.cli import check as cli_check
 from service.cli import run as cli_run
 from service.cli import tokens as token_commands
 from service.cli import why as cli_why
-from service.cli.console import complain, err, house, out
+from service.cli.console import complain, err, house, out, tell, width_of_lines
 from service.cli.doctor import examine, setting_rows
 from service.cli.images import app as images_app
 from service.cli.listing import list_stored
@@ -139,8 +141,8 @@ def replay_table(
         runs = ", ".join(f"{run.release} {run.purpose}: {answer_text(answer)}" for run, answer in step.runs)
         out.print(f"round {step.number}  {runs}", markup=False)
     out.print()
-    for line in verdict_lines(result.to_json()["verdict"], right):
-        out.print(line)
+    for line in verdict_lines(result.to_json()["verdict"], right, width_of_lines()):
+        tell(line)
 
 
 def _table_in(file: str) -> object:
@@ -171,16 +173,14 @@ def print_releases(
     if as_json:
         print(json.dumps(rows, indent=2))
         return
+    columns = ("release", "line", "uploaded", "python", "hardware", "image", "untestable")
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("release", "line", "uploaded", "python", "hardware", "image", "untestable"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "release")
+    for heading in columns:
+        table.add_column(heading, overflow="fold", no_wrap=heading != "untestable")
     for row in rows:
-        table.add_row(
-            *(
-                str(row[name] or "")
-                for name in ("release", "line", "uploaded", "python", "hardware", "image", "untestable")
-            )
-        )
+        # Its reference is in --json, and in `tfbisect images list`.
+        shown = {**row, "image": "built" if row["image"] else "", "untestable": escape(row["untestable"] or "")}
+        table.add_row(*(str(shown[name] or "") for name in columns))
     out.print(table)
 
 
@@ -239,12 +239,9 @@ def _print_settings(rows: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(rows, indent=2))
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("setting", "value", "what it does"):
-        table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(row["name"], row["value"], row["description"])
-    out.print(table)
+        tell(Text(f"{row['name']} = {row['value']}", style="bold"))
+        tell(Text(f"    {row['description']}"))
 
 
 @db_app.command("upgrade")

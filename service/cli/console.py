@@ -8,7 +8,9 @@ from typing import Any, NoReturn
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.padding import Padding
 from rich.segment import Segment
+from rich.text import Text
 
 from service.bootstrap import House
 from service.printable import printable
@@ -29,6 +31,25 @@ out = PrintableConsole(soft_wrap=True, highlight=False)
 """Standard output: the result and nothing else."""
 err = PrintableConsole(stderr=True, soft_wrap=True, highlight=False)
 """Standard error: progress and problems."""
+
+
+def tell(line: Text) -> None:
+    """Print a line of a result; on a terminal it breaks between words, and goes on under its beginning.
+
+    Elsewhere a line stays a line, for programs that read it.
+    """
+    if not out.is_terminal or not line.plain.strip():
+        out.print(line)
+        return
+    indent = len(line.plain) - len(line.plain.lstrip(" "))
+    shown = line[indent:]
+    shown.rstrip()
+    out.print(Padding(shown, (0, 0, 0, indent), expand=False), soft_wrap=False)
+
+
+def width_of_lines() -> int | None:
+    """Return how many columns a line of a result has; None where nothing bounds it."""
+    return out.width if out.is_terminal else None
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from service.cli.console import err, opened_store, out
+from service.cli.console import err, opened_store, out, tell
 from service.cli.remote import ServerOption, server_at
 from service.reports.naming import name_of
 from service.reports.views import headline, title_of
@@ -41,7 +41,8 @@ def list_stored(
         print(json.dumps(rows, indent=2))
     elif rows:
         for row in rows:
-            out.print(_lines(row))
+            for line in _lines(row):
+                tell(line)
     else:
         narrowed = text or package or probe or status
         out.print("No bisection matches." if narrowed else "No bisections yet. Start one: tfbisect run FILE")
@@ -69,7 +70,7 @@ def _row_of_json(summary: Mapping[str, Any], snippet: str) -> dict[str, Any]:
     return {**kept, "name": name_of(snippet), "title": summary["package"], "summary": said}
 
 
-def _lines(row: dict[str, Any]) -> Text:
+def _lines(row: dict[str, Any]) -> tuple[Text, Text]:
     """Return the two lines of a bisection: which one it is, and what was found."""
     first = f"{row['id']}  {row['created_at'][:16].replace('T', ' ')}  {row['name']}"
-    return Text(f"{first}\n  {row['title']}: ", overflow="fold").append(row["summary"] or row["status"], style="bold")
+    return Text(first), Text(f"  {row['title']}: ").append(row["summary"] or row["status"], style="bold")

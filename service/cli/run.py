@@ -18,7 +18,7 @@ from rich.table import Table
 from service.bootstrap import House, set_up_logging
 from service.catalog.notebooks import commands_left_out
 from service.catalog.probes import Probe
-from service.cli.console import complain, err, house, out
+from service.cli.console import complain, err, house, out, tell, width_of_lines
 from service.cli.notice import announce, what_it_takes
 from service.cli.opening import open_page, serve_page
 from service.cli.options import (
@@ -277,8 +277,8 @@ def tell_ending(finished: Finished, expected: frozenset[str], *, as_json: bool) 
 
 
 def _print_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> None:
-    for line in verdict_lines(verdict, expected):
-        out.print(line)
+    for line in verdict_lines(verdict, expected, width_of_lines()):
+        tell(line)
 
 
 def show(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -35,13 +35,15 @@ from service.coordination.intake import Case
 from service.coordination.laboratory import Measurement
 from service.images.progress import BuildProgress
 from service.printable import printable
-from service.reports.aspect_table import aspect_table
+from service.reports.aspect_table import AspectTable, aspect_table
 from service.reports.durations import seconds_left, time_left
 from service.reports.estimate import RUN_SECONDS
 from service.reports.states import PLACES, STATES, State
 
 DETAIL_LINES = 12
 OUTCOME_CHARACTERS = 48
+MOST_NAME = 40
+"""Columns of an aspect's name."""
 STYLES = {"introduced": "bold red", "fixed": "bold green", "changed": "bold yellow"}
 
 
@@ -228,15 +230,21 @@ def origin(measurement: Measurement) -> str:
     return f"{seconds:.1f} s" if seconds else (measurement.report.runner or "not run")
 
 
-def verdict_lines(verdict: Mapping[str, Any], expected: frozenset[str]) -> Iterable[Text]:
-    """Yield the timeline and the verdict, from the verdict's JSON."""
+def verdict_lines(verdict: Mapping[str, Any], expected: frozenset[str], width: int | None = None) -> Iterable[Text]:
+    """Yield the timeline and the verdict.
+
+    Args:
+        verdict: as JSON.
+        expected: the outcomes that its probe expects.
+        width: columns that a row of the table of aspects may have; None: any number.
+    """
     yield from timeline_lines(verdict, expected_of(verdict, expected))
     yield Text()
     yield Text(printable(str(verdict["summary"])), style="bold")
     if sure := confidences_in_words(verdict):
         yield Text(sure, style="dim")
     yield from detail_lines(verdict)
-    yield from aspect_lines(verdict)
+    yield from aspect_lines(verdict, width)
     for said in causes_in_words(all_changes(verdict)):
         yield Text(f"Cause, {printable(said)}")
     if differs := environments_in_words(verdict):
@@ -267,25 +275,57 @@ def expected_of(verdict: Mapping[str, Any], expected: frozenset[str]) -> frozens
     return next((frozenset(aspect["expected"]) for aspect in named), frozenset(verdict.get("expected", expected)))
 
 
-def aspect_lines(verdict: Mapping[str, Any]) -> Iterable[Text]:
+def aspect_lines(verdict: Mapping[str, Any], width: int | None = None) -> Iterable[Text]:
     """Yield a row for each aspect, then the differences at its changes."""
     table = aspect_table(verdict)
     if table is None:
         return
-    widest = max(len(row.name) for row in table.rows)
+    widest = min(MOST_NAME, max(len(row.name) for row in table.rows))
+    whole = max(_cells_width(table.releases) + len(row.note) for row in table.rows) + widest + 6
     yield Text()
-    yield Text(f"  {'':<{widest}}  {'  '.join(table.releases)}", style="dim")
-    for row in table.rows:
-        cells = "  ".join(
-            f"{letter:^{len(release)}}" for letter, release in zip(row.letters, table.releases, strict=True)
-        )
-        yield Text(f"  {row.name:<{widest}}  {cells}  ") + Text(printable(row.note), style="dim")
+    if width is None or whole <= width:
+        yield from _rows(table, range(len(table.releases)), widest, notes=True)
+    else:
+        for columns in _fitting(table.releases, width - widest - 2):
+            yield from _rows(table, columns, widest, notes=False)
+            yield Text()
+        yield from (Text(f"  {_name(row.name, widest)}  {printable(row.note)}", style="dim") for row in table.rows)
     yield Text("  Equal letters in a row: equal behaviour.", style="dim")
     for found in (found for row in table.rows for found in row.differences):
         yield Text(printable(f"{found.title}:"))
         yield from (Text(printable(f"    {line}"), style=_diff_style(line)) for line in found.lines)
         if found.more:
             yield Text(f"    … and {found.more} more", style="dim")
+
+
+def _cells_width(releases: Sequence[str]) -> int:
+    return sum(len(release) + 2 for release in releases)
+
+
+def _fitting(releases: Sequence[str], room: int) -> Iterable[range]:
+    """Yield the columns in groups that fit beside the names."""
+    start = 0
+    for end in range(1, len(releases) + 1):
+        if end == len(releases) or _cells_width(releases[start : end + 1]) > room:
+            yield range(start, end)
+            start = end
+
+
+def _rows(table: AspectTable, columns: range, widest: int, *, notes: bool) -> Iterable[Text]:
+    """Yield the head and a row for each aspect, of some columns."""
+    releases = [table.releases[at] for at in columns]
+    yield Text(f"  {'':<{widest}}  {'  '.join(releases)}", style="dim")
+    for row in table.rows:
+        letters = [row.letters[at] for at in columns]
+        cells = "  ".join(f"{letter:^{len(release)}}" for letter, release in zip(letters, releases, strict=True))
+        said = Text(printable(row.note) if notes else "", style="dim")
+        yield Text(f"  {_name(row.name, widest)}  {cells}  ") + said
+
+
+def _name(name: str, widest: int) -> str:
+    """Return an aspect's name in its column; of a long one the end is kept, which names the test."""
+    shown = printable(name)
+    return f"{shown if len(shown) <= widest else '…' + shown[1 - widest :]:<{widest}}"
 
 
 def _diff_style(line: str) -> str:
