@@ -21,9 +21,24 @@ DIFFERENT = 2000
 def answer_datasets(context, modules):
     """Put our own load_data in the place of every data set's."""
     for name in list(IMAGES) + list(SEQUENCES) + list(TABLES):
-        answer = loader(context, name)
         for module in dataset_modules(modules, name):
-            module.load_data = answer
+            answer_module(context, name, module)
+
+
+def answer_module(context, name, module):
+    """Put our own answers in the place of those of one module."""
+    module.load_data = loader(context, name)
+    if name in SEQUENCES and hasattr(module, "get_word_index"):
+        module.get_word_index = word_index(name)
+
+
+def word_index(name):
+    """Return what answers with a number for each word; the stand-in's words have no meaning."""
+
+    def get_word_index(*args, **kwargs):
+        return {"word%d" % number: number for number in range(1, SEQUENCES[name][3])}
+
+    return get_word_index
 
 
 def dataset_modules(modules, name):

@@ -19,7 +19,7 @@ from service.coordination.faults import snippet_fault
 from service.coordination.intake import SUBJECT, Case
 from service.coordination.progress import Progress
 from service.coordination.reproducing import reproduce_command
-from service.coordination.stories import leading, notes_of, stories_of, summary_of
+from service.coordination.stories import leading, notes_of, notes_of_runs, stories_of, summary_of
 from service.coordination.variants import VARIANTS, cure_in_words
 from service.errors import NoAnswer, TfbisectError
 from service.json_text import text_digest
@@ -76,7 +76,7 @@ def _said(
         return _verdict_json(case, bisection_id, subject, subject.verdict, ending), subject
     first = leading(stories)
     said = _verdict_json(case, bisection_id, first.progress, first.verdict, ending)
-    summary, notes = summary_of(stories, case.tree, first), notes_of(stories, subject)
+    summary, notes = summary_of(stories, case.tree, first), [*notes_of_runs(subject), *notes_of(stories, subject)]
     return {
         **said,
         "kind": "changes" if any(story.changes for story in stories) else said["kind"],
@@ -155,7 +155,8 @@ def _verdict_json(
     )
     said = to_json(verdict, facts)
     changes = _with_commands(said, case, progress)
-    return {**said, "changes": changes, "details": _details(case, progress, verdict)}
+    notes = notes_of_runs(progress)
+    return {**said, "changes": changes, "details": _details(case, progress, verdict), "notes": notes}
 
 
 def _details(case: Case, progress: Progress, verdict: Verdict) -> list[dict[str, str]]:

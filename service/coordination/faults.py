@@ -15,6 +15,12 @@ TRACEBACK_LINES = 12
 LINE_CHARACTERS = 300
 FIX = "fix it and submit again, or try other releases."
 NO_MODULE = re.compile(r"No module named '?(\w+)|the snippet imports (\w+), which this environment does not have")
+NETWORK = re.compile(
+    r"URL fetch failure|urlopen error|name resolution|Name or service not known|Network is unreachable|getaddrinfo|"
+    r"gaierror|Max retries exceeded|Failed to establish a new connection|LocalEntryNotFoundError|^ConnectionError\b"
+)
+"""What Python, Keras, requests and the Hugging Face Hub say where there is no network."""
+WEIGHTS = re.compile(r"keras-applications|_weights_tf|/weights|imagenet")
 BROKEN_IMPORTS = frozenset({"ImportError", "OSError"})
 """What the import of a package raises that lacks a shared library, or that does not fit the packages beside it."""
 
@@ -60,12 +66,25 @@ def _missing_module(raised: Mapping[str, Any]) -> str:
     return f"name the package that has {found[1] or found[2]} with --with (`with` in a request)."
 
 
+def without_network(raised: Mapping[str, Any]) -> str:
+    """Return what to do where a script failed because a run has no network; "" where it failed for another reason."""
+    said = f"{raised.get('exception', '')}: {raised.get('message', '')}"
+    if NETWORK.search(said) is None:
+        return ""
+    if WEIGHTS.search(said):
+        return (
+            "a run has no network, so pretrained weights cannot be loaded: use weights=None, or give the file with "
+            "--file and name it in weights=."
+        )
+    return "a run has no network: give what the script loads with --file (a `project` in a request)."
+
+
 def _refused(reason: str, releases: int, raised: Mapping[str, Any], source: str) -> SnippetError:
     """Return the error for a snippet that every release refused."""
     if not raised:
         return SnippetError(reason, field="snippet")
     tried = "the one release that was" if releases == 1 else f"all {releases} releases that were"
-    advice = _missing_module(raised) or "fix it and submit again."
+    advice = _missing_module(raised) or without_network(raised) or "fix it and submit again."
     message = f"{reason}{_place(raised, source)}, in {tried} tried; {advice}"
     return _error(message, raised, source)
 
@@ -75,7 +94,7 @@ def _fails_alike(outcome: str, releases: int, reports: Mapping[str, RunReport], 
     raised = _raised_first(reports)
     message = (
         f"the snippet fails alike in all {releases} releases that were tried ({outcome}{_place(raised, source)}), so "
-        f"it says nothing about any of them; {_missing_module(raised) or FIX}"
+        f"it says nothing about any of them; {_missing_module(raised) or without_network(raised) or FIX}"
     )
     reasons = [report.reason for report in reports.values() if report.reason]
     return _error(f"{message} Each time {reasons[0]}." if reasons and not raised else message, raised, source)

@@ -16,7 +16,7 @@ from service.bisection.telling import Difference, SideBySide, Told, finding, phr
 from service.bisection.verdict import Change, NothingTestable, Verdict, changes_of, to_json
 from service.bisection.words import counted, named
 from service.catalog.notebooks import with_cells
-from service.coordination.faults import raised_in
+from service.coordination.faults import raised_in, without_network
 from service.coordination.laboratory import Measurement
 from service.coordination.progress import Progress
 
@@ -26,6 +26,8 @@ NAMED_FIELDS = 20
 SHORTENED = "are shortened"
 """Stands in what a run says where it did not train as long as its script says."""
 NOTE_CHARACTERS = 200
+DATA_SET = "data set "
+"""Begins a run's note of a data set."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,16 @@ def _no_change(stories: Sequence[Story], first: Story) -> str:
     )
 
 
+def notes_of_runs(progress: Progress) -> list[str]:
+    """Say which data sets stood in for real ones, and that something was wanted from a network that is not there."""
+    told = (text for measurement in progress.taken for text in _noted(measurement))
+    data = dict.fromkeys(text.removeprefix(DATA_SET) for text in told if text.startswith(DATA_SET))
+    notes = [f"Data sets are the container's: {'; '.join(data)}."] if data else []
+    raised = (raised_in(measurement.report.result or {}) for measurement in progress.taken)
+    advice = next(filter(None, map(without_network, raised)), "")
+    return [*notes, *([f"{advice[:1].upper()}{advice[1:]}"] if advice else [])]
+
+
 def notes_of(stories: Sequence[Story], subject: Progress) -> list[str]:
     """Say what is not searched further, what wavers, where only random numbers are others, and what was cut short."""
     notes = []
@@ -211,7 +223,13 @@ def notes_of(stories: Sequence[Story], subject: Progress) -> list[str]:
 
 def _shortened(measurement: Measurement) -> str:
     """Return what a run said of training that was cut short; empty if it was not."""
+    return next((note for note in _noted(measurement) if SHORTENED in note), "")
+
+
+def _noted(measurement: Measurement) -> Iterator[str]:
+    """Yield what a run noted, which is untrusted."""
     measured = (measurement.report.result or {}).get("measurements")
     told = measured.get("notes") if isinstance(measured, Mapping) else None
-    texts = (note for note in told if isinstance(note, str)) if isinstance(told, list) else ()
-    return next((note[:NOTE_CHARACTERS] for note in texts if SHORTENED in note), "")
+    for note in told if isinstance(told, list) else ():
+        if isinstance(note, str):
+            yield note[:NOTE_CHARACTERS]

@@ -64,6 +64,7 @@ def markdown(
         *_reproductions(reading, verdict, base_url, lock_of),
         in_markdown(str(verdict.get("coverage", {}).get("statement", ""))),
         in_markdown(" ".join(additions_in_words(verdict.get("additions", ())))),
+        "" if verdict.get("aspects") else in_markdown(" ".join(verdict.get("notes", ()))),
         _untestable(verdict),
         f"<details><summary>Snippet</summary>\n\n{in_code_block(source, 'python')}\n\n</details>",
         f"[Everything measured, live: {base_url}/b/{bisection.id}]({base_url}/b/{bisection.id})" if base_url else "",

@@ -102,5 +102,5 @@ def test_a_log_says_what_is_built_and_when_it_is_done() -> None:
     progress = PlainProgress(log)
     target = Target("tensorflow", "1.11.0", "cpu")
     for step in ("installing", "packing", "importing", "done"):
-        progress.building(BuildProgress(target, step, 1, 320_000_000))  # type: ignore[arg-type]
+        progress.building(BuildProgress(target, step, 1, 320_000_000))
     assert log.getvalue().splitlines() == ["building tensorflow 1.11.0, about 320 MB", "built tensorflow 1.11.0 in 0 s"]

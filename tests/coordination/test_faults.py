@@ -11,7 +11,7 @@ from service.bisection.outcomes import RunReport, classify
 from service.bisection.planner import Policy, current_verdict
 from service.bisection.releases import tree_of
 from service.catalog.probes import load_probes
-from service.coordination.faults import snippet_fault
+from service.coordination.faults import FIX, snippet_fault
 from service.errors import SnippetError
 from service.resources import resource_dir
 
@@ -132,3 +132,34 @@ def test_a_traceback_is_shown_by_its_end_and_never_at_length() -> None:
     assert found is not None
     assert found.traceback.splitlines()[-1] == "KeyError: 'b'"
     assert len(found.traceback) < 5_000
+
+
+@pytest.mark.parametrize(
+    ("exception", "message", "says"),
+    [
+        ("URLError", "<urlopen error [Errno -2] Name or service not known>", "--file"),
+        (
+            "Exception",
+            "URL fetch failure on https://x.test/a.csv: None -- [Errno -3] Temporary failure",
+            "--file",
+        ),
+        ("ConnectionError", "HTTPSConnectionPool(host='x.test', port=443): Max retries exceeded", "--file"),
+        (
+            "Exception",
+            "URL fetch failure on https://storage.googleapis.com/tensorflow/keras-applications/vgg16.h5: None",
+            "weights=None",
+        ),
+    ],
+)
+def test_what_wants_a_network_is_told_in_one_sentence_what_to_do(exception: str, message: str, says: str) -> None:
+    found = fault(*[{**RAISED, "exception": exception, "message": message}] * 2)
+    assert found is not None
+    assert "a run has no network" in found.message
+    assert says in found.message
+    assert FIX not in found.message
+
+
+def test_another_error_says_nothing_of_a_network() -> None:
+    found = fault(RAISED, RAISED)
+    assert found is not None
+    assert "network" not in found.message

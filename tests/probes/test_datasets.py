@@ -7,8 +7,11 @@ import struct
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from service.resources import resource_dir
 from tests.probes.environments import cache_folder, environment
+from tests.probes.protocol import PROBES, ask
 
 COUNT, SIDE = 6, 2
 PROGRAM = """
@@ -65,3 +68,50 @@ def test_a_script_may_change_the_digits_and_nobody_else_sees_it(tmp_path: Path) 
     assert found["scaled"] == (COUNT * SIDE * SIDE - 1) / 2
     assert found["notes"][0] == f"data set mnist: the real one, {COUNT} + {COUNT}"
     assert {path: path.read_bytes() for path in files} == files
+
+
+FAKE = """
+import os, sys
+for folder, text in (
+    ("fakekeras", ""),
+    ("fakekeras/datasets", ""),
+):
+    os.makedirs(folder)
+    open(folder + "/__init__.py", "w").write(text)
+for name in NAMES:
+    open("fakekeras/datasets/%s.py" % name, "w").write(
+        "def load_data(*a, **k):\\n    raise OSError('URL fetch failure')\\n"
+        "def get_word_index():\\n    raise OSError('URL fetch failure')\\n"
+    )
+sys.path.insert(0, os.getcwd())
+import importlib
+for name in NAMES:
+    module = importlib.import_module("fakekeras.datasets." + name)
+    (x, y), (tx, ty) = module.load_data(num_words=1000)
+    tfbisect_report(name, [x.dtype.kind, len(x), list(x.shape[1:]), list(y.shape[1:]), len(tx)])
+from fakekeras.datasets.imdb import get_word_index
+tfbisect_report("words", len(get_word_index()))
+from fakekeras.datasets.imdb import load_data
+tfbisect_report("words of a text", max(max(words) for words in load_data(num_words=1000)[0][0][:50]) < 1000)
+"""
+SHAPES = {
+    "mnist": ["u", 60000, [28, 28], [], 10000],
+    "fashion_mnist": ["u", 60000, [28, 28], [], 10000],
+    "cifar10": ["u", 50000, [32, 32, 3], [1], 10000],
+    "cifar100": ["u", 50000, [32, 32, 3], [1], 10000],
+    "imdb": ["O", 25000, [], [], 25000],
+    "reuters": ["O", 8982, [], [], 2246],
+    "boston_housing": ["f", 404, [13], [], 102],
+    "california_housing": ["f", 16512, [8], [], 4128],
+}
+
+
+def test_the_probe_script_has_the_data_sets_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    python = environment(cache_folder(tmp_path / "environments"), "numpy", "1.14.5", "3.6")
+    answered = ask(python, PROBES["script"], f"NAMES = {list(SHAPES)!r}\n{FAKE}")
+    found = dict(answered.measurements["reported"])
+    assert {name: found[name] for name in SHAPES} == SHAPES
+    assert found["words"] == 88583
+    assert found["words of a text"]
+    assert "data set imdb: synthetic, 25000 + 25000 texts, 2000 of them different" in answered.measurements["notes"]
