@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,8 @@ from service.reports.documents import by_release
 from service.storage.records import LinkedObservation
 
 LINE_CHARACTERS = 160
+PRINTS = "prints: "
+NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 PYTHON_MINOR = re.compile(r"[23]\.[0-9]{1,2}")
 USABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
 """Name and version of a package that may stand in a requirements file."""
@@ -95,9 +98,10 @@ def sides_of(
     if any(release not in runs or not _is_told(runs[release][0].observation.report) for release in (before, after)):
         return ()
     shown = lines_shown(verdict, before, after)
-    return (
-        side_of(runs[before][0], lock_of, str(change["old"]), shown[0]),
-        side_of(runs[after][0], lock_of, str(change["new"]), shown[1]),
+    sides = ((before, "old", shown[0]), (after, "new", shown[1]))
+    return tuple(
+        side_of(runs[release][0], lock_of, str(change[outcome]), as_printed(line, runs[release]))
+        for release, outcome, line in sides
     )
 
 
@@ -159,8 +163,25 @@ def _ending(lines: Sequence[str]) -> str:
     return "ends without an error" if lines[0] == "passes" else f"ends with: {lines[-1][:LINE_CHARACTERS]}"
 
 
+def as_printed(shown: str, runs: Sequence[LinkedObservation]) -> str:
+    """Return a line as a run really printed it: in a difference, numbers are shortened to what tells them apart."""
+    line = shown.removeprefix(PRINTS)
+    if line == shown:
+        return shown
+    printed = (each.strip() for run in runs for each in run.observation.report.output.splitlines())
+    found = next((each for each in printed if _same_but_for_digits(each, line)), line)
+    return f"{PRINTS}{found[:LINE_CHARACTERS]}"
+
+
+def _same_but_for_digits(one: str, other: str) -> bool:
+    if NUMBER.sub("#", one) != NUMBER.sub("#", other):
+        return False
+    pairs = zip(NUMBER.findall(one), NUMBER.findall(other), strict=True)
+    return all(math.isclose(float(mine), float(theirs), rel_tol=1e-2) for mine, theirs in pairs)
+
+
 def _printed(lines: Sequence[str]) -> str:
-    return f"prints: {lines[0][:LINE_CHARACTERS]}" if lines else "does not print the other side's line"
+    return f"{PRINTS}{lines[0][:LINE_CHARACTERS]}" if lines else "does not print the other side's line"
 
 
 def command_with_uv(side: Side, request: Mapping[str, Any]) -> str:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.main_job.conftest import Tfbisect
+from service.bootstrap import House
+from service.coordination.intake import BisectionRequest
+from service.coordination.progress import Silent
+from service.settings import Settings
 
 pytestmark = [pytest.mark.local, pytest.mark.index]
 
@@ -35,12 +40,19 @@ def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_stranger_sees_both_sides_with_uv_as_the_report_says(tfbisect: Tfbisect, tmp_path: Path) -> None:
+@pytest.fixture
+def house(shared_folder: Path) -> Iterator[House]:
+    opened = House(Settings(data_dir=shared_folder, runner="local", confirmations=2))
+    yield opened
+    opened.close()
+
+
+def test_a_stranger_sees_both_sides_with_uv_as_the_report_says(house: House, tmp_path: Path) -> None:
+    request = BisectionRequest(snippet=SOURCE, package="packaging", releases="24.0,24.1", python=HERE, why=False)
+    found = house.submission.run(request, Silent(), ready=lambda: None).verdict
+    assert found is not None
+    report = house.markdown(found["id"])
     (tmp_path / "snippet.py").write_text(SOURCE)
-    asked = ("--package", "packaging", "--releases", "24.0,24.1", "--runner", "local", "--python", HERE)
-    found = tfbisect("run", str(tmp_path / "snippet.py"), *asked, "--json", "--quiet")
-    assert found.code == 0, found.err
-    report = tfbisect("show", found.verdict["id"], "--markdown").out
     locks = dict(CODE.findall(report))
     assert locks.keys() == {"packaging-24.0.txt", "packaging-24.1.txt"}
     for name, text in locks.items():
@@ -51,9 +63,7 @@ def test_a_stranger_sees_both_sides_with_uv_as_the_report_says(tfbisect: Tfbisec
         ran = shell(command, tmp_path)
         assert ran.stdout.splitlines() == [line], ran.stderr
 
-    exported = tfbisect("export", found.verdict["id"], "--to", str(tmp_path / "evidence.zip"))
-    assert exported.code == 0, exported.err
-    with zipfile.ZipFile(tmp_path / "evidence.zip") as archive:
+    with zipfile.ZipFile(io.BytesIO(b"".join(house.evidence(found["id"])))) as archive:
         archive.extractall(tmp_path)
     assert "--hash=sha256:" in (tmp_path / "evidence/locks/packaging-24.1.txt").read_text()
     ran = shell("uv run reproduce.py", tmp_path / "evidence")
@@ -61,4 +71,6 @@ def test_a_stranger_sees_both_sides_with_uv_as_the_report_says(tfbisect: Tfbisec
     assert ran.stdout.count("as recorded") == 2
     bundle = tmp_path / "evidence/bundle.json"
     bundle.write_text(bundle.read_text().replace("packaging-24.0.txt", "packaging-24.1.txt"))
-    assert shell("uv run reproduce.py", tmp_path / "evidence").returncode == 1, "another release shows something else"
+    ran = shell("uv run reproduce.py", tmp_path / "evidence")
+    assert ran.returncode == 1, "another release shows something else"
+    assert "recorded was 24" in ran.stdout
