@@ -425,7 +425,7 @@ class House:
 
     def evidence(self, bisection_id: str) -> Iterator[bytes]:
         """Yield the archive with the evidence of a bisection, as the web service gives it."""
-        reading = Readings(self).reading(bisection_id, ADMIN)
+        reading = self.readings.reading(bisection_id, ADMIN)
         verdict, report = reading.bisection.verdict or {}, self.markdown(bisection_id)
         return bundle_of(self, reading, verdict, report, self.locks_of(reading.bisection))
 

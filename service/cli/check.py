@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 import typer
+from rich.text import Text
 
 from service import __version__
 from service.bootstrap import House, set_up_logging
 from service.catalog.in_use import release_in_use
 from service.catalog.ranges import parse_releases, select
 from service.catalog.releases import CatalogRelease
-from service.cli.console import err, fail, house, out
+from service.cli.console import err, fail, house, tell
 from service.cli.options import (
     OUTPUT,
     FilesOption,
@@ -155,7 +156,7 @@ def check(
     if as_json:
         print(json.dumps(gate_json(gate, fail_on, verdict["id"]), indent=2))
     else:
-        tell(gate, fail_on, verdict["id"])
+        print_gate(gate, fail_on, verdict["id"])
     if resume:
         print(resume, *github_annotations(gate, fail_on, file, line), sep="\n")
     write_files(gate, fail_on, file, line, junit_file=junit_file, sarif_file=sarif_file)
@@ -294,14 +295,14 @@ def failing_line(verdict: Mapping[str, Any]) -> int:
     return next((int(lines[-1]) for lines in found if lines), 1)
 
 
-def tell(gate: Gate, fail_on: FailOn, bisection_id: str) -> None:
+def print_gate(gate: Gate, fail_on: FailOn, bisection_id: str) -> None:
     """Print the line of the gate, then what differs."""
-    out.print(gate.headline(fail_on), style="bold red" if gate.stopping(fail_on) else "bold green", markup=False)
+    tell(Text(gate.headline(fail_on), style="bold red" if gate.stopping(fail_on) else "bold green"))
     for each in gate.differences:
         if each.lines:
-            out.print(f"{each.aspect}, {each.before} → {each.after}:", markup=False)
+            tell(Text(f"{each.aspect}, {each.before} → {each.after}:"))
         for line in each.lines:
-            out.print(f"    {line}", style="dim", markup=False)
+            tell(Text(f"    {line}", style="dim"))
     if gate.unasked:
-        out.print(f"Not counted: {'; '.join(each.words for each in gate.unasked)}", style="dim", markup=False)
-    out.print(f"Details: tfbisect show {bisection_id}", style="dim", markup=False)
+        tell(Text(f"Not counted: {'; '.join(each.words for each in gate.unasked)}", style="dim"))
+    tell(Text(f"Details: tfbisect show {bisection_id}", style="dim"))

@@ -173,8 +173,9 @@ def run(
             # The verdict comes first: a cause may take minutes.
             tell_ending(finished, expected, as_json=False)
             explained = with_causes_here(opened, finished, quiet=quiet)
-            for line in (line for card in cause_cards(explained.verdict or {}) for line in card_lines(card, diff=False)):
-                out.print(line)
+            for card in cause_cards(explained.verdict or {}):
+                for line in card_lines(card, diff=False):
+                    tell(line)
         if open_ and explained.verdict:
             serve_page(opened, explained.verdict["id"])
 

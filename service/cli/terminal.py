@@ -59,7 +59,7 @@ def release_order(release: str) -> Version:
     return Version(release)
 
 
-def megabytes(size_bytes: int) -> str:
+def in_megabytes(size_bytes: int) -> str:
     """Return a size in whole megabytes."""
     return f"{size_bytes / 1e6:.0f} MB"
 
@@ -106,7 +106,7 @@ class PlainProgress:
         name = f"{step.target.package} {step.target.release}"
         if step.target not in self._building:
             self._building[step.target] = time.monotonic()
-            self._say(f"building {name}, about {megabytes(step.total_bytes)}")
+            self._say(f"building {name}, about {in_megabytes(step.total_bytes)}")
         if step.step == "done":
             self._say(f"built {name} in {time.monotonic() - self._building.pop(step.target):.0f} s")
 
@@ -190,7 +190,7 @@ class LiveProgress:
         running = STATES["running"]
         note = f"{running.word} {time.monotonic() - since:.0f} s" if since is not None else ""
         if build := self._building.get(key[1]):
-            note = f"building: {build.step}, {build.moved_bytes / 1e6:.0f} of {megabytes(build.total_bytes)}"
+            note = f"building: {build.step}, {build.moved_bytes / 1e6:.0f} of {in_megabytes(build.total_bytes)}"
         if not answers:
             return name, Text(running.sign, style=running.style), Text(note, style="dim")
         last = answers[-1]

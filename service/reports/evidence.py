@@ -20,6 +20,7 @@ from service.catalog.probes import Probe
 from service.coordination.intake import ASPECT_PREFIX, SUBJECT, BisectionRequest, Case, Track
 from service.coordination.unaided import BOOT, words_of_a_run
 from service.errors import NotFound, TfbisectError
+from service.reports.causes import cause_markdown
 from service.reports.dependencies import Dependencies
 from service.reports.documents import by_release, full_observation_json, json_text
 from service.reports.program import modules_reached
@@ -134,7 +135,7 @@ def _members(
     yield "report.md", report.encode()
     yield "verdict.json", _pretty(verdict)
     yield "difference.diff", _difference(verdict).encode()
-    yield "causes.txt", "".join(f"{said}\n" for said in causes_in_words(all_changes(verdict))).encode()
+    yield "causes.txt", _causes(verdict).encode()
     for each in recorded:
         yield f"locks/{each.side.lock_name}", each.side.lock.encode()
         for number, run in enumerate(each.runs[:RUNS_OF_A_SIDE], start=1):
@@ -243,6 +244,11 @@ def _program(
     }
     yield "bundle.json", _pretty(told)
     yield "reproduce.py", own.read_bytes()
+
+
+def _causes(verdict: Mapping[str, Any]) -> str:
+    """Say what the changes come from, with the definitions where they were looked for."""
+    return "\n\n".join([*causes_in_words(all_changes(verdict)), cause_markdown(verdict)])
 
 
 def _difference(verdict: Mapping[str, Any]) -> str:
