@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 
-.PHONY: help setup demo test truth causes newest hostile faults soak lint format bench screenshots serve sbom audit clean additions
+.PHONY: help setup demo test truth causes newest cluster hostile faults soak lint format bench screenshots serve sbom audit clean additions
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -69,6 +69,10 @@ newest: setup ## what depends on the Python that runs the service, on the newest
 	echo "newest: $${newest:-no other Python is here}: threads, catalog, coordination, events"; \
 	$(MAKE) --no-print-directory VENV=.venv-newest PYTHON="$$newest" setup && \
 	.venv-newest/bin/python -m pytest --numprocesses 2 --dist loadscope tests/test_house.py tests/test_threads.py tests/coordination tests/catalog/test_releases.py tests/storage/test_bisections.py tests/web/test_events.py -m "not postgres and not index and not containers and not local"
+
+cluster: setup ## a real scheduler and real workers: killed, without room, with certificates
+	@echo "cluster: tests/execution/test_cluster.py and test_executors.py with FULL=1"
+	@FULL=1 $(BIN)/python -m pytest tests/execution/test_cluster.py tests/execution/test_executors.py
 
 # Both TensorFlow releases take an image and a folder of their own: minutes where they are not there yet.
 HOSTILE_RELEASES = $(if $(filter 1,$(FULL)),1.12.0 2.10.0)

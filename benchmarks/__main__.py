@@ -20,6 +20,7 @@ SHORT: Mapping[str, Sequence[str]] = {
     "aspects": ("--rounds", "1"),
     "web": (),
     "images": ("1.8.0", "2.10.0"),
+    "cluster": ("--rounds", "1"),
 }
 """The benchmarks, and what keeps each short; without it they take an hour together."""
 HERE = Path(__file__).parent

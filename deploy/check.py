@@ -29,6 +29,7 @@ PORT = 18099
 ADDRESS = f"http://127.0.0.1:{PORT}"
 SCRIPT = (ROOT / "examples" / "dropout_tutorial.py").read_text()
 RELEASES = "1.9..1.14"
+CLUSTER_RELEASES = "1.10.0,1.11.0,1.13.1"
 TRUTH = [("introduced", "1.10.0", "1.11.0"), ("fixed", "1.12.0", "1.13.1")]
 PATIENCE_SECONDS = 1800
 REACHES = "import socket; socket.create_connection(('engine-proxy', 2375), 3)"
@@ -135,6 +136,15 @@ def write_secrets(folder):
     for name, content in files.items():
         (folder / name).write_text(content)
         (folder / name).chmod(0o644)
+    write_certificates(folder / "cluster")
+
+
+def write_certificates(folder):
+    """Make what scheduler and workers show each other, as docs/scale.md says."""
+    folder.mkdir()
+    page = (ROOT / "docs" / "scale.md").read_text()
+    run("sh", "-ec", "cd " + str(folder) + page.partition("```sh\n# certificates")[2].partition("```")[0])
+    (folder / "key.pem").chmod(0o644)
 
 
 def check_separation(stack):
@@ -177,8 +187,9 @@ def make_token(stack):
     return json.loads(made)["token"]
 
 
-def submit(stack, releases):
-    status, made = stack.ask("/api/v1/bisections", {"snippet": SCRIPT, "probe": "dropout", "releases": releases})
+def submit(stack, releases, **more):
+    asked = {"snippet": SCRIPT, "probe": "dropout", "releases": releases, **more}
+    status, made = stack.ask("/api/v1/bisections", asked)
     must(status in (200, 202), f"{releases} is taken ({status})")
     return made["id"]
 
@@ -256,8 +267,11 @@ def build_image(stack, release):
 
 def more_services(stack, bisection):
     """A second coordinator, and a pass of the nightly over one watch."""
-    stack("--profile", "workers", "up", "-d", "worker")
+    stack("--profile", "cluster", "up", "-d", "--scale", "coordinator=0")
     until(lambda: stack.container("worker")["State"]["Running"], 30, "the worker runs")
+    final = wait_for(stack, submit(stack, CLUSTER_RELEASES, fresh=True), ended, "a verdict of the cluster")
+    must(final["status"] == "done", f"the scheduler's worker answers: {final.get('error')}")
+    stack("up", "-d")
     stack("exec", "-T", "nightly", "tfbisect", "watch", "add", bisection, "--name", "check")
     nightly = ("run", "--rm", "-T", "-e", "TFBISECT_WATCHES_DIR=/tmp", "nightly", "nightly")
     must(stack(*nightly, check=False) == 0, "the nightly makes its pass and nothing changed")
@@ -266,7 +280,7 @@ def more_services(stack, bisection):
 
 def upgrade_and_back(stack, bisection, folder):
     """Go to another image and back, with the backup that docs/deployment.md describes."""
-    stack("stop", "web", "coordinator", "nightly", "worker")
+    stack("--profile", "cluster", "stop", "web", "coordinator", "nightly", "worker", "cluster", "scheduler")
     dump = stack("exec", "-T", "database", *as_database("pg_dump -Fc tfbisect"))
     (folder / "backup").write_bytes(dump)
     say(f"  a backup of {len(dump)} bytes")
@@ -332,7 +346,7 @@ def main():
             sys.exit(1)
         finally:
             if not given.keep:
-                stack("--profile", "workers", "down", "--volumes", "--remove-orphans")
+                stack("--profile", "cluster", "down", "--volumes", "--remove-orphans")
                 run(
                     "docker",
                     "rmi",

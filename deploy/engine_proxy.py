@@ -4,12 +4,13 @@ Whoever can talk to the engine's socket is root on its host. This process is the
 coordinator talks to it over an inner network. Nothing is passed on as it came: each call is read strictly, judged, and
 written anew, one per connection, so that nothing can hide behind a call that was allowed. Standard library only.
 
-    engine_proxy.py [--listen 0.0.0.0:2375] [--socket /var/run/docker.sock]
+    engine_proxy.py [--listen 0.0.0.0:2375] [--socket /var/run/docker.sock] [--registry registry.example.org/tfbisect]
 """
 
 import argparse
 import http.client
 import json
+import os
 import pathlib
 import re
 import socket
@@ -40,6 +41,8 @@ ALLOWED = {
     "pull": r"POST /images/create",
     "build": r"POST /build",
     "remove image": rf"DELETE /images/{IMAGE}",
+    "tag": rf"POST /images/{IMAGE}/tag",
+    "push": rf"POST /images/{IMAGE}/push",
 }
 # What each call may be given. A parameter that is not here must be off, and is not passed on.
 PARAMETERS = {
@@ -57,6 +60,8 @@ PARAMETERS = {
     "remove image": {"noprune"},
     "fill": {"path"},
     "commit": {"container", "repo", "tag"},
+    "tag": {"repo", "tag"},
+    "push": {"tag"},
 }
 BODY_TYPES = {
     "create": "application/json",
@@ -196,8 +201,11 @@ def judged(method, path):
     raise Refused(403, f"{method} {path} is not among the calls that tfbisect needs")
 
 
-def check_parameters(call):
-    """Refuse parameters that give a call more reach."""
+def check_parameters(call, registry=""):
+    """Refuse parameters that give a call more reach.
+
+    A registry is where images may be pushed to; "" for nowhere.
+    """
     known, given = PARAMETERS.get(call.kind, ()), call.parameters
     for name, value in list(given.items()):
         if name not in known:
@@ -214,8 +222,28 @@ def check_parameters(call):
             raise Refused(403, "events without an end: until must be seconds since the epoch")
     if call.kind == "commit" and not re.fullmatch(CONTAINER, given.get("container", "")):
         raise Refused(403, "a commit must be of a container")
-    if call.kind in ("build", "commit") and not re.fullmatch(r"tfbisect/[\w.-]+:[\w.-]+", made_name(given)):
+    check_name(call, registry)
+
+
+def check_name(call, registry):
+    """Refuse names of images but the usual ones and, of what is pushed, those in the registry of this filter."""
+    if call.kind in ("build", "commit") and not re.fullmatch(r"tfbisect/[\w.-]+:[\w.-]+", made_name(call.parameters)):
         raise Refused(403, f"a {call.kind} must be named tfbisect/NAME:TAG")
+    if call.kind not in ("tag", "push"):
+        return
+    places = [registry] if registry else []
+    if call.kind == "tag":
+        places.append("tfbisect")
+    name = new_name(call)
+    if not any(re.fullmatch(rf"{re.escape(place)}/[\w.-]+:[\w.-]+", name) for place in places):
+        raise Refused(403, f"{name} is in no registry that images may be pushed to")
+
+
+def new_name(call):
+    """Return the name that a tag gives, or that a push sends."""
+    if call.kind == "tag":
+        return made_name(call.parameters)
+    return f"{call.names['image']}:{call.parameters.get('tag', '')}"
 
 
 def build_labels(text):
@@ -307,6 +335,8 @@ class Handler(socketserver.BaseRequestHandler):
     """One connection, one call."""
 
     engine = "/var/run/docker.sock"
+    registry = ""
+    """Where images may be pushed to; "" for nowhere."""
 
     def handle(self):
         try:
@@ -334,7 +364,7 @@ class Handler(socketserver.BaseRequestHandler):
 
     def answer(self, call, rest):
         """Judge a call and pass it on, or refuse it."""
-        check_parameters(call)
+        check_parameters(call, self.registry)
         self.check_owner(call)
         if call.kind == "own containers":
             return self.say(*self.own_containers(call))
@@ -364,13 +394,19 @@ class Handler(socketserver.BaseRequestHandler):
         if call.kind == "fill" and facts["State"]["Status"] != "created":
             raise Refused(403, "copying into a container that was started")
         if call.kind in ("remove image", "build", "commit"):
-            name = call.names.get("image") or made_name(call.parameters)
-            status, facts = self.ask(f"/images/{quote(name, safe='/:@')}/json")
-            if status not in (200, 404):
-                # Not known is not the same as not there.
-                raise Refused(503, f"the engine does not say whose image {name} is: {status} {facts.get('message')}")
-            if status == 200 and PART not in (facts["Config"].get("Labels") or {}):
-                raise Refused(403, f"image {name} is not tfbisect's")
+            self.check_image(call.names.get("image") or made_name(call.parameters))
+        if call.kind in ("tag", "push"):
+            self.check_image(call.names["image"] if call.kind == "tag" else new_name(call))
+            self.check_image(new_name(call))
+
+    def check_image(self, name):
+        """Refuse an image that is there and not tfbisect's."""
+        status, facts = self.ask(f"/images/{quote(name, safe='/:@')}/json")
+        if status not in (200, 404):
+            # Not known is not the same as not there.
+            raise Refused(503, f"the engine does not say whose image {name} is: {status} {facts.get('message')}")
+        if status == 200 and PART not in (facts["Config"].get("Labels") or {}):
+            raise Refused(403, f"image {name} is not tfbisect's")
 
     def own_container(self, name):
         """Return what the engine says of a container; refuse one of others."""
@@ -426,7 +462,7 @@ class Handler(socketserver.BaseRequestHandler):
         lines = [f"{call.method} {call.target} HTTP/1.1", "Host: engine", *more]
         if call.kind in BODY_TYPES:
             lines.append(f"Content-Type: {BODY_TYPES[call.kind]}")
-        if call.kind == "pull" and "x-registry-auth" in call.headers:
+        if call.kind in ("pull", "push") and "x-registry-auth" in call.headers:
             lines.append(f"X-Registry-Auth: {call.headers['x-registry-auth']}")
         return "\r\n".join([*lines, "", ""]).encode()
 
@@ -482,8 +518,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--listen", default="0.0.0.0:2375")
     parser.add_argument("--socket", default="/var/run/docker.sock")
+    parser.add_argument("--registry", default=os.environ.get("TFBISECT_IMAGE_REGISTRY", ""))
     given = parser.parse_args()
-    Handler.engine = given.socket
+    Handler.engine, Handler.registry = given.socket, given.registry.strip("/")
     host, _, port = given.listen.rpartition(":")
     with Server((host, int(port)), Handler) as server:
         server.serve_forever()

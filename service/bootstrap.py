@@ -19,6 +19,7 @@ from sqlalchemy import QueuePool
 from service.bisection.outcomes import RunReport
 from service.bisection.releases import tree_of
 from service.catalog.additions import AdditionRules
+from service.catalog.cache import Cache, PassingCache
 from service.catalog.environments import Environments
 from service.catalog.interpreters import find_interpreter, installed_interpreters
 from service.catalog.overview import release_rows
@@ -44,9 +45,10 @@ from service.coordination.submission import Submission
 from service.coordination.workers import Workers
 from service.errors import NoRunner, ReleaseUntestable, TfbisectError, Unavailable
 from service.execution.choice import Choice, choose_runner
+from service.execution.dask_cluster import DaskCluster
 from service.execution.docker_engine import connect
 from service.execution.docker_runner import DockerRunner
-from service.execution.executors import DaskCluster, RemoteRuns, executor
+from service.execution.executors import THREADS_AT_MOST, RemoteRuns, executor
 from service.execution.hardening import accelerators_of
 from service.execution.limits import limits_of
 from service.execution.local_runner import LocalRunner
@@ -110,13 +112,18 @@ class House:
     @made_once
     def catalog(self) -> Catalog:
         """Return the releases that the index has."""
-        return Catalog(self.store, self.settings, clock=self.clock)
+        return Catalog(self.cache, self.settings, clock=self.clock)
+
+    @property
+    def cache(self) -> Cache:
+        """Return what keeps what the index said."""
+        return self.store
 
     @made_once
     def environments(self) -> Environments:
         return Environments(
             self.catalog,
-            self.store,
+            self.cache,
             self.settings,
             interpreter=self._interpreter,
             official_digest=self._official_digest,
@@ -152,8 +159,8 @@ class House:
             "confirmations": self.settings.confirmations,
         }
         additions = AdditionRules(allowed=self.settings.additions, at_most=self.settings.additions_at_most)
-        workers, measured = self.settings.workers, self.store.measured_releases
-        return Intake(self.catalog, self.probes, workers, rates, measured, additions, self.project)
+        measured = self.store.measured_releases
+        return Intake(self.catalog, self.probes, self.runs_at_once, rates, measured, additions, self.project)
 
     @made_once
     def project(self) -> Callable[[str], Project]:
@@ -253,7 +260,14 @@ class House:
     @made_once
     def cluster(self) -> DaskCluster:
         """Return the workers of the scheduler that the settings name."""
-        return DaskCluster(self.settings.scheduler)
+        return DaskCluster(self.settings)
+
+    def runs_at_once(self) -> int:
+        """Return how many runs there may be at once: as the settings say, else as the machines here or there can."""
+        settings = self.settings
+        if settings.parallel or not settings.scheduler:
+            return settings.workers
+        return min(max(1, self.cluster.count()), THREADS_AT_MOST)
 
     def execute(self, request: RunRequest, cancelled: threading.Event) -> RunReport:
         """Run a probe on the scheduler's workers, or by the local choice of runner, made at the first run."""
@@ -271,14 +285,18 @@ class House:
             self.runner.expect(bisection, wanted)
 
     def end(self, bisection: str) -> None:
-        """End the processes here that wait for a bisection; on workers they expire."""
-        if "runner" in self.__dict__ and not self.settings.scheduler:
+        """End the processes that wait for a bisection, here or on workers."""
+        if self.settings.scheduler:
+            if "cluster" in self.__dict__:
+                self.cluster.end(bisection)
+        elif "runner" in self.__dict__:
             self.runner.end(bisection)
 
     @made_once
     def executor(self) -> Executor:
         """Return the coordinator's thread pool."""
-        return executor(self.settings)
+        # Threads that only wait cost little, and the workers of a scheduler come and go.
+        return executor(THREADS_AT_MOST if self.settings.scheduler else self.settings.workers)
 
     @made_once
     def laboratory(self) -> Laboratory:
@@ -308,7 +326,7 @@ class House:
     @made_once
     def workers(self) -> Workers:
         """Return the runs that this process may have under way at once."""
-        return Workers(self.executor, self.settings.workers)
+        return Workers(self.executor, self.runs_at_once)
 
     @made_once
     def coordinator(self) -> Coordinator:
@@ -469,6 +487,15 @@ class House:
                 stack.callback(made["executor"].shutdown, cancel_futures=True)
             if "threads" in made:
                 stack.callback(made["threads"].close)
+
+
+class WorkerHouse(House):
+    """The parts of a worker of a scheduler: environments come with the runs, so that it has no database."""
+
+    @made_once
+    def cache(self) -> Cache:
+        """Return what forgets with this process what the index said."""
+        return PassingCache()
 
 
 def without_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -74,6 +74,11 @@ class Settings(BaseSettings):
         "",
         description="mirror that official images come from, such as mirror.example.org/hub; empty: Docker Hub",
     )
+    image_registry: str = Field(
+        "",
+        description="registry that finished images are pushed to and pulled from, such as registry.example.org/"
+        "tfbisect, so that several machines build each once; whoever can write there is trusted; empty: none",
+    )
     debian_mirror: SecretUrl = Field(
         SecretUrl(""), description="Debian mirror for base images that are built locally; empty: the host's own"
     )
@@ -130,6 +135,12 @@ class Settings(BaseSettings):
     scheduler: str = Field(
         "", description="address of a Dask scheduler whose workers do the runs; empty: this process does them"
     )
+    dashboard_url: str = Field(
+        "", description="address of the scheduler's pages, which the web service links to; empty: no link"
+    )
+    tls_ca: Path | None = Field(None, description="certificate of the authority that scheduler and workers trust")
+    tls_certificate: Path | None = Field(None, description="certificate of this process among scheduler and workers")
+    tls_key: Path | None = Field(None, description="private key of tls_certificate")
     gpus: int = Field(
         0, ge=0, le=64, description="how many runs use an accelerator at once; 0: this machine has no accelerator"
     )
@@ -198,7 +209,7 @@ class Settings(BaseSettings):
         secrets = (SecretsSettingsSource(settings_cls, secrets_dir=folder),) if folder.is_dir() else ()
         return (init_settings, env_settings, *secrets)
 
-    @field_validator("public_url", "registry", "python_image", "scheduler")
+    @field_validator("public_url", "dashboard_url", "registry", "image_registry", "python_image", "scheduler")
     @classmethod
     def _holds_no_password(cls, value: str) -> str:
         """Refuse a user and a password where they would only be shown and never used."""

@@ -23,7 +23,7 @@ from rich.text import Text
 from service import __version__
 from service.bisection.policy import Branches, Policy
 from service.bisection.words import answer_text
-from service.bootstrap import set_up_logging
+from service.bootstrap import WorkerHouse, set_up_logging
 from service.catalog.targets import Hardware
 from service.cli import check as cli_check
 from service.cli import run as cli_run
@@ -39,7 +39,7 @@ from service.cli.walls import walls
 from service.cli.watches import watch_app
 from service.coordination.replay import SHAPE, read_table, run_world, usual_expectation
 from service.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_NO_ANSWER, ReplayError, TfbisectError
-from service.execution.executors import serve_worker
+from service.execution.dask_cluster import serve_scheduler, serve_worker
 from service.settings import Role, Settings
 from service.storage.exchange import export_lines, import_lines
 from service.storage.schema import upgrade
@@ -203,13 +203,34 @@ def serve(
 
 @app.command()
 def worker(
-    scheduler: Annotated[str, typer.Argument(help="address of a Dask scheduler, such as tcp://host:8786")],
+    scheduler: Annotated[
+        str | None, typer.Argument(help="address of a scheduler, such as tcp://host:8786; else TFBISECT_SCHEDULER")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="name of this worker in the scheduler's pages")] = None,
+    listen: Annotated[
+        str, typer.Option(help="address at which the scheduler reaches this worker, such as tcp://0.0.0.0:8787")
+    ] = "",
 ) -> None:
-    """Make this machine a worker of a Dask scheduler: it runs probes for a service elsewhere."""
+    """Make this machine a worker of a scheduler: it runs probes for a service elsewhere, and needs no database."""
     set_up_logging()
-    with house() as opened:
-        opened.runner  # noqa: B018 - chosen now: a machine without one says so at once
-        asyncio.run(serve_worker(scheduler, opened.execute, opened.settings))
+    with house(WorkerHouse, scheduler=scheduler) as opened:
+        if not opened.settings.scheduler:
+            raise typer.BadParameter("name the scheduler, or set TFBISECT_SCHEDULER", param_hint="SCHEDULER")
+        runner = opened.runner  # chosen now: a machine without one says so at once
+        asyncio.run(serve_worker(opened.settings, runner.run, runner.end, name=name, listen=listen))
+
+
+@app.command()
+def scheduler(
+    host: Annotated[str, typer.Option(help="address to listen on; whoever reaches it can run code")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="for workers and coordinators")] = 8786,
+    dashboard_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="of its pages about workers and runs, without a password; 0: none")
+    ] = 0,
+) -> None:
+    """Start the scheduler of a cluster: `tfbisect worker` and `tfbisect serve --scheduler` connect to it."""
+    set_up_logging()
+    asyncio.run(serve_scheduler(Settings(), host, port, dashboard_port))
 
 
 @app.command()

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from service.bisection.words import counted
 from service.catalog.interpreters import installed_interpreters
-from service.errors import TfbisectError
+from service.errors import NoRunner, TfbisectError
+from service.execution.docker_engine import connect, engine_in_words, is_filtered
 from service.images.disk import free_bytes
 from service.settings import GIB, Settings
 
@@ -78,6 +79,21 @@ def _runner(house: House) -> tuple[State, str]:
     return state, f"{choice.runner.name}: {choice.why}{note}"
 
 
+def _engine(house: House) -> tuple[State, str]:
+    if house.settings.runner == "local":
+        return "ok", "none is used (TFBISECT_RUNNER)"
+    try:
+        client = connect()
+    except NoRunner as error:
+        return "warning", error.message
+    try:
+        facts = engine_in_words(client)
+        filtered = " It is behind the filter of deploy/." if is_filtered(client.api) else ""
+    finally:
+        client.close()
+    return "warning" if facts.missing else "ok", f"{facts.words()}.{filtered}"
+
+
 def _interpreters(_: House) -> tuple[State, str]:
     found = installed_interpreters()
     if not found:
@@ -94,6 +110,7 @@ CHECKS: Iterable[tuple[str, Callable[[House], tuple[State, str]]]] = (
     ("disk", _disk),
     ("package index", _index),
     ("runner", _runner),
+    ("engine", _engine),
     ("interpreters", _interpreters),
 )
 

@@ -290,7 +290,7 @@ class Intake:
         self,
         catalog: Catalog,
         probes: Mapping[str, Probe],
-        workers: int = 1,
+        workers: int | Callable[[], int] = 1,
         rates: Mapping[str, float] | None = None,
         measured: Measured | None = None,
         additions: AdditionRules | None = None,
@@ -461,7 +461,7 @@ class Intake:
             expected=expected,
             resolution=request.resolution,
             branches=request.branches,
-            workers=self._workers,
+            workers=self._workers() if callable(self._workers) else self._workers,
             complete=request.complete,
             **chosen,
         )

@@ -262,7 +262,7 @@ class Laboratory:
         # If two bisections ask the same at once, the second waits for the first and reuses its answer.
         with self._one_at_a_time(observation_key(identity), question.repeat):
             known = None if question.case.request.fresh else self._recall(question, identity, cancelled)
-            return known or self._run(question, identity, cancelled)
+            return known or self._run(question, environment, identity, cancelled)
 
     def warm(self, question: Question, process: int) -> None:
         """Prepare the release of a question in another process. Never raises: the run reports any problem."""
@@ -301,10 +301,12 @@ class Laboratory:
                 if waiting > 1:
                     self._asking[key, repeat] = holder, waiting - 1
 
-    def _run(self, question: Question, identity: ObservationIdentity, cancelled: threading.Event) -> Measurement:
+    def _run(
+        self, question: Question, environment: Environment, identity: ObservationIdentity, cancelled: threading.Event
+    ) -> Measurement:
         """Run the probe once and append what happened."""
         try:
-            report = self._execute(self._request(question), cancelled)
+            report = self._execute(self._request(question, environment), cancelled)
         except Unavailable as error:
             report = RunReport("lost", error.message)
         if report.ending in UNKEPT:
@@ -325,7 +327,7 @@ class Laboratory:
     def _patiently(self, work: Callable[[], T], cancelled: threading.Event) -> T:
         return patiently(work, self._patience, cancelled, "keep an observation")
 
-    def _request(self, question: Question) -> RunRequest:
+    def _request(self, question: Question, environment: Environment) -> RunRequest:
         """Return the request to the runner for a question."""
         case = question.case
         return RunRequest(
@@ -340,6 +342,7 @@ class Laboratory:
             files=self._projects(case.request.project).sent if case.request.project else {},
             bisection_id=question.bisection,
             process=question.process,
+            environment=environment,
         )
 
 

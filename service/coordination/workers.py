@@ -48,13 +48,24 @@ class Seat:
 class Workers:
     """So many runs at once, each to the bisection whose turn it is; see turns.py. Safe for several threads."""
 
-    def __init__(self, executor: Executor, count: int) -> None:
+    def __init__(self, executor: Executor, count: int | Callable[[], int]) -> None:
+        """Make workers.
+
+        Args:
+            executor: makes the runs.
+            count: how many at once; a function where machines come and go.
+        """
         self.executor = executor
-        self.count = count
+        self._count = count
         self._lock = threading.Lock()
         self._seats: list[Seat] = []
         self._turns = 0
         self._aside = 0
+
+    @property
+    def count(self) -> int:
+        """Return how many runs there may be at once, now."""
+        return self._count() if callable(self._count) else self._count
 
     @contextmanager
     def seat(self, submitter: str, *, nightly: bool = False) -> Iterator[Seat]:

@@ -15,6 +15,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from service.errors import DiskFull, EngineLost, NoRunner
+from service.execution.engine_words import EngineFacts, advice_on, engine_facts
 
 LOCAL_SOCKET = "unix:///var/run/docker.sock"
 CALL_SECONDS = 60
@@ -115,8 +116,9 @@ def refusal(what: str, said: str, *, engine_broke: bool = True) -> EngineLost | 
             f"the engine's disk is full, so that it could not {what} ({said}); run `tfbisect images prune`, or free "
             "some space where the engine keeps its images."
         )
-    advice = "; its log says more (`journalctl -u docker`)" if engine_broke else ""
-    return EngineLost(f"the engine could not {what}: {said}{advice}.")
+    log = "; its log says more (`journalctl -u docker`)" if engine_broke else ""
+    advice = advice_on(said)
+    return EngineLost(f"the engine could not {what}: {said}{f'; {advice}' if advice else log}.")
 
 
 def _silence(error: BaseException) -> str:
@@ -137,6 +139,16 @@ def engine_description(client: Any) -> dict[str, Any]:
     """
     with calling("describe itself"):
         return dict(client.info())
+
+
+def engine_in_words(client: Any) -> EngineFacts:
+    """Return what an engine is and lacks.
+
+    Raises:
+        EngineLost: it does not answer.
+    """
+    with calling("describe itself"):
+        return engine_facts(client.info(), client.version())
 
 
 def orders_to_end(api: Any, container: str, until: int) -> bool | None:

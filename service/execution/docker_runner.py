@@ -30,7 +30,7 @@ from service.execution.owners import is_orphan, labels_of_run
 from service.execution.removal import Removals
 from service.execution.run_users import RunUsers, container_users
 from service.execution.seccomp import profile_text, takes_profiles
-from service.execution.sessions import EnvironmentSupply, Place, SessionRunner, Start, Waits
+from service.execution.sessions import EnvironmentSupply, Place, ResolvedEnvironment, SessionRunner, Start, Waits
 
 COMMAND = ("python", "-u", "-c", BOOT)
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -251,8 +251,8 @@ class DockerRunner(SessionRunner):
         orphans = [row["Id"] for row in found if is_orphan(row.get("Labels") or {}, now)]
         return [container for container in orphans if container not in self._at_work]
 
-    def _make_place(self, target: Target) -> Place:
-        environment = self._environments.resolve(target)
+    def _make_place(self, target: Target, environment: ResolvedEnvironment | None) -> Place:
+        environment = environment or self._environments.resolve(target)
         return Place(self._images.ensure(environment).id, environment, target.hardware, dict(target.variables))
 
     def _can_fork(self, place: Place) -> bool:

@@ -28,7 +28,7 @@ from service.execution.processes import descendants, files_in, has_left_our_root
 from service.execution.run_users import LOCAL_USERS, RunUsers, users_at_work
 from service.execution.runner import RunRequest
 from service.execution.sandbox import PROGRAM_FOLDERS, Sandbox, find_sandbox, readable_for
-from service.execution.sessions import Place, SessionRunner, Start, Waits
+from service.execution.sessions import Place, ResolvedEnvironment, SessionRunner, Start, Waits
 from service.scratch import make_scratch_folder
 
 RECEIVE_BYTES = 256 * 1024
@@ -196,13 +196,13 @@ class LocalRunner(SessionRunner):
             return replace(report, ending="out-of-memory", reason="asked for more memory than it may take")
         return report
 
-    def _make_place(self, target: Target) -> Place:
+    def _make_place(self, target: Target, environment: ResolvedEnvironment | None) -> Place:
         if target.hardware != "cpu":
             raise ReleaseUntestable(
                 f"no CUDA device: {target.package} {target.release} for {target.hardware} runs in containers only; "
                 "start Docker and use --runner docker."
             )
-        environment = self._environments.resolve(target)
+        environment = environment or self._environments.resolve(target)
         if not environment.python:
             raise ReleaseUntestable("official images run in containers only; start Docker and use --runner docker.")
         folder = self._folders.ensure(environment, f"{target.package} {target.release}")

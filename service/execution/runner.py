@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from service.bisection.outcomes import RunReport
+from service.catalog.environments import Environment
 from service.catalog.targets import Target
 
 
@@ -33,6 +34,8 @@ class RunRequest:
     files: Mapping[str, str] = field(default_factory=dict)
     """What lies in the working folder: path -> content, compressed, in Base64. They travel with the question: every
     engine, every forked child and every worker elsewhere gets its own copy in the same way."""
+    environment: Environment | None = None
+    """What to install, where that is known: a runner on another machine resolves nothing. None: the runner resolves."""
 
 
 class Runner(Protocol):

@@ -135,8 +135,8 @@ class SessionRunner(ABC):
         self._forking = Forking()
 
     @abstractmethod
-    def _make_place(self, target: Target) -> Place:
-        """Make the place if needed; simultaneous callers share one."""
+    def _make_place(self, target: Target, environment: ResolvedEnvironment | None) -> Place:
+        """Make the place if needed, of an environment that is known or of the target's own; callers share one."""
 
     @abstractmethod
     def _start(self, place: Place, name: str, start: Start) -> Process:
@@ -187,7 +187,7 @@ class SessionRunner(ABC):
         """Run the probe once and report what happened; see Runner."""
         began = time.monotonic()
         try:
-            place = self._place(request.target)
+            place = self._place(request.target, request.environment)
         except ReleaseUntestable as error:
             return RunReport("unprepared", error.message, runner=self.name)
         except Unavailable as error:
@@ -236,10 +236,10 @@ class SessionRunner(ABC):
                 self._timer.daemon = True
                 self._timer.start()
 
-    def _place(self, target: Target) -> Place:
+    def _place(self, target: Target, environment: ResolvedEnvironment | None = None) -> Place:
         place = self._places.get(target)
-        if place is None:
-            place = self._places[target] = self._make_place(target)
+        if place is None or (environment is not None and environment.digest != place.environment.digest):
+            place = self._places[target] = self._make_place(target, environment)
         return place
 
     def _run_in(self, place: Place, request: RunRequest, cancelled: threading.Event) -> RunReport:

@@ -28,6 +28,7 @@ from service.images.engine import (
     StoredImage,
 )
 from service.images.grounds import Grounds, GroundSettings, packed_datasets
+from service.images.image_registry import ImageRegistry
 from service.images.official import OfficialImages
 from service.images.progress import Meter, Progress
 from service.images.shelf import BUILDS, LABEL, Shelf
@@ -76,6 +77,7 @@ class Images:
         parallel: int = 2,
         budget_bytes: int = 0,
         package_budget_bytes: int = 20 * GIB,
+        registry: ImageRegistry | None = None,
     ) -> None:
         self.engine = engine
         self.shelf = Shelf(engine, data_dir)
@@ -83,6 +85,7 @@ class Images:
         self.grounds = grounds
         self._library_grounds = library_grounds
         self._official = official
+        self._registry = registry or ImageRegistry(engine, "")
         self._recipes_dir = recipes_dir
         self._data_dir = data_dir
         self._reserve_bytes = reserve_bytes
@@ -156,14 +159,19 @@ class Images:
         return Image(found.id, reference_of(environment)) if found else None
 
     def _made(self, environment: Environment, progress: Progress) -> Image:
-        """Build, then prune to the budget."""
+        """Get an image from the user's registry, or build it and send it there; then prune to the budget."""
         if self._full and time.monotonic() < self._full_until:
             raise self._full
         self.shelf.sweep()
         started = time.monotonic()
         try:
             with held(self.shelf.build_lock, shared=True):
-                built = self._build(environment, progress)
+                self._require_room(environment)
+                reference = reference_of(environment)
+                built = self._registry.fetched(reference, LABEL + "environment", environment.digest)
+                if built is None:
+                    built = self._build(environment, progress)
+                    self._registry.send(reference)
         except DiskFull as error:
             # Further releases would download their packages and fail too.
             self._full, self._full_until = error, time.monotonic() + FULL_SECONDS
@@ -177,7 +185,6 @@ class Images:
 
     def _build(self, environment: Environment, progress: Progress) -> StoredImage:
         """Install while the ground is made, then put the packages on it."""
-        self._require_room(environment)
         target = environment.target
         meter = Meter(target, unpacked_bytes(target, environment.download_bytes), progress)
         parent = self._data_dir / BUILDS
@@ -295,6 +302,7 @@ def images_for(settings: Settings, environments: Environments, engine: ImageEngi
         parallel=settings.parallel_builds,
         budget_bytes=settings.image_budget_bytes,
         package_budget_bytes=settings.package_budget_bytes,
+        registry=ImageRegistry(engine, settings.image_registry),
     )
 
 

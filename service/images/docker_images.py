@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import docker
 import requests
 
 from service.errors import DiskFull, EngineLost
-from service.execution.docker_engine import CLIENT_ERRORS, calling, refusal
+from service.execution.docker_engine import CLIENT_ERRORS, NO_SPACE, calling, refusal
+from service.execution.engine_words import keeps_content
 from service.execution.hardening import OWNER_LABEL
 from service.execution.owners import is_orphan, owner_of
 from service.images.archives import CHUNK_BYTES, unpack_into
@@ -31,7 +32,7 @@ from service.images.engine import (
     PullFailed,
     StoredImage,
 )
-from service.images.layers import LayerArchive, config_of
+from service.images.layers import Blob, ContentArchive, LayerArchive, config_of, layers_in
 
 BUILD_TIMEOUT_SECONDS = 1800  # between two messages of the engine; a layer of 5 GB takes minutes
 PULL_TIMEOUT_SECONDS = 1800
@@ -43,6 +44,8 @@ ROOT = "0"
 LARGEST_IN_MEMORY_BYTES = 64 << 20
 BAD_REQUEST, CONFLICT, ENGINE_BROKE = 400, 409, 500
 BUILD = "build an image"
+Way = Literal["driver", "content", "none"]
+"""How an engine takes a layer without those below it: by its graph driver, by content, or not at all."""
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -51,8 +54,10 @@ class DockerImages:
 
     def __init__(self, client: docker.DockerClient) -> None:
         self._api = client.api
-        self._layers_alone: bool | None = None
-        """Whether the engine loads a layer without those below it; None: not tested yet."""
+        self._way: Way | None = None
+        """How the engine takes a layer without those below it; None: not tested yet."""
+        self._layers: dict[str, list[Blob]] = {}
+        """Id of an image -> how its manifest names its layers, for an engine that takes them by content."""
         self._unremoved: set[str] = set()
         """Finished containers that could not be removed, because the engine was lost."""
 
@@ -80,18 +85,36 @@ class DockerImages:
         repository, by_digest, tag = reference.partition("@")
         if not by_digest:
             repository, _, tag = reference.rpartition(":")
-        with _pulling():
+        with _exchanging("pull an image"):
             for line in self._api.pull(repository, tag=tag, stream=True, decode=True):
+                if NO_SPACE in str(line.get("error", "")).lower():
+                    raise refusal("pull an image", str(line["error"]))
                 if "error" in line:
                     raise PullFailed(str(line["error"]))
         return self._surely(reference)
+
+    def push(self, reference: str) -> None:
+        """Send an image to the registry that its name says."""
+        repository, _, tag = reference.rpartition(":")
+        with _exchanging("push an image"):
+            # Without a login too: an engine refuses a push that says nothing of one.
+            login = self._api._auth_configs.resolve_authconfig(repository.partition("/")[0]) or {}
+            for line in self._api.push(repository, tag=tag, stream=True, decode=True, auth_config=login):
+                if "error" in line:
+                    raise PullFailed(str(line["error"]))
+
+    def tag(self, image: str, reference: str) -> None:
+        """Give an image another name."""
+        repository, _, tag = reference.rpartition(":")
+        with _asking("name an image"):
+            self._api.tag(image, repository, tag=tag)
 
     def digest(self, reference: str) -> str:
         """Return the digest that a tag stands for: of the image that is here, else of its registry's."""
         found = self.find(reference)
         if found is not None:
             return found.digest or found.id
-        with _pulling():
+        with _exchanging("pull an image"):
             return str(self._api.inspect_distribution(reference)["Descriptor"]["digest"])
 
     def import_system(self, archive: Path, reference: str) -> StoredImage:
@@ -126,28 +149,59 @@ class DockerImages:
         finishes the image with the files themselves. Else a container is filled, finished and committed.
         """
         with _asking(BUILD):
-            if self._takes_a_layer(order.base):
+            if self._takes_a_layer(order.base) != "none":
                 # The mount may be at fault, as under SELinux: only a container that holds the files says what fails.
                 with suppress(BuildFailed):
                     if laid := self._laid_beside(order):
                         return laid
             return self._committed(order)
 
-    def _takes_a_layer(self, base: str) -> bool:
-        """Return whether the engine loads a layer without those below it; tested once with an empty one."""
-        if self._layers_alone is None:
-            trial = LayerArchive(self._api.inspect_image(base), Description("", {PART: SCRATCH}))
-            body = b"".join(trial.chunks())
+    def _takes_a_layer(self, base: str) -> Way:
+        """Return how the engine loads a layer without those below it; tested once, by an image without a new layer."""
+        if self._way is None:
+            way: Way = "content" if keeps_content(self._api.info()) else "driver"
             try:
-                answer = self._api.post(self._place("/images/load"), params={"quiet": "1"}, data=body)
-            except requests.ConnectionError:
-                return False  # the filter refused; if the engine is lost, the next call reports it
-            if answer.status_code >= ENGINE_BROKE:
-                return False  # no answer to the question; tested again next time
-            self._layers_alone = answer.ok and self.find(trial.image_id) is not None
-            if self._layers_alone:
-                self.remove(trial.image_id)
-        return self._layers_alone
+                taken = self._takes(self._archive(way, base, Description("", {PART: SCRATCH})))
+            except docker.errors.APIError as error:
+                taken = None if error.is_server_error() else False  # the filter exports nothing
+            if taken is None:
+                return "none"  # no answer to the question; tested again next time
+            self._way = way if taken else "none"
+        return self._way
+
+    def _takes(self, trial: LayerArchive | ContentArchive) -> bool | None:
+        """Return whether the engine loads an archive; None: it did not say."""
+        body = b"".join(trial.chunks())
+        try:
+            answer = self._api.post(self._place("/images/load"), params={"quiet": "1"}, data=body)
+        except requests.ConnectionError:
+            return None  # the filter refused; if the engine is lost, the next call reports it
+        if answer.status_code >= ENGINE_BROKE and isinstance(trial, LayerArchive):
+            return None
+        taken = answer.ok and self.find(trial.image_id) is not None
+        if taken:
+            self.remove(trial.image_id)
+        return taken
+
+    def _archive(
+        self, way: Way, base: str, description: Description, layer: Iterator[bytes] | None = None, size_bytes: int = 0
+    ) -> LayerArchive | ContentArchive:
+        """Return what the engine loads to have a layer over an image."""
+        below = self._api.inspect_image(base)
+        below["Config"]["Labels"] = _without_owner((below["Config"] or {}).get("Labels") or {})
+        if way == "driver":
+            return LayerArchive(below, description, layer, size_bytes)
+        return ContentArchive(below, self._layers_of(below), description, layer, size_bytes)
+
+    def _layers_of(self, image: Mapping[str, Any]) -> list[Blob]:
+        """Return how an image's manifest names its layers: known of what was laid here, else read from an export."""
+        found = self._layers.get(image["Id"])
+        if found is None:
+            found = layers_in(self._api.get_image(image["Id"]), image["Architecture"])
+            if found is None or len(found) != len(image["RootFS"]["Layers"]):
+                raise EngineLost("the engine exports an image without a manifest that names its layers")
+            self._layers[image["Id"]] = found
+        return found
 
     def _laid_beside(self, order: LayerOrder) -> StoredImage | None:
         """Load the layer while a container finishes the image; None if the engine sees other files."""
@@ -160,8 +214,10 @@ class DockerImages:
             raise
         with self._removing(container):
             self._api.start(container)
-            below, archive = self._api.inspect_image(order.base), order.archive()
-            laid = self._loaded(LayerArchive(below, Description("", _scratch_labels()), archive, order.archive_bytes))
+            scratch = Description("", _scratch_labels())
+            laid = self._loaded(
+                self._archive(self._way or "driver", order.base, scratch, order.archive(), order.archive_bytes)
+            )
             try:
                 self._ended(container)
                 return self._finished(container, laid, order)
@@ -170,15 +226,13 @@ class DockerImages:
 
     def _finished(self, container: str, laid: StoredImage, order: LayerOrder) -> StoredImage:
         """Add a container's changes to an image, and name the result."""
-        below = self._api.inspect_image(laid.id)
-        below["Config"]["Labels"].pop(OWNER_LABEL, None)  # a finished image has no owner
         with tempfile.SpooledTemporaryFile(LARGEST_IN_MEMORY_BYTES, dir=str(order.folder.parent)) as added:
             for chunk in self._added(container):
                 added.write(chunk)
             size_bytes = added.tell()
             added.seek(0)
             layer = iter(lambda: added.read(CHUNK_BYTES), b"") if size_bytes else None
-            return self._loaded(LayerArchive(below, order.result, layer, size_bytes))
+            return self._loaded(self._archive(self._way or "driver", laid.id, order.result, layer, size_bytes))
 
     def _added(self, container: str) -> Iterable[bytes]:
         """Return the files that finishing added, as an archive; empty if there are none."""
@@ -189,11 +243,13 @@ class DockerImages:
             return ()
         return chunks
 
-    def _loaded(self, archive: LayerArchive) -> StoredImage:
+    def _loaded(self, archive: LayerArchive | ContentArchive) -> StoredImage:
         answer = self._patiently("POST", "/images/load", params={"quiet": "1"}, data=archive.chunks())
         found = self.find(archive.image_id)
         if found is None:
             raise refusal(BUILD, _said(answer) or "it accepted a layer but does not have it")
+        if isinstance(archive, ContentArchive):
+            self._layers[found.id] = archive.layers
         return found
 
     def _committed(self, order: LayerOrder) -> StoredImage:
@@ -382,13 +438,18 @@ def _asking(what: str) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def _pulling() -> Iterator[None]:
+def _exchanging(what: str) -> Iterator[None]:
     """Tell a registry's refusal from a lost engine."""
     try:
-        with calling("pull an image", answers=(docker.errors.APIError,), errors=CLIENT_ERRORS):
+        with calling(what, answers=(docker.errors.APIError,), errors=CLIENT_ERRORS):
             yield
     except docker.errors.APIError as error:
         raise PullFailed(str(error.explanation or error)) from error
+
+
+def _without_owner(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return labels but the one that says whose a temporary image is: a finished one has no owner."""
+    return {name: value for name, value in labels.items() if name != OWNER_LABEL}
 
 
 def _scratch_labels() -> dict[str, str]:

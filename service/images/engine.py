@@ -105,6 +105,16 @@ class ImageEngine(Protocol):
             PullFailed: it cannot be had.
         """
 
+    def push(self, reference: str) -> None:
+        """Send an image to the registry that its name says.
+
+        Raises:
+            PullFailed: the registry does not take it, or does not answer.
+        """
+
+    def tag(self, image: str, reference: str) -> None:
+        """Give an image another name."""
+
     def digest(self, reference: str) -> str:
         """Return the digest that a tag stands for: of the image that is here, else of its registry's.
 

@@ -34,7 +34,7 @@ class Site:
         self.estimator = Estimator(dependencies, surroundings)
         self.views = Views(dependencies)
         self.assets = Assets()
-        self.pages = Pages(self.assets)
+        self.pages = Pages(self.assets, dependencies.settings.dashboard_url)
         self.metrics = Metrics(self.store, self.broadcaster, surroundings.waiting_containers)
 
     def probe(self, name: str) -> Probe:

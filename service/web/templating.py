@@ -25,7 +25,7 @@ SMALLEST_COMPRESSED = 2048
 
 
 class Pages:
-    def __init__(self, assets: Assets) -> None:
+    def __init__(self, assets: Assets, dashboard: str = "") -> None:
         self._environment = Environment(
             loader=FileSystemLoader(TEMPLATES),
             autoescape=select_autoescape(default=True),
@@ -34,7 +34,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.globals.update(asset=assets.url, version=__version__, states=STATES)
+        self._environment.globals.update(asset=assets.url, version=__version__, states=STATES, dashboard=dashboard)
         self._environment.filters.update(
             moment=moment,
             ago=ago,

@@ -59,15 +59,28 @@ def test_every_service_is_bounded_and_cannot_gain_privileges(name: str) -> None:
         assert service["pids_limit"]
 
 
+def test_a_worker_is_one_of_a_scheduler_and_has_no_database() -> None:
+    worker, scheduler = services()["worker"], services()["scheduler"]
+    assert (worker["command"], scheduler["command"][0]) == (["worker"], "scheduler")
+    assert "inner" not in worker["networks"] + scheduler["networks"]
+    assert not {"tfbisect_database_url", "postgres_password"} & {*worker["secrets"], *scheduler["secrets"]}
+    assert "engine" not in scheduler["networks"]
+    for name in ("worker", "scheduler", "cluster"):
+        assert services()[name]["environment"]["TFBISECT_SCHEDULER"].startswith("tls://")
+
+
 def test_the_port_is_published_on_loopback_unless_somebody_says_otherwise() -> None:
     published = {name: service["ports"] for name, service in services().items() if "ports" in service}
-    assert published == {"web": ["${TFBISECT_PORT:-127.0.0.1:8000}:8000"]}
+    addresses = [port.partition(":-")[2] for ports in published.values() for port in ports]
+    assert all(address.startswith("127.0.0.1:") for address in addresses), published
+    assert set(published) == {"web", "scheduler"}
 
 
 def test_every_variable_and_secret_that_a_service_gets_is_a_setting() -> None:
     settings = {f"TFBISECT_{name.upper()}" for name in Settings.model_fields}
     given = {name for service in services().values() for name in service.get("environment", ())}
-    files = {secret.upper() for secret in compose()["secrets"]} - {"POSTGRES_PASSWORD"}
+    others = {"POSTGRES_PASSWORD", "CLUSTER_CA", "CLUSTER_CERTIFICATE", "CLUSTER_KEY"}
+    files = {secret.upper() for secret in compose()["secrets"]} - others
     assert {name for name in given | files if name.startswith("TFBISECT_")} <= settings
 
 
@@ -83,10 +96,12 @@ def test_every_variable_of_the_compose_file_is_documented() -> None:
 
 @pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed")
 def test_docker_compose_accepts_the_file_with_every_profile(tmp_path: Path) -> None:
-    for secret in compose()["secrets"]:
-        (tmp_path / secret).write_text("x")
+    for secret in compose()["secrets"].values():
+        file = tmp_path / secret["file"].partition("}/")[2]
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("x")
     command = ["docker-compose", "--file", str(ROOT / "docker-compose.yml")]
-    for profile in ("workers", "gpu"):
+    for profile in ("cluster", "gpu"):
         command += ["--profile", profile]
     done = subprocess.run(
         [*command, "config"],

@@ -33,10 +33,10 @@ KILLED = '{"container": ["abc"], "event": ["kill"]}'
 NAMED = "t=tfbisect/six:1&networkmode=none"
 
 
-def verdict(proxy_module: ModuleType, head: str) -> int:
+def verdict(proxy_module: ModuleType, head: str, registry: str = "") -> int:
     """Return the status that a head alone is refused with, or 200."""
     try:
-        proxy_module.check_parameters(proxy_module.read_call(head.encode("latin-1")))
+        proxy_module.check_parameters(proxy_module.read_call(head.encode("latin-1")), registry)
     except proxy_module.Refused as refusal:
         return int(refusal.status)
     return 200
@@ -442,6 +442,26 @@ def test_images_are_built_run_and_removed_through_it(proxy: Proxy, image: str, t
         assert images.remove(f"{name}-laid")
         assert images.remove(name)
         client.close()
+
+
+@pytest.mark.parametrize(
+    ("line", "registry", "status"),
+    [
+        ("/images/tfbisect/six:1/tag?repo=r.example:5000/team/six&tag=1", "r.example:5000/team", 200),
+        ("/images/r.example:5000/team/six/push?tag=1", "r.example:5000/team", 200),
+        ("/images/sha256:abc/tag?repo=tfbisect/six&tag=1", "", 200),
+        ("/images/r.example:5000/team/six/push?tag=1", "", 403),
+        ("/images/r.example:5000/other/six/push?tag=1", "r.example:5000/team", 403),
+        ("/images/r.example:5000/team/six/push", "r.example:5000/team", 403),
+        ("/images/tfbisect/six/push?tag=1", "r.example:5000/team", 403),
+        ("/images/tfbisect/six:1/tag?repo=postgres&tag=16", "r.example:5000/team", 403),
+        ("/images/tfbisect/six:1/tag?repo=rxexample:5000/team/six&tag=1", "r.example:5000/team", 403),
+    ],
+)
+def test_images_are_pushed_only_to_the_registry_that_the_filter_knows(
+    proxy_module: ModuleType, line: str, registry: str, status: int
+) -> None:
+    assert verdict(proxy_module, f"POST {line} HTTP/1.1", registry) == status
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import Future
+from pathlib import Path
 
 import pytest
 
 from service.bisection.outcomes import RunReport
 from service.catalog.targets import Hardware, Target
-from service.errors import NoRunner
-from service.execution.executors import DaskCluster, RemoteRuns, executor, serve_worker, worker_resources
+from service.errors import NoRunner, Unavailable
+from service.execution.dask_cluster import DaskCluster, security_of, serve_worker, worker_resources
+from service.execution.executors import Ran, RemoteRuns, executor
+from service.execution.placement import choose_worker, slots
 from service.execution.runner import RunRequest
 from service.settings import Settings
 
@@ -42,7 +45,7 @@ def cluster(workers: dict[str, subprocess.Popen[bytes]]) -> Iterator[DaskCluster
     scheduler = _start("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard")
     for name, gpus in (("plain", "0"), ("gpu", "1")):
         workers[name] = _start("tests.execution.dask_worker", address, name, gpus)
-    opened = DaskCluster(address)
+    opened = DaskCluster(Settings(scheduler=address))
     opened.client.wait_for_workers(2, timeout=60)
     yield opened
     opened.close()
@@ -57,7 +60,7 @@ def _start(module: str, *arguments: str) -> subprocess.Popen[bytes]:
 
 
 def _in_background(runs: RemoteRuns, request: RunRequest, cancelled: threading.Event) -> Future[RunReport]:
-    pool = executor(Settings(parallel=1))
+    pool = executor(1)
     future = pool.submit(runs, request, cancelled)
     pool.shutdown(wait=False)
     return future
@@ -93,13 +96,19 @@ def test_a_run_whose_worker_is_killed_is_answered_by_another(
 
 
 class _Broken:
-    def submit(self, request: RunRequest, ticket: str) -> Future[RunReport]:
-        future: Future[RunReport] = Future()
+    def submit(self, request: RunRequest, ticket: str, avoided: Collection[str] = ()) -> Future[Ran]:
+        future: Future[Ran] = Future()
         future.set_exception(ConnectionError("the scheduler is gone"))
         return future
 
     def cancel(self, ticket: str) -> None:
         raise AssertionError("nobody cancelled")
+
+    def lacking(self, hardware: Hardware) -> str | None:
+        return None
+
+    def others(self, hardware: Hardware, avoided: Collection[str]) -> bool:
+        return False
 
 
 def test_an_engine_that_fails_makes_a_run_lost() -> None:
@@ -110,15 +119,22 @@ def test_an_engine_that_fails_makes_a_run_lost() -> None:
 class _Elsewhere:
     """A cluster with one run in it, which listens to nobody."""
 
-    def __init__(self, future: Future[RunReport]) -> None:
+    def __init__(self, future: Future[Ran], lacking: str | None = None) -> None:
         self.future = future
         self.told: list[str] = []
+        self._lacking = lacking
 
-    def submit(self, request: RunRequest, ticket: str) -> Future[RunReport]:
+    def submit(self, request: RunRequest, ticket: str, avoided: Collection[str] = ()) -> Future[Ran]:
         return self.future
 
     def cancel(self, ticket: str) -> None:
         self.told.append(ticket)
+
+    def lacking(self, hardware: Hardware) -> str | None:
+        return self._lacking
+
+    def others(self, hardware: Hardware, avoided: Collection[str]) -> bool:
+        return False
 
 
 def _ends(runs: RemoteRuns, cancelled: threading.Event) -> RunReport:
@@ -132,7 +148,7 @@ def _ends(runs: RemoteRuns, cancelled: threading.Event) -> RunReport:
 
 
 def test_a_run_that_raises_a_timeout_elsewhere_is_lost_and_not_waited_for_without_end() -> None:
-    future: Future[RunReport] = Future()
+    future: Future[Ran] = Future()
     future.set_exception(TimeoutError("a worker did not answer in time"))
     report = _ends(RemoteRuns(_Elsewhere(future)), threading.Event())
     assert (report.ending, report.reason) == (
@@ -143,7 +159,7 @@ def test_a_run_that_raises_a_timeout_elsewhere_is_lost_and_not_waited_for_withou
 
 def test_a_cancelled_run_that_listens_to_nobody_is_left_to_its_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.execution.executors.STOP_SECONDS", 0.1)
-    future: Future[RunReport] = Future()
+    future: Future[Ran] = Future()
     future.set_running_or_notify_cancel()  # under way: it cannot be taken back
     cluster, cancelled = _Elsewhere(future), threading.Event()
     cancelled.set()
@@ -161,10 +177,92 @@ def test_a_cancel_that_cannot_be_told_ends_the_waiting_all_the_same() -> None:
     assert _ends(RemoteRuns(Deaf(Future())), cancelled).ending == "lost"
 
 
+def test_a_run_that_nobody_could_have_is_lost_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.execution.executors.ALONE_SECONDS", 0.1)
+    report = _ends(RemoteRuns(_Elsewhere(Future(), lacking="no worker is there")), threading.Event())
+    assert (report.ending, report.reason) == ("lost", "no worker is there")
+
+
+class _Workers(_Broken):
+    """Workers of which each has its own answer; the first that is not avoided gets the run."""
+
+    def __init__(self, answers: dict[str, RunReport]) -> None:
+        self.answers = answers
+        self.asked: list[str] = []
+
+    def submit(self, request: RunRequest, ticket: str, avoided: Collection[str] = ()) -> Future[Ran]:
+        worker = next(iter([name for name in self.answers if name not in avoided] or self.answers))
+        self.asked.append(worker)
+        future: Future[Ran] = Future()
+        future.set_result(Ran(self.answers[worker], worker))
+        return future
+
+    def others(self, hardware: Hardware, avoided: Collection[str]) -> bool:
+        return bool(self.answers.keys() - set(avoided))
+
+
+FULL, ANSWER = RunReport("lost", "the disk is full", hopeless=True), RunReport("exited", "ended with 1", exit_code=1)
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked", "ending"),
+    [
+        ({"a": FULL, "b": ANSWER}, ["a", "b"], "exited"),
+        ({"a": FULL, "b": FULL}, ["a", "b"], "lost"),
+        ({"a": FULL}, ["a"], "lost"),
+        ({"a": ANSWER, "b": FULL}, ["a"], "exited"),
+    ],
+)
+def test_a_run_that_one_worker_loses_goes_to_the_next(
+    answers: dict[str, RunReport], asked: list[str], ending: str
+) -> None:
+    workers = _Workers(answers)
+    assert _ends(RemoteRuns(workers), threading.Event()).ending == ending
+    assert workers.asked == asked
+
+
+@pytest.mark.parametrize(
+    ("able", "busy", "avoided", "home", "chosen"),
+    [
+        ({"a": 2, "b": 1}, {}, (), "", "a"),
+        ({"a": 2, "b": 1}, {"a": 1}, (), "", "b"),
+        ({"a": 2, "b": 1}, {}, (), "b", "b"),
+        ({"a": 2, "b": 1}, {"b": 1}, (), "b", "a"),
+        ({"a": 2, "b": 1}, {}, ("a",), "a", "b"),
+        ({"a": 1, "b": 1}, {"a": 1, "b": 1}, (), "a", None),
+        ({"a": 1, "b": 1}, {"b": 1}, ("a",), "", "b"),
+        ({"a": 1}, {}, ("a",), "", "a"),
+        ({}, {}, (), "", None),
+    ],
+)
+def test_a_run_goes_where_its_release_waits_else_where_most_is_free_and_never_first_to_who_lost_one(
+    able: dict[str, int], busy: dict[str, int], avoided: tuple[str, ...], home: str, chosen: str | None
+) -> None:
+    assert choose_worker(able, busy, avoided, home) == chosen
+
+
+def test_a_run_on_an_accelerator_takes_a_place_of_both_kinds() -> None:
+    offers = {"a": {"run": 4.0, "cuda": 1.0}, "b": {"run": 2.0}, "c": {}}
+    assert (slots(offers, "cpu"), slots(offers, "cuda")) == ({"a": 4, "b": 2}, {"a": 1})
+
+
 def test_no_scheduler_is_said_with_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.execution.executors.CONNECT_SECONDS", 1)
-    with pytest.raises(NoRunner, match=r"127\.0\.0\.1:1 .*dask scheduler"):
-        DaskCluster("tcp://127.0.0.1:1")
+    monkeypatch.setattr("service.execution.dask_cluster.CONNECT_SECONDS", 1)
+    cluster = DaskCluster(Settings(scheduler="tcp://127.0.0.1:1"))
+    said = cluster.problem() or ""
+    assert "127.0.0.1:1 " in said
+    assert "`tfbisect scheduler`" in said
+    began = time.monotonic()
+    assert cluster.problem() == said
+    assert time.monotonic() - began < 0.5, "whoever asks again at once waits again"
+
+
+def test_certificates_are_named_together_and_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="TFBISECT_TLS_KEY"):
+        security_of(Settings(tls_ca=tmp_path / "ca"))
+    with pytest.raises(Unavailable, match="is not there"):
+        security_of(Settings(tls_ca=tmp_path / "a", tls_certificate=tmp_path / "b", tls_key=tmp_path / "c"))
+    assert security_of(Settings()) is None
 
 
 @pytest.mark.parametrize(("gpus", "offered"), [(0, {"run": 3}), (2, {"run": 3, "cuda": 2})])
@@ -178,4 +276,4 @@ def test_a_worker_of_what_is_no_scheduler_says_so_in_words(address: str) -> None
         raise AssertionError("nobody asks it")
 
     with pytest.raises(NoRunner, match=f"cannot work for {address}: .+; name the address of a Dask scheduler"):
-        asyncio.run(serve_worker(address, run, Settings(parallel=1)))
+        asyncio.run(serve_worker(Settings(scheduler=address, parallel=1), run))

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from service.images.engine import BuildOrder, LayerOrder, StoredImage
+from service.images.engine import BuildOrder, LayerOrder, PullFailed, StoredImage
 
 GROUND_BYTES, OWN_BYTES = 100, 900
 LAYER = "layer.tar"
@@ -19,7 +19,10 @@ LAYER = "layer.tar"
 class MemoryEngine:
     """Implements ImageEngine."""
 
-    def __init__(self) -> None:
+    def __init__(self, registry: dict[str, StoredImage] | None = None) -> None:
+        """Make an engine; with a registry, that is all it pulls from and pushes to."""
+        self.registry = registry
+        self.is_registry_away = False
         self.images: dict[str, StoredImage] = {}
         self.contents: dict[str, dict[str, bytes]] = {}
         """Reference -> file of the context, or LAYER -> its bytes."""
@@ -44,7 +47,22 @@ class MemoryEngine:
         return list(self.left_behind)
 
     def pull(self, reference: str) -> StoredImage:
-        return self._keep(StoredImage(f"sha256:{reference}", (reference,), {}, GROUND_BYTES))
+        if self.registry is None or reference.startswith("python:"):
+            return self._keep(StoredImage(f"sha256:{reference}", (reference,), {}, GROUND_BYTES))
+        if self.is_registry_away:
+            raise PullFailed("connection refused")
+        if reference not in self.registry:
+            raise PullFailed(f"manifest for {reference} not found: manifest unknown")
+        return self._keep(self.registry[reference])
+
+    def push(self, reference: str) -> None:
+        if self.registry is None or self.is_registry_away:
+            raise PullFailed("connection refused")
+        self.registry[reference] = self.images[reference]
+
+    def tag(self, image: str, reference: str) -> None:
+        found = next(each for each in self.images.values() if image in (each.id, *each.references))
+        self._keep(replace(found, references=(reference,)))
 
     def digest(self, reference: str) -> str:
         return f"sha256:{reference}"

@@ -108,7 +108,7 @@ def test_a_build_that_was_killed_is_made_again(
         "import sys, os, docker; from pathlib import Path; from tests.images.worlds import Workshop\n"
         "from service.images.docker_images import DockerImages\n"
         "shop = Workshop(Path(sys.argv[1]), DockerImages(docker.from_env()))\n"
-        f"shop.engine._layers_alone = {by_load}\n"
+        f"shop.engine._way = {None if by_load else 'none'!r}\n"
         f"shop.images.ensure(shop.six(), lambda step: {moment} and os._exit(9))\n"
     )
     killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)

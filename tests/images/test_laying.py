@@ -28,10 +28,10 @@ def laying(request: pytest.FixtureRequest, workshop: Workshop) -> Iterator[Docke
     """Return an engine as it is, and one that takes no layer alone, as behind the filter."""
     client = docker.from_env()
     engine = DockerImages(client)
-    engine._layers_alone = None if request.param == "beside" else False
+    engine._way = None if request.param == "beside" else "none"
     workshop.engine = workshop.images.engine = engine
     yield engine
-    assert engine._layers_alone is (request.param == "beside")
+    assert (engine._way == "none") is (request.param == "committed")
     engine.remove(NAME)
     client.close()
 

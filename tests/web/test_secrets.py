@@ -47,7 +47,9 @@ HOLDERS: dict[str, Any] = {
 }
 REFUSED: dict[str, Any] = {
     "public_url": f"https://{USER}:{PASSWORD}@bisect.example",
+    "dashboard_url": f"https://{USER}:{PASSWORD}@scheduler.example",
     "registry": f"{USER}:{PASSWORD}@mirror.example/hub",
+    "image_registry": f"{USER}:{PASSWORD}@registry.example/tfbisect",
     "scheduler": f"tcp://{USER}:{PASSWORD}@127.0.0.1:9",
     "python_image": f"{USER}:{PASSWORD}@mirror.example/python:{{python}}",
 }
