@@ -68,7 +68,8 @@ class Definitions:
         before, after = (self._sources(inquiry, side) for side in SIDES)
         candidates = traced(trials, before, after, inquiry)
         if candidates is None:
-            inquiry.done(self.name, "The script could not be traced: its behaviour is another one while it is watched.")
+            said = "The script could not be traced: its behaviour is another one while it is watched."
+            inquiry.done(self.name, said, trials.used)
             return
         search = DefinitionSearch(trials, candidates, inquiry)
         finding = search.finding()
@@ -80,9 +81,8 @@ class Definitions:
                 "reverting_restores": True,
                 "transplanting_reproduces": search.transplanted(finding),
             }
-        inquiry.found["runs"] = inquiry.found.get("runs", 0) + trials.used
         inquiry.found["unresolved"].update(unresolved_json(finding, candidates))
-        inquiry.done(self.name, said_of(finding, candidates, search.tried, inquiry))
+        inquiry.done(self.name, said_of(finding, candidates, search.tried, inquiry), trials.used)
 
     def _sources(self, inquiry: Inquiry, side: Side) -> SideSources:
         """Return the sources of the package on one side, with those parts of it that have names of their own."""

@@ -41,10 +41,12 @@ class Inquiry:
     keep: Callable[[], None] = lambda: None
     """Stores what was found so far."""
 
-    def done(self, stage: str, said: str) -> None:
-        """Note that a stage is over, and what came of it in a sentence."""
+    def done(self, stage: str, said: str, runs: int) -> None:
+        """Note that a stage is over, what came of it in a sentence, and on how many runs that rests."""
+        before = self.stage(stage)
         self.found["stages"] = [each for each in self.found["stages"] if each["name"] != stage]
-        self.found["stages"].append({"name": stage, "said": said, "budget": self.budget})
+        self.found["stages"].append({"name": stage, "said": said, "budget": self.budget, "runs": runs})
+        self.found["runs"] += runs - (before["runs"] if before else 0)
         self.keep()
 
     def stage(self, name: str) -> Mapping[str, Any] | None:

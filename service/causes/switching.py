@@ -160,8 +160,7 @@ class Switches:
                 found.append(switch)
         inquiry.found["switches"] = [{"name": each.name, "how": each.how, "restores": True} for each in found]
         inquiry.found["below_python"] = any(each.below_python for each in found)
-        inquiry.found["runs"] = inquiry.found.get("runs", 0) + trials.used
-        inquiry.done(self.name, said_of_switches(found, len(tried), inquiry.place))
+        inquiry.done(self.name, said_of_switches(found, len(tried), inquiry.place), trials.used)
 
 
 def restores(trials: Trials, switch: Switch) -> bool:

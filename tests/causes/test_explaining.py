@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from service.causes.explaining import Explaining, Inquiry
+from service.causes.explaining import Explaining, Inquiry, environment_cause
+from service.causes.places import places_of
 from service.errors import BadInput
 from service.reports.causes import cause_cards, verdict_explained
 from service.reports.readings import Readings
@@ -62,7 +63,7 @@ def test_a_stage_is_gone_through_once_for_all_bisections_with_that_change_and_ag
 
         def __call__(self, inquiry: Inquiry) -> None:
             went.append(inquiry.budget)
-            inquiry.done(self.name, "it was looked at")
+            inquiry.done(self.name, "it was looked at", 3)
 
     world = world_where(by_release)
     explaining = Explaining(world.store, world.intake, [Counted()])
@@ -73,6 +74,8 @@ def test_a_stage_is_gone_through_once_for_all_bisections_with_that_change_and_ag
     assert [stage["said"] for stage in found[0]["stages"]] == ["it was looked at"]
     explaining.explain(newest(world), budget=20)
     assert went == [10, 20]
+    bridges = environment_cause(places_of(world.store, world.intake, newest(world))[0])["runs"]
+    assert explaining.explain(newest(world), budget=20)[0]["runs"] == bridges + 3
 
 
 def test_a_cause_that_comes_later_is_in_the_answer_that_was_rendered_before(
