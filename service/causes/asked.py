@@ -31,8 +31,12 @@ class AskedCauses:
     def keep(self, stop: threading.Event) -> None:
         """Work until told to stop."""
         while not stop.is_set():
-            if not any(self._work_off(asked, stop) for asked in self._store.requested_explanations()):
+            if not self.work_off(stop):
                 stop.wait(LOOK_SECONDS)
+
+    def work_off(self, stop: threading.Event) -> bool:
+        """Work off the request that has waited longest and that no other process has; return whether there was one."""
+        return any(self._work_off(asked, stop) for asked in self._store.requested_explanations())
 
     def _work_off(self, asked: ExplanationRequest, stop: threading.Event) -> bool:
         """Look for the causes of one bisection; return whether this process had its turn."""

@@ -21,7 +21,7 @@ from service.bisection.words import counted
 from service.catalog.definitions import ChangedDefinition, lines_of
 from service.catalog.sources import SideSources, SourceShelf
 from service.causes.candidates import Candidates, answer_of, executed_in, inherited_in, modules_in, unified_diff
-from service.causes.explaining import Inquiry
+from service.causes.explaining import NOT_VERIFIED, Inquiry
 from service.causes.trials import RunsFail, Shows, Trial, Trials
 from service.errors import NotInstallable, Unavailable
 
@@ -75,6 +75,7 @@ class Definitions:
         finding = search.finding()
         if isinstance(finding, Culprits):
             finding = search.confirmed(finding)
+        inquiry.found.update(definitions=[], verified=dict(NOT_VERIFIED))
         if isinstance(finding, Culprits):
             inquiry.found["definitions"] = [definition_json(each, candidates, finding) for each in finding.definitions]
             inquiry.found["verified"] = {
@@ -226,8 +227,7 @@ def said_of(finding: Culprits | Unresolved, candidates: Candidates, tried: int, 
     if isinstance(finding, Culprits):
         names = " and ".join(candidates.by_id[each].name for each in finding.definitions)
         least = "" if finding.minimal else " (fewer may do: the budget ended)"
-        own = "its text" if len(finding.definitions) == 1 else "the text"
-        return f"With {own} that {names} had in {before}, {after} behaves as {before} does{least}: {pool}."
+        return f"With the text that {names} had in {before}, {after} behaves as {before} does{least}: {pool}."
     reasons = {
         "control": f"Not found: {after} behaves otherwise as soon as functions of {before} are added to it",
         "nothing": f"Not found: no set of old definitions brings the behaviour of {before} back",

@@ -19,6 +19,7 @@ from service.storage.store import Store
 
 NOT_TOLD_APART = "no run has told the release from what came along with it"
 UNKNOWN_AXIS = "unknown"
+NOT_VERIFIED: Mapping[str, None] = {"reverting_restores": None, "transplanting_reproduces": None}
 
 Tell = Callable[[str], None]
 """Is told what is being done, in words for people."""
@@ -156,7 +157,7 @@ def environment_cause(place: ChangePlace) -> dict[str, Any]:
         "definitions": [],
         "below_python": False,
         "switches": [],
-        "verified": {"reverting_restores": None, "transplanting_reproduces": None},
+        "verified": dict(NOT_VERIFIED),
         "unresolved": {},
         "stages": [],
     }

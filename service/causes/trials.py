@@ -5,15 +5,16 @@ A run is stored under the digest of all that its answer depends on, and the same
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from service.bisection.aspects import LOOKS
-from service.bisection.bridges import Shown, Side
-from service.bisection.outcomes import RunReport, classify
+from service.bisection.bridges import OTHER_SIDE, Shown, Side
+from service.bisection.outcomes import Answer, Outcome, RunReport, classify
 from service.catalog.probes import composed
 from service.catalog.targets import Target
 from service.causes.places import ChangePlace
@@ -32,6 +33,7 @@ MOST_LOST = 3
 TRACED_TIMES = 4.0
 """How much longer a run may take whose calls are noted."""
 TRIAL = "trial"
+NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?")
 
 
 class RunsFail(Unavailable):
@@ -145,7 +147,20 @@ class Trials:
             Measurement(TRIAL, release, classify(report, self._track.judge), report, reused=True) for report in reports
         ]
         like = shown_by(crossing, measured * (LOOKS // self.looks)) or "cannot"
+        if any(like == side and not self._is_told_alike(side, measured) for side in OTHER_SIDE):
+            like = "neither"
         return Shows(like, tuple(reports), tuple(told))
+
+    def _is_told_alike(self, side: Side, measured: Sequence[Measurement]) -> bool:
+        """Say whether a named outcome came about as on that side, as far as its words say: numbers aside.
+
+        Dropout that is lost in train_on_batch alone has the label of one that is lost in fit as well.
+        """
+        progress = self._place.crossing.progress
+        if self._track.probe.aspects is not None:
+            return True
+        known = {frame_of(each) for each in progress.answers.get(self._place.crossing.release(side), ())}
+        return all(frame_of(each.answer) in known for each in measured)
 
     def end(self) -> None:
         """End the containers that wait."""
@@ -216,6 +231,13 @@ class Trials:
             bisection_id=name,
             process=trial.fresh % 2,
         )
+
+
+def frame_of(answer: Answer) -> tuple[str, str]:
+    """Return an outcome's label and the words of its detail, without the numbers."""
+    if not isinstance(answer, Outcome):
+        return "", ""
+    return answer.label, NUMBER.sub("#", answer.detail)
 
 
 def unwrapped(report: RunReport) -> tuple[RunReport, Mapping[str, Any]]:
