@@ -217,6 +217,11 @@ class House:
         """Return how many containers of this process wait for a question."""
         return self.runner.waiting() if "runner" in self.__dict__ else 0
 
+    def has_accelerators(self) -> bool:
+        """Say whether this machine has an accelerator, or the settings name a runtime or a cluster that may."""
+        settings = self.settings
+        return bool(settings.gpu_runtime or settings.scheduler) or Path("/dev/nvidiactl").exists()
+
     def tell_waiting(self, stop: threading.Event) -> None:
         """Note in the store how many containers wait here, for those who show it elsewhere, until told to stop."""
         owner = new_owner("serve")

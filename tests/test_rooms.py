@@ -23,6 +23,7 @@ GROUND = {
     "scratch",
     "threads",
     "syntax",
+    "spelling",
 }
 BELOW_COORDINATION = {"execution", "storage", "catalog", "projects", "bisection"} | GROUND
 ALLOWED: dict[str, set[str]] = {
@@ -49,6 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     "locks": set(),
     "threads": {"errors"},
     "syntax": set(),
+    "spelling": set(),
     "scratch": set(),
     "__main__": {"cli"},
     "__init__": set(),

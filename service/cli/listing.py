@@ -11,7 +11,7 @@ from rich.text import Text
 
 from service.cli.console import err, opened_store, out, tell
 from service.cli.remote import ServerOption, server_at
-from service.reports.naming import name_of
+from service.reports.naming import called, name_of
 from service.reports.views import headline, title_of
 from service.storage.records import ADMIN, Bisection, Search
 from service.storage.store import Store
@@ -52,7 +52,7 @@ def _row(store: Store, bisection: Bisection) -> dict[str, Any]:
     verdict = bisection.verdict or {}
     return {
         "id": bisection.id,
-        "name": " ".join(bisection.request.get("command") or ()) or name_of(store.snippet(bisection.snippet_digest)),
+        "name": called(bisection.request, store.snippet(bisection.snippet_digest)),
         "status": bisection.status,
         "package": bisection.package,
         "releases": str(bisection.request.get("releases") or ""),

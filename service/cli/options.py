@@ -26,8 +26,19 @@ RELEASES, PROBE, SEARCH, MACHINE, OUTPUT = (
 VARIANT_HELP = "; ".join(f"{name}: {what}" for name, what in VARIANTS.items())
 Words = list[str] | None
 AS_NAMED = (
-    *("package", "releases", "prereleases", "hardware", "image_source", "probe", "whole", "resolution", "branches"),
-    *("repeats", "fresh", "complete", "why", "python", "as_of"),
+    *(
+        "name",
+        "package",
+        "releases",
+        "prereleases",
+        "hardware",
+        "image_source",
+        "probe",
+        "whole",
+        "resolution",
+        "branches",
+    ),
+    *("repeats", "fresh", "complete", "why", "python", "as_of", "name"),
 )
 """Options that are fields of a request as they are."""
 
@@ -164,6 +175,9 @@ WhyOption = Annotated[
 PythonOption = Annotated[
     str | None,
     typer.Option(help="interpreter of all releases, such as 3.10; default: by wheels and date", rich_help_panel=HELD),
+]
+NameOption = Annotated[
+    str, typer.Option(help="what lists call it, such as the name of a model; default: the snippet's own first words")
 ]
 AsOfOption = Annotated[
     str | None,

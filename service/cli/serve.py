@@ -72,6 +72,7 @@ def _listen(house: House, host: str, port: int, role: Role) -> None:
         known,
         house.threads.down,
         locks_of=house.locks_of,
+        has_accelerators=house.has_accelerators,
         waiting_containers=waiting,
     )
     app = create_app(house, surroundings)

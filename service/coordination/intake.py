@@ -30,6 +30,7 @@ from service.errors import BadInput, ProjectError, SnippetError, UnknownName
 from service.json_text import text_digest
 from service.projects.files import Project
 from service.projects.programs import program_in
+from service.spelling import did_you_mean
 from service.syntax import syntax_tree_of
 
 SNIPPET_BYTES = 64 * 1024
@@ -62,6 +63,9 @@ class BisectionRequest(BaseModel):
         "",
         description="Python source: a model definition or a whole training script, at most 64 KiB; or a notebook's "
         "JSON. Left out only with `command`",
+    )
+    name: str = Field(
+        "", max_length=80, description="what lists call it; by default its own first words, or its command"
     )
     project: str | None = Field(
         None,
@@ -423,8 +427,10 @@ class Intake:
             UnknownName: there is none of that name; the message lists those there are.
         """
         if name not in self._probes:
+            near = did_you_mean(name, self._probes)
+            choose = f"{near} Choose" if near else "; choose"
             raise UnknownName(
-                f"there is no probe {name!r}; choose one of: {', '.join(sorted(self._probes))}.", field="probe"
+                f"there is no probe {name!r}{choose} one of: {', '.join(sorted(self._probes))}.", field="probe"
             )
         return self._probes[name]
 

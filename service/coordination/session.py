@@ -60,6 +60,7 @@ class Session:
         self._warming: list[Future[None]] = []
         self._warmed: set[Target] = set()
         self._said: Mapping[str, Any] = {}
+        self._planned_at_first = 0
         self._bridging = Bridging(parts.laboratory, held.claim.bisection_id)
         self._spans: dict[Future[Measurement], Span] = {}
 
@@ -234,7 +235,13 @@ class Session:
     def _progress(self) -> dict[str, Any]:
         done, planned = self._counts()
         current = sorted({question.release for question in self._running.values()})
-        said: dict[str, Any] = {"runs_done": done, "runs_planned_at_least": planned, "current": current}
+        self._planned_at_first = self._planned_at_first or planned
+        said: dict[str, Any] = {
+            "runs_done": done,
+            "runs_planned_at_least": planned,
+            "runs_planned_at_first": self._planned_at_first,
+            "current": current,
+        }
         problem = self._parts.laboratory.problem()
         return said if problem is None else {**said, "problem": problem}
 

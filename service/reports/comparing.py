@@ -1,8 +1,9 @@
-"""Two bisections side by side. Pure."""
+"""Two bisections side by side: releases, changes, snippets, questions. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from difflib import unified_diff
 from typing import Any
 
 from packaging.version import Version
@@ -42,3 +43,20 @@ def _side(release: str, left: Mapping[str, str], right: Mapping[str, str]) -> di
 def _changes(verdict: Mapping[str, Any]) -> dict[tuple[str, ...], Mapping[str, Any]]:
     """Return the changes of a verdict by what makes two of them the same."""
     return {tuple(str(change[name]) for name in SAME): change for change in verdict.get("changes", ())}
+
+
+def snippet_difference(left: str, right: str) -> list[str]:
+    """Return two sources as the lines of a unified diff, without its head; none where they are equal."""
+    lines = unified_diff(left.splitlines(), right.splitlines(), lineterm="", n=3)
+    return [line for place, line in enumerate(lines) if place > 1]
+
+
+def asked_differently(left: Sequence[tuple[str, str]], right: Sequence[tuple[str, str]]) -> list[tuple[str, str, str]]:
+    """Return the lines of two questions that differ: label, left, right."""
+    ours, theirs = dict(left), dict(right)
+    labels = dict.fromkeys((*ours, *theirs))
+    return [
+        (label, ours.get(label, ""), theirs.get(label, ""))
+        for label in labels
+        if ours.get(label, "") != theirs.get(label, "")
+    ]

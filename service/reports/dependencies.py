@@ -65,6 +65,11 @@ def all_alive() -> Sequence[str]:
     return ()
 
 
+def no_device() -> bool:
+    """Say that no accelerator is known."""
+    return False
+
+
 def none_waiting() -> int:
     """Say that no container waits."""
     return 0
@@ -84,5 +89,7 @@ class Surroundings:
     """Returns the threads of this process that are not alive, each with the reason; used by /readyz."""
     locks_of: Callable[[Bisection], LockOf] = no_locks
     """Returns what finds the locks of a bisection's releases; used by the evidence."""
+    has_accelerators: Callable[[], bool] = no_device
+    """Says whether runs can have an accelerator; the form offers CUDA only then."""
     waiting_containers: Callable[[], int] = none_waiting
     """Counts the containers that wait for a question; used by /metrics."""

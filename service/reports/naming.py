@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Mapping
+from typing import Any
 
 LONGEST = 60
 _UNTELLING = re.compile(r"""(from|import|try:|if\b|with\b|print\b|@|[\])}"']|[\w.]+\s*=\s*(None|True|False|\d+)$|$)""")
 _DIRECTIVE = re.compile(r"#\s*(!|-\*-|/// |type:|noqa|ruff|pylint|mypy|fmt:|coding[:=]|%%)")
 _MARKS = re.compile(r'^(#+!?|r?"""|r?\'\'\')\s*|\s*("""|\'\'\')$')
+
+
+def called(request: Mapping[str, Any], source: str) -> str:
+    """Return what a bisection is called: the name that it was given, its command, or its source's own first words."""
+    given = str(request.get("name") or "").strip()
+    return _shortened(given or shlex.join(request.get("command") or ())) or name_of(source)
 
 
 def name_of(source: str) -> str:

@@ -15,11 +15,22 @@ SHAPES = ("circle", "square", "triangle")
 MOST_SERIES = len(SHAPES)
 SMALLEST = 1e-290
 MOST_POINTS = 60
+"""Of one run and one measurement; a longer list is thinned out."""
 MOST_NAMES = 200
 OF_THEIR_OWN = frozenset({"shares", "reported"})
 SETTINGS = frozenset({"parameters", "exit_code"})
 """Numbers that are not plotted: parameters, and what the outcome says already."""
-"""Of one run and one measurement; a longer list is thinned out."""
+INTERNAL = ("samples", "seconds.", "cpu_seconds.", "printed.", "raised.", "memory_bytes")
+"""Beginnings of the names of numbers that say how a run went, not how the release behaves."""
+LABELS: Mapping[str, str] = {
+    "train_losses": "loss in training",
+    "evaluate_losses": "loss in evaluation",
+    "batch_losses": "loss of train_on_batch",
+    "near_one_losses": "loss at a rate near 1",
+    "zero_rate_losses": "loss in training at rate 0",
+    "zero_rate_evaluate_losses": "loss in evaluation at rate 0",
+}
+"""What a measurement is called on a page; others by their own name."""
 LABEL_ROOM = 46
 
 
@@ -62,6 +73,16 @@ class Plot:
     right: int = WIDTH - RIGHT
     top: int = TOP
     bottom: int = HEIGHT - BOTTOM
+
+
+def label_of(name: str) -> str:
+    """Return what a measurement is called on a page."""
+    return LABELS.get(name, name.replace("_", " "))
+
+
+def tells_behaviour(name: str) -> bool:
+    """Say whether a number is about the release rather than about its run."""
+    return not name.startswith(INTERNAL)
 
 
 def numbers_in(measurements: Mapping[str, Any], prefix: str = "", depth: int = 0) -> dict[str, tuple[float, ...]]:

@@ -18,11 +18,13 @@ from service.reports.aspect_table import AspectTable, aspect_table
 from service.reports.causes import CauseCard, cause_cards
 from service.reports.dependencies import Dependencies
 from service.reports.documents import by_release, is_finished, measurements_of, progress_json
-from service.reports.durations import seconds_left, time_left
-from service.reports.estimate import RUN_SECONDS
+from service.reports.durations import time_left
 from service.reports.foresight import Outlook
+from service.reports.headlines import sentence_of
 from service.reports.links import compare_url, notes_url
-from service.reports.plots import MOST_SERIES, Plot, draw, numbers_in
+from service.reports.pace import run_seconds_left
+from service.reports.plots import MOST_SERIES, Plot, draw, label_of, numbers_in, tells_behaviour
+from service.reports.questions import question_lines
 from service.reports.readings import StoredBisection, verdict_of
 from service.reports.timeline import Knowledge, Timeline, timeline_of
 from service.storage.records import Bisection, LinkedObservation
@@ -82,6 +84,9 @@ class BisectionView:
     time_left: str
     changes: tuple[ChangeView, ...]
     is_live: bool
+    seconds_left: float | None = None
+    question: Sequence[tuple[str, str]] = ()
+    """What was asked, as label and value."""
     aspects: AspectTable | None = None
     additions: str = ""
     """Which packages stood beside each release, and what they cost."""
@@ -91,7 +96,6 @@ class BisectionView:
 class Views:
     def __init__(self, dependencies: Dependencies) -> None:
         self._probes = dependencies.probes
-        self._workers = dependencies.settings.workers
         self.releases = KnownReleases(dependencies.catalog)
 
     def of(self, reading: StoredBisection, outlook: Outlook | None) -> BisectionView:
@@ -99,19 +103,33 @@ class Views:
         verdict = verdict_of(reading, outlook)
         progress = progress_json(bisection, reading.observations)
         timeline = self.timeline(bisection, verdict, outlook, progress["current"])
+        seconds = _seconds_left(reading, progress)
         return BisectionView(
             bisection=bisection,
             verdict=verdict,
             timeline=timeline,
             progress=progress,
             summary=headline(bisection, verdict),
-            time_left=_time_left(bisection, progress, self._workers),
+            time_left=time_left(seconds) if seconds is not None else "",
+            seconds_left=seconds,
+            question=question_lines(bisection.request),
             changes=tuple(self._changes(reading, verdict, timeline)),
             is_live=not is_finished(bisection),
             aspects=aspect_table(verdict),
             additions=" ".join(additions_in_words(verdict.get("additions", ()))),
             causes=cause_cards(verdict),
         )
+
+    def of_verdict(self, verdict: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a verdict that no store holds, such as a shipped one, as the first page shows it."""
+        probe = self._probes.get(verdict.get("leading", verdict["probe"]["name"]))
+        knowledge = Knowledge(
+            expected=verdict.get("expected", probe.expected if probe else ()),
+            outcomes=tuple(probe.outcomes) if probe else (),
+            dates=self.releases.dates(verdict["package"]),
+        )
+        said = sentence_of(verdict, verdict["probe"]["name"]) or str(verdict["summary"])
+        return {"verdict": verdict, "sentence": said, "timeline": timeline_of(verdict, knowledge)}
 
     def timeline(
         self,
@@ -181,7 +199,7 @@ def _environment(
 
 def headline(bisection: Bisection, verdict: Mapping[str, Any], longest: int = LONGEST_LINE) -> str:
     """Return a bisection in one sentence, abbreviated if it would be too long."""
-    said = str(verdict.get("summary", ""))
+    said = sentence_of(verdict, bisection.probe) or str(verdict.get("summary", ""))
     changes = changes_in_short(verdict.get("changes", ()), verdict.get("leading", ""))
     if len(said) > longest and changes:
         said = changes
@@ -217,15 +235,16 @@ def title_of(bisection: Bisection) -> str:
     return f"{bisection.package} {releases}"
 
 
-def _time_left(bisection: Bisection, progress: Mapping[str, Any], workers: int) -> str:
-    """Return the estimated time left, from its own pace as soon as there is one."""
-    done, left = progress["runs_done"], progress["runs_planned_at_least"] - progress["runs_done"]
-    if is_finished(bisection) or left <= 0:
-        return ""
-    begun = bisection.started_at or datetime.now(UTC)
-    elapsed = (datetime.now(UTC) - begun).total_seconds()
-    planned = progress["runs_planned_at_least"]
-    return time_left(seconds_left(elapsed, done, planned, planned * RUN_SECONDS / max(1, workers)))
+def _seconds_left(reading: StoredBisection, progress: Mapping[str, Any]) -> float | None:
+    """Return the estimated seconds left, from its own pace as soon as there is one."""
+    bisection = reading.bisection
+    if is_finished(bisection) or bisection.started_at is None:
+        return None
+    elapsed = (datetime.now(UTC) - bisection.started_at).total_seconds()
+    runs = [(linked.observation.identity.release, linked.reused) for linked in reading.observations]
+    planned = int(progress["runs_planned_at_least"])
+    at_first = int((bisection.progress or {}).get("runs_planned_at_first", planned))
+    return run_seconds_left(elapsed, runs, planned, at_first)
 
 
 def plot_of(
@@ -238,7 +257,8 @@ def plot_of(
             continue
         release = linked.observation.identity.release
         for name, numbers in numbers_in(measurements_of(linked.observation.report)).items():
-            values.setdefault(name, {}).setdefault(release, []).extend(numbers)
+            if tells_behaviour(name):
+                values.setdefault(name, {}).setdefault(release, []).extend(numbers)
     chosen = [name for name in wanted if name in values][:MOST_SERIES] or default_measurements(values)
     if not chosen:
         return None, [], []
@@ -246,7 +266,7 @@ def plot_of(
     tones = {step.cell.release: step.cell.tone for step in steps}
     changes = [(step.marker.change.before, step.marker.change.after) for step in steps if step.marker]
     order = [step.cell.release for step in steps]
-    return draw(order, {name: values[name] for name in chosen}, tones, changes), chosen, sorted(values)
+    return draw(order, {label_of(name): values[name] for name in chosen}, tones, changes), chosen, sorted(values)
 
 
 def default_measurements(values: Mapping[str, Any]) -> list[str]:

@@ -168,6 +168,16 @@ class Bisections(Connected):
             found = {row.status: row.number for row in connection.execute(query.group_by(bisections.c.status))}
         return {"queued": found.get("queued", 0), "running": found.get("running", 0)}
 
+    def place_in_queue(self, bisection_id: str) -> int:
+        """Return how many bisections are queued up to this one, itself included; 0 where it is not queued.
+
+        The fair order of the workers may let one that came later and has fewer runs go first.
+        """
+        queued = select(func.count()).where(bisections.c.status == "queued", bisections.c.id <= bisection_id)
+        mine = select(bisections.c.status).where(bisections.c.id == bisection_id)
+        with self._reading() as connection:
+            return int(connection.scalar(queued) or 0) if connection.scalar(mine) == "queued" else 0
+
     def request_cancel(self, bisection_id: str) -> Bisection:
         """Cancel: a queued bisection at once, a running one by its coordinator.
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     false,
     func,
     literal,
+    literal_column,
     or_,
     select,
     true,
@@ -23,9 +24,10 @@ from sqlalchemy.sql.operators import custom_op
 from service.errors import BadInput, NotFound
 from service.storage.bisections import BISECTION_COLUMNS, bisection_of
 from service.storage.connected import Connected
-from service.storage.records import EVERYBODY, Bisection, Page, Search, StoredChange, Viewer
+from service.storage.records import EVERYBODY, Bisection, Finding, Page, Search, StoredChange, Viewer
 from service.storage.search_words import change_terms, outcome_term, word_term, words_of
-from service.storage.tables import bisections, changes, search_terms
+from service.storage.tables import bisections, changes, search_terms, snippets
+from service.storage.ulid import first_at
 
 # Counts above this mean "common"; counting further would make searches slower with the table.
 _COMMON = 500
@@ -53,6 +55,13 @@ class Listing(Connected):
             query = bisections_query(search, terms, viewer, cursor, connection.dialect).limit(limit + 1)
             rows = [bisection_of(row) for row in connection.execute(query)]
         return _page(rows, limit)
+
+    def snippets_of(self, found: Iterable[Bisection]) -> dict[str, str]:
+        """Return the sources of bisections by their digests."""
+        digests = {bisection.snippet_digest for bisection in found}
+        query = select(snippets.c.digest, snippets.c.source).where(snippets.c.digest.in_(digests))
+        with self._reading() as connection:
+            return {row.digest: row.source for row in connection.execute(query)} if digests else {}
 
     def bisection_named(self, name: str, *, viewer: Viewer = EVERYBODY) -> Bisection:
         """Return a bisection by its id, an unambiguous beginning of it, or `last` for the newest.
@@ -120,7 +129,8 @@ def bisections_query(
 ) -> Select[Any]:
     """Return the query of a list: along the first term's index where there are terms, else along a column's."""
     key = search_terms.c.bisection_id if terms else bisections.c.id
-    query = _visible(select(*BISECTION_COLUMNS), viewer).order_by(key.desc())
+    order = key.asc() if search.oldest_first else key.desc()
+    query = _visible(select(*BISECTION_COLUMNS), viewer).order_by(order)
     if terms:
         query = query.join(search_terms, search_terms.c.bisection_id == bisections.c.id)
         query = query.where(search_terms.c.term == terms[0])
@@ -131,8 +141,28 @@ def bisections_query(
         if (wanted := getattr(search, name)) is not None:
             column = bisections.c[name]
             query = query.where((_unwalked(column, dialect) if terms else column) == wanted)
+    query = query.where(*_found(search.finding))
+    if search.since is not None:
+        query = query.where(key >= first_at(search.since), bisections.c.id >= first_at(search.since))
+    if search.until is not None:
+        query = query.where(key < first_at(search.until), bisections.c.id < first_at(search.until))
+    if cursor is None:
+        return query
     # Both sides of the join, since PostgreSQL may read either index.
-    return query if cursor is None else query.where(key < cursor, bisections.c.id < cursor)
+    sides = (key, bisections.c.id)
+    return query.where(*(side > cursor if search.oldest_first else side < cursor for side in sides))
+
+
+def _found(finding: Finding | None) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions of a finding, as the partial indexes have them."""
+    match finding:
+        case "changed":
+            return (bisections.c.points.is_not(None),)
+        case "unchanged":
+            return (bisections.c.points.is_(None), bisections.c.status == literal_column("'done'"))
+        case "none":
+            return (bisections.c.status == "failed",)
+    return ()
 
 
 def _unwalked(column: ColumnElement[Any], dialect: Dialect) -> ColumnElement[Any]:

@@ -12,6 +12,9 @@ from service.bisection.outcomes import RunReport
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 FINISHED: frozenset[str] = frozenset({"done", "failed", "cancelled"})
 
+Finding = Literal["changed", "unchanged", "none"]
+"""What a bisection found: a change, none in what was measured, or no verdict."""
+
 Row = TypeVar("Row")
 
 
@@ -140,6 +143,11 @@ class Search:
     outcomes: tuple[str, ...] = ()
     changed_in: str | None = None
     """A release that a change landed on, of any package or of `package`."""
+    finding: Finding | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    """Made in this time, the end not included."""
+    oldest_first: bool = False
 
 
 @dataclass(frozen=True)

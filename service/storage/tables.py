@@ -148,6 +148,18 @@ bisections = Table(
     Index(None, "probe", "status", "id"),
     Index(None, "package", "id"),
     Index(None, "points", "id"),
+    Index(
+        "ix_bisections_changed",
+        "id",
+        sqlite_where=text("points IS NOT NULL"),
+        postgresql_where=text("points IS NOT NULL"),
+    ),
+    Index(
+        "ix_bisections_unchanged",
+        "id",
+        sqlite_where=text("points IS NULL AND status = 'done'"),
+        postgresql_where=text("points IS NULL AND status = 'done'"),
+    ),
     Index(None, "owner", "id"),
     Index(None, "snippet_digest"),
 )

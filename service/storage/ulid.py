@@ -35,6 +35,12 @@ def new_ulid() -> str:
     return "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -5, -5))
 
 
+def first_at(moment: datetime) -> str:
+    """Return the smallest id that can have been made at a time, for ranges of ids."""
+    number = max(0, int(moment.timestamp() * 1000)) << _RANDOM_BITS
+    return "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -5, -5))
+
+
 def made_at(ulid: str) -> datetime:
     """Return when an id was made, to the millisecond."""
     return datetime.fromtimestamp((number_of(ulid) >> _RANDOM_BITS) / 1000, UTC)

@@ -22,6 +22,7 @@ from service.web.api import catalog as api_catalog
 from service.web.api import projects as api_projects
 from service.web.api import why as api_why
 from service.web.api.openapi import describe
+from service.web.api.schemas import FIELDS
 from service.web.guard import Guard
 from service.web.metrics import Measured
 from service.web.pages import form as form_pages
@@ -69,6 +70,7 @@ def create_app(dependencies: Dependencies, surroundings: Surroundings | None = N
     for part in (form_pages, result_pages, list_pages, watch_pages):
         app.include_router(part.router)
     app.add_route("/static/{path:path}", site.assets.serve, include_in_schema=False)
+    app.add_route("/favicon.ico", site.assets.serve_icon, include_in_schema=False)
     _add_error_handlers(app)
     describe(app)
     return app
@@ -94,7 +96,7 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:
-        return _answer(request, problem_of_validation(error.errors()))
+        return _answer(request, problem_of_validation(error.errors(), FIELDS))
 
     @app.exception_handler(HTTPException)
     async def _status(request: Request, error: HTTPException) -> Response:

@@ -74,6 +74,14 @@ class Assets:
         )
         return Response(body, status, headers)
 
+    async def serve_icon(self, request: Request) -> Response:
+        """Answer with the icon that browsers and feed readers ask for by itself."""
+        asset = self._by_name["favicon.ico"]
+        status, headers, body = asset.document.answer(
+            request.headers, asset.media_type, cache_control="public, max-age=86400", vary="accept-encoding"
+        )
+        return Response(body, status, headers)
+
 
 def _content_type(media_type: str) -> str:
     """Return a media type with its charset, where it is text."""

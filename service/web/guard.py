@@ -33,6 +33,8 @@ SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 )
 SAME_SITE = (b"cross-origin-resource-policy", b"same-origin")
+PICTURES = (".svg", "/card.png")
+"""Other sites show these: the badge, and the picture of a shared link."""
 EVERY_SITE = (b"cross-origin-resource-policy", b"cross-origin")
 
 
@@ -62,7 +64,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        sealed = _sealed(send, EVERY_SITE if scope["path"].endswith(".svg") else SAME_SITE)
+        sealed = _sealed(send, EVERY_SITE if scope["path"].endswith(PICTURES) else SAME_SITE)
         if scope["method"] == "HEAD" and not scope["path"].endswith("/events"):
             # The server leaves out the body. HEAD must not wait for the end of a stream.
             scope = {**scope, "method": "GET"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from starlette.responses import Response
 
 from service.errors import TfbisectError
+from service.spelling import did_you_mean
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -75,9 +76,14 @@ def problem_of(error: TfbisectError) -> Problem:
     return Problem(error.http_status, error.title, error.message, _kebab(type(error).__name__), faults, headers)
 
 
-def problem_of_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
-    """Return the problem for a request that does not fit its schema, without repeating the input."""
-    faults = tuple(FieldFault(_path(error["loc"]), str(error["msg"])) for error in errors[:20])
+def problem_of_validation(errors: Sequence[Mapping[str, Any]], known: Collection[str] = ()) -> Problem:
+    """Return the problem for a request that does not fit its schema, without repeating the input.
+
+    Args:
+        errors: as pydantic has them.
+        known: the names of the request's fields.
+    """
+    faults = tuple(FieldFault(_path(error["loc"]), in_plain_words(error, known)) for error in errors[:20])
     if faults and any(error["type"] == "json_invalid" for error in errors):
         return Problem(422, "Not JSON", "The body is not JSON; send one JSON object.", "not-json", faults)
     named = ", ".join(dict.fromkeys(fault.field for fault in faults))
@@ -94,6 +100,46 @@ def too_many(what: str, retry_seconds: float) -> Refusal:
     seconds = max(1, round(retry_seconds))
     detail = f"{what} Try again in {seconds} s."
     return Refusal(Problem(429, "Too many", detail, "too-many", headers={"retry-after": str(seconds)}))
+
+
+PLAIN: Mapping[str, str] = {
+    "missing": "This is required.",
+    "int_type": "This must be a whole number.",
+    "int_parsing": "This must be a whole number.",
+    "int_from_float": "This must be a whole number.",
+    "float_type": "This must be a number.",
+    "float_parsing": "This must be a number.",
+    "finite_number": "This must be a finite number.",
+    "string_type": "This must be text.",
+    "bool_type": "This must be true or false.",
+    "bool_parsing": "This must be true or false.",
+    "list_type": "This must be a list.",
+    "tuple_type": "This must be a list.",
+    "dict_type": "This must be an object of names and values.",
+    "model_attributes_type": "This must be an object of names and values.",
+    "literal_error": "This must be one of {expected}.",
+    "greater_than": "This must be greater than {gt}.",
+    "greater_than_equal": "This must be at least {ge}.",
+    "less_than": "This must be less than {lt}.",
+    "less_than_equal": "This must be at most {le}.",
+    "string_too_long": "This may have at most {max_length} characters.",
+    "string_too_short": "This must have at least {min_length} characters.",
+    "too_long": "This is too long: at most {max_length} are taken.",
+    "too_short": "This is too short: at least {min_length} are needed.",
+    "string_pattern_mismatch": "This does not have the form {pattern}.",
+    "date_from_datetime_parsing": "This must be a day such as 2024-05-31.",
+    "date_parsing": "This must be a day such as 2024-05-31.",
+    "date_type": "This must be a day such as 2024-05-31.",
+}
+"""What is wrong with a field, by pydantic's name for it; all others keep pydantic's own words."""
+
+
+def in_plain_words(error: Mapping[str, Any], known: Collection[str] = ()) -> str:
+    """Say what is wrong with one field, for people who do not know the library that found it."""
+    if error["type"] == "extra_forbidden":
+        return f"There is no field of this name{did_you_mean(str(error['loc'][-1]), known) or '.'}"
+    said = PLAIN.get(str(error["type"]))
+    return str(error["msg"]) if said is None else said.format_map(error.get("ctx") or {})
 
 
 def _path(location: Sequence[Any]) -> str:

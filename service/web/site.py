@@ -12,6 +12,7 @@ from service.catalog.probes import Probe
 from service.errors import NotFound
 from service.reports.dependencies import Dependencies, Surroundings
 from service.reports.estimate import Estimator
+from service.reports.naming import called
 from service.reports.readings import Readings
 from service.reports.views import Views
 from service.storage.records import Bisection
@@ -50,9 +51,14 @@ class Site:
 
     def rows(self, bisections: Iterable[Bisection]) -> list[dict[str, Any]]:
         """Return bisections as lists show them; only running ones, which are few, are read completely."""
+        listed = list(bisections)
+        sources = self.store.snippets_of(listed)
         return [
-            self.views.row(each, self.readings.outlook_of(each) if each.status == "running" else None)
-            for each in bisections
+            {
+                **self.views.row(each, self.readings.outlook_of(each) if each.status == "running" else None),
+                "name": called(each.request, sources.get(each.snippet_digest, "")),
+            }
+            for each in listed
         ]
 
     def base_url(self, request: Request) -> str:

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import Response
 
 from service import __version__
 from service.bisection.words import counted
 from service.printable import printable
+from service.reports.plots import label_of
 from service.reports.states import STATES
 from service.storage.ulid import made_at
 from service.web.assets import Assets
@@ -43,6 +44,8 @@ class Pages:
             made_at=made_at,
             as_typed=AsTyped,
             counted=counted,
+            measured_as=label_of,
+            with_code=with_code,
         )
 
     def text(self, template: str, values: Mapping[str, Any]) -> str:
@@ -69,6 +72,14 @@ class AsTyped(str):
 def shown(value: Any) -> Any:
     """Return the output of a template expression, with text made printable and HTML unchanged."""
     return printable(value, lines=True) if type(value) is str else value
+
+
+def with_code(text: str) -> Markup:
+    """Return text in which what stands between backticks is code."""
+    parts = printable(text, lines=True).split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)
+    )
 
 
 def moment(when: datetime | None) -> Markup:

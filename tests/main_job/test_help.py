@@ -29,7 +29,7 @@ OPTIONS = [
         "timeout",
         "fresh",
     ),
-    *("complete", "whole", "image-source", "json", "quiet", "with", "file", "python", "as-of"),
+    *("complete", "whole", "image-source", "json", "quiet", "with", "file", "python", "as-of", "name"),
 ]
 
 

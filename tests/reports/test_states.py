@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from PIL import Image, ImageColor
 from rich.console import Console
 from rich.style import Style
 
@@ -21,7 +22,7 @@ from service.cli.terminal import LiveProgress, verdict_lines
 from service.reports.markdown import release_table
 from service.reports.states import PLACES, STATES, State
 from service.reports.timeline import Knowledge, Timeline, timeline_of
-from service.web.pages.badges import card
+from service.web.pages.share_card import GROUND, MARGIN, RAIL_HEIGHT, RAIL_TOP, paler, share_card
 from service.web.templating import Pages
 
 RELEASES: dict[str, list[Answer]] = {
@@ -95,11 +96,16 @@ class Nowhere:
 
 
 @pytest.mark.parametrize(("release", "state"), STATE_OF.items())
-def test_a_picture_has_the_word_the_sign_and_the_colour(timeline: Timeline, release: str, state: State) -> None:
-    picture = card("title", "below", timeline)
-    assert re.search(rf"<title>{release}, (drops, )?{STATES[state].word}", picture)
-    assert f">{STATES[state].sign}</text>" in picture or state == "measured"
-    assert STATES[state].colour in picture
+def test_a_picture_shows_what_was_measured_in_full_height_and_all_else_thin_and_paler(
+    timeline: Timeline, release: str, state: State
+) -> None:
+    picture = Image.open(io.BytesIO(share_card("title", "below", timeline)))
+    cells = [column.step.cell for column in timeline.columns]
+    place = [cell.release for cell in cells].index(release)
+    x = MARGIN + (picture.width - 2 * MARGIN) * (place + 0.5) / len(cells)
+    at_the_edge, in_the_middle = (picture.getpixel((round(x), RAIL_TOP + y)) for y in (2, RAIL_HEIGHT // 2))
+    assert (at_the_edge != ImageColor.getrgb(GROUND)) == (state == "measured")
+    assert state == "measured" or in_the_middle == paler(cells[place])
 
 
 @pytest.mark.parametrize(("release", "state"), [item for item in STATE_OF.items() if item[1] != "running"])

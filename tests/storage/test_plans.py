@@ -14,6 +14,7 @@ from service.storage.engine import make_engine, transaction
 from service.storage.exchange import import_lines
 from service.storage.records import EVERYBODY, Search, Viewer
 from service.storage.store import Store
+from service.storage.ulid import made_at
 from tests.storage.crowd import crowd_lines, made_id
 
 CROWD = 4000
@@ -36,6 +37,11 @@ SEARCHES = {
     "by rare and common words": Search(text="model tensorflow rare_layer dropout"),
     "by outcome": Search(outcomes=("flaky",)),
     "by release that changed": Search(changed_in="1.11.0"),
+    "by a finding": Search(finding="changed"),
+    "by another finding": Search(finding="unchanged"),
+    "by package and finding": Search(package="tensorflow", finding="changed"),
+    "by date": Search(since=made_at(made_id(0, 100)), until=made_at(made_id(0, 900))),
+    "oldest first": Search(oldest_first=True, probe="noise"),
     "by everything": Search(text="dropout", outcomes=("drops",), changed_in="2.7.0", package="tensorflow"),
 }
 

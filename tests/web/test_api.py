@@ -67,8 +67,8 @@ def test_the_same_idempotency_key_makes_no_second_bisection(service: Served) -> 
         ({"snippet": TUTORIAL, "probe": "nix"}, "probe", "there is no probe"),
         ({"snippet": TUTORIAL, "probe": "dropout", "package": "numpy"}, "package", "numpy"),
         ({"snippet": TUTORIAL, "hardware": "abacus"}, "hardware", "cpu"),
-        ({"snippet": TUTORIAL, "input_shape": [28, -1]}, "input_shape.1", "greater"),
-        ({"snippet": TUTORIAL, "resolution": 0}, "resolution", "greater"),
+        ({"snippet": TUTORIAL, "input_shape": [28, -1]}, "input_shape.1", "at least"),
+        ({"snippet": TUTORIAL, "resolution": 0}, "resolution", "at least 1"),
         ({"snippet": TUTORIAL, "releases": "1.9..1.14", "resolution": 500}, "resolution", "6 mainline releases"),
         (
             {"snippet": TUTORIAL, "with": ["pandas==9"]},
@@ -80,7 +80,9 @@ def test_the_same_idempotency_key_makes_no_second_bisection(service: Served) -> 
         ({"snippet": TUTORIAL, "with": ["tensorflow-cpu==2.3.0"]}, "with", "package under test"),
         ({"snippet": TUTORIAL, "with": ["pandas\x1b[2J"]}, "with", "printable"),
         ({"snippet": TUTORIAL, "with": ["pandas"] * 65}, "with", "64"),
-        ({"snippet": TUTORIAL, "colour": "red"}, "colour", "not permitted"),
+        ({"snippet": TUTORIAL, "colour": "red"}, "colour", "no field of this name."),
+        ({"snippet": TUTORIAL, "relases": "1.9.."}, "relases", "did you mean releases?"),
+        ({"snippet": TUTORIAL, "probe": "droput"}, "probe", "did you mean dropout?"),
         ({"snippet": TUTORIAL, "parameters": {"depth": 3}}, "parameters.depth", "no parameter"),
         ({"snippet": TUTORIAL, "visibility": "private"}, "visibility", "token"),
         ({}, "snippet", "is empty"),
@@ -237,7 +239,7 @@ def test_what_a_bisection_waits_for_is_said(service: Served) -> None:
     said = {"runs_done": 0, "runs_planned_at_least": 9, "current": [], "problem": "no <engine> answers"}
     service.world.store.record(claim, (), [("progress", said)], said)
     assert service.client.get(f"/api/v1/bisections/{submitted}").json()["progress"] == said
-    assert "waiting: no &lt;engine&gt; answers" in service.client.get(f"/b/{submitted}").text
+    assert "for what its runs need: no &lt;engine&gt; answers" in service.client.get(f"/b/{submitted}").text
 
 
 def test_a_thread_that_is_not_alive_is_named_by_readyz(service: Served) -> None:

@@ -99,12 +99,16 @@ def test_the_script_of_the_article_goes_in_and_its_verdict_comes_out(service: Se
     worker = working(service)
     expect(page.locator(".state-running").first).to_be_visible()
     service.world.runs.gate.set()
-    expect(page.locator("h1")).to_contain_text("In 1.11.0: dropout: never-drops", timeout=15000)
+    expect(page.locator("h1")).to_have_text("Dropout stops working in 1.11.0 and works again in 1.13.1", timeout=15000)
     expect(page.locator(".flag")).to_have_count(2)
     expect(page.locator(".cell[data-release='1.12.3']")).to_contain_text("never-drops")
     expect(page.locator(".cell[data-release='1.12.2']")).to_contain_text("inferred")
-    assert "In 1.11.0: dropout" in page.title()
+    assert "Dropout stops working in 1.11.0" in page.title()
+    expect(page.locator(".delete")).to_be_visible()
+    expect(page.locator(".verdict .status")).to_have_text("done")
     worker.join()
+    page.go_back()
+    expect(page.locator(".cm-content")).to_contain_text("digits.load_data()")
 
 
 def test_a_running_bisection_is_cancelled_from_its_page(service: Served, page: Page) -> None:
@@ -136,7 +140,7 @@ def test_the_form_works_without_scripts(service: Served, browser: Browser) -> No
     assert "/b/" in page.url
     service.world.work_off()
     page.reload()
-    expect(page.locator("h1")).to_contain_text("In 1.11.0: dropout: never-drops")
+    expect(page.locator("h1")).to_have_text("Dropout stops working in 1.11.0 and works again in 1.13.1")
     page.locator(".cell[data-release='1.11.0']").click()
     assert page.url.endswith("/r/1.11.0")
     context.close()
@@ -221,20 +225,23 @@ def test_a_release_opens_in_a_drawer_that_the_keyboard_walks_and_closes(service:
 
 def test_the_plot_shows_the_measurements_that_are_chosen(service: Served, page: Page) -> None:
     page.goto(f"{service.url}/b/{service.bisected(TUTORIAL)['id']}")
-    expect(page.locator("#measurements svg")).to_have_attribute("aria-label", re.compile("train_losses, evaluate"))
-    page.get_by_label("near_one_losses").click()
-    expect(page.locator("#measurements svg")).to_have_attribute("aria-label", re.compile("near_one_losses"))
+    expect(page.locator("#measurements svg")).to_have_attribute(
+        "aria-label", re.compile("loss in training, loss in evaluation")
+    )
+    page.get_by_label("loss at a rate near 1").click()
+    expect(page.locator("#measurements svg")).to_have_attribute("aria-label", re.compile("loss at a rate near 1"))
 
 
 def test_link_report_and_commands_are_copied(service: Served, context: BrowserContext, page: Page) -> None:
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     bisection_id = service.bisected(TUTORIAL)["id"]
     page.goto(f"{service.url}/b/{bisection_id}")
+    page.get_by_text("Share", exact=True).click()
     page.get_by_role("button", name="Copy link").click()
     expect(page.locator(".toast")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == f"{service.url}/b/{bisection_id}"
     page.get_by_role("button", name="Copy report").click()
-    until(lambda: page.evaluate("navigator.clipboard.readText()").startswith("### Introduced"))
+    until(lambda: page.evaluate("navigator.clipboard.readText()").startswith("### Dropout stops working in 1.11.0"))
 
 
 def test_the_theme_is_switched_and_remembered(service: Served, page: Page) -> None:
@@ -334,6 +341,7 @@ def test_what_is_stored_of_a_page_is_what_its_api_says(service: Served, page: Pa
     bisection_id = service.bisected(TUTORIAL)["id"]
     with page.expect_download() as download:
         page.goto(f"{service.url}/b/{bisection_id}")
+        page.get_by_text("Share", exact=True).click()
         page.get_by_role("link", name="JSON", exact=True).click()
     text = Path(download.value.path()).read_text()
     assert json.loads(text) == service.client.get(f"/api/v1/bisections/{bisection_id}").json()
@@ -354,7 +362,7 @@ def test_dropped_files_are_the_snippet_and_what_lies_beside_it(service: Served, 
     expect(page.locator("[data-files-listed]")).to_contain_text("2 files, 0.0 KiB: own.py, data.csv")
     expect(page.locator(".cm-content")).to_contain_text("tf.keras.models.Sequential")
     page.locator("#releases").fill("1.9..1.11")
-    page.locator("button[type=submit]").first.click()
+    page.locator("#ask button[type=submit]").click()
     page.wait_for_url("**/b/*")
     request = service.client.get(f"/api/v1/bisections/{page.url.split('/b/')[1].split('?')[0]}").json()["request"]
     assert request["project"].startswith("sha256:")

@@ -25,8 +25,7 @@ def test_the_form_is_submitted_without_scripts(service: Served) -> None:
     assert "Queued" in page.text
     service.world.work_off()
     page = service.client.get(answer.headers["location"])
-    assert "introduced in 1.11.0" in page.text
-    assert "fixed in 1.13.1" in page.text
+    assert "<h1>Dropout stops working in 1.11.0 and works again in 1.13.1</h1>" in page.text
     assert "keras-applications" in page.text
 
 
@@ -43,8 +42,8 @@ def test_a_file_may_be_chosen_in_place_of_typing(service: Served) -> None:
     [
         ({"snippet": "x = (\n"}, 'data-line="1"'),
         ({"releases": "2.0..1.9"}, "swap the ends"),
-        ({"resolution": "many"}, "valid integer"),
-        ({"input_shape": "28,x"}, "valid integer"),
+        ({"resolution": "many"}, "whole number"),
+        ({"input_shape": "28,x"}, "whole number"),
         ({"probe": "script", "parameters.script.pattern": "loss ("}, "must be a regular expression"),
         ({"probe": "script", "parameters.script.tolerance": "little"}, "must be a finite number that is not negative"),
         ({"probe": "script", "parameters.script.expect": "0.3"}, "must be an object of at most 100 names and values"),
@@ -194,7 +193,7 @@ def test_a_snippet_that_breaks_off_everywhere_is_shown_with_its_traceback_and_it
 
 def test_the_estimate_says_runs_time_and_images(service: Served) -> None:
     text = re.sub("<[^>]+>", "", service.client.post("/estimate", data=FORM).text)
-    assert re.search(r"About \d+ to \d+ runs, .*, \d+ images to build. 10 releases", text)
+    assert re.search(r"About \d+ to \d+ runs, .*, at most \d+ images to build, \d+\.\d GB on disk. 10 releases", text)
     assert "swap" in service.client.post("/estimate", data={**FORM, "releases": "2..1"}).text
 
 
@@ -209,7 +208,7 @@ def test_a_running_bisection_shows_its_progress_and_can_be_cancelled(service_wit
     service = service_with(MadeUpRuns())
     bisection_id = service.submit(TUTORIAL)["id"]
     page = service.client.get(f"/b/{bisection_id}").text
-    assert "of at least" in page
+    assert "<b>Queued</b>, next in line" in page
     assert f'action="/b/{bisection_id}/cancel"' in page
     assert service.client.post(f"/b/{bisection_id}/cancel").status_code == 303
     assert "Cancelled" in service.client.get(f"/b/{bisection_id}").text
@@ -251,8 +250,8 @@ def test_a_search_finds_by_word_outcome_and_release(service: Served) -> None:
 def test_a_share_preview_names_verdict_and_picture(service: Served) -> None:
     bisection_id = service.bisected(TUTORIAL)["id"]
     page = service.client.get(f"/b/{bisection_id}").text
-    assert '<meta property="og:title" content="Introduced in 1.11.0' in page
-    assert f'content="{service.url}/b/{bisection_id}/card.svg"' in page
+    assert '<meta property="og:title" content="Dropout stops working in 1.11.0' in page
+    assert f'content="{service.url}/b/{bisection_id}/card.png"' in page
 
 
 def test_errors_are_pages_for_people_and_problems_for_programs(service: Served) -> None:
@@ -267,3 +266,125 @@ def test_a_bisection_is_deleted_from_its_page(service: Served) -> None:
     bisection_id = service.bisected(TUTORIAL)["id"]
     assert service.client.post(f"/b/{bisection_id}/delete").status_code == 303
     assert service.client.get(f"/b/{bisection_id}").status_code == 404
+
+
+def test_a_file_that_is_no_utf8_is_refused_as_on_the_command_line(service: Served) -> None:
+    latin = TUTORIAL.replace("import tensorflow", "# größe\nimport tensorflow").encode("latin-1")
+    answer = service.client.post(
+        "/", data={**FORM, "snippet": ""}, files={"file": ("model.py", latin, "text/x-python")}
+    )
+    assert answer.status_code == 422
+    assert answer.text.count("model.py is not UTF-8 text; save it as UTF-8.") == 1
+    assert service.client.get("/api/v1/bisections").json()["items"] == []
+
+
+def test_what_is_wrong_with_a_field_is_said_once(service: Served) -> None:
+    page = service.client.post("/", data={**FORM, "releases": "2.0..1.9"}).text
+    assert page.count("swap the ends") == 1
+    assert '<a href="#releases">Releases</a>: see below' in page
+
+
+def test_the_first_page_shows_an_answer_that_real_runs_gave_and_starts_its_example(service: Served) -> None:
+    page = service.client.get("/").text
+    assert "<b>Dropout stops working in 1.11.0 and works again in 1.13.1.</b>" in page
+    hero = page.partition("<figure")[2].partition("</figure>")[0]
+    assert hero.count("never-drops") >= 3
+    assert 'href="/b/' not in hero
+    location = service.client.post("/", data={"example": "dropout_tutorial.py"}).headers["location"]
+    request = service.world.store.bisection(location.rpartition("/")[2]).request
+    assert (request["releases"], request["name"]) == ("1.9..1.14", "The 2018 Dropout bug")
+    assert service.client.post("/", data={"example": "../README.md"}).status_code == 404
+    assert 'value="1.9..1.14"' in service.client.get("/?example=dropout_tutorial.py").text
+
+
+def test_cuda_is_offered_only_where_a_device_is(service: Served) -> None:
+    assert 'type="radio" name="hardware"' not in service.client.get("/").text
+    assert 'value="cuda" checked' in service.client.post("/", data={**FORM, "hardware": "cuda", "snippet": ""}).text
+
+
+def test_interpreter_day_and_causes_are_asked_from_the_form(service: Served) -> None:
+    request = request_of(service, {"python": "3.6", "as_of": "2019-06-01", "no_why": "1", "name": "mine"})
+    assert (request["python"], request["as_of"], request["why"], request["name"]) == (
+        "3.6",
+        "2019-06-01",
+        False,
+        "mine",
+    )
+    listed = service.client.get("/api/v1/bisections").json()["items"]
+    page = service.client.get(f"/?like={listed[0]['id']}").text
+    assert 'value="2019-06-01"' in page
+    assert 'name="no_why" value="1" checked' in page
+    assert "This must be a day such as" in service.client.post("/", data={**FORM, "as_of": "soon"}).text
+
+
+def test_the_strip_of_another_package_is_its_own(service: Served) -> None:
+    assert 'value="1.11"' in service.client.get("/strip?package=tensorflow").text
+    assert service.client.get("/strip?package=pandas").text.count("<button") == 1
+    assert "<button" not in service.client.get("/strip?package=no-such").text
+
+
+def test_a_result_lists_what_was_asked(service: Served) -> None:
+    done = service.bisected(TUTORIAL, python="3.6")
+    page = service.client.get(f"/b/{done['id']}").text
+    asked = page.partition('id="question"')[2].partition("</section>")[0]
+    assert "1.9..1.14" in asked
+    assert "<dt>Python</dt>" in asked
+
+
+def test_who_waits_is_told_how_many_come_first(service: Served) -> None:
+    first, second = (service.submit(TUTORIAL.replace("512", str(size)))["id"] for size in (64, 32))
+    assert "next in line" in service.client.get(f"/b/{first}").text
+    assert "1 before it" in service.client.get(f"/b/{second}").text
+
+
+def test_equal_questions_stand_once_in_a_list(service: Served) -> None:
+    first, second = (service.bisected(TUTORIAL)["id"] for _ in range(2))
+    other = service.bisected(TUTORIAL, releases="1.9..1.11")["id"]
+    page = service.client.get("/bisections").text
+    assert page.count('<a class="title"') == 2
+    assert "asked 2 times" in page
+    assert all(f"/b/{each}" in page for each in (first, second, other))
+
+
+def test_a_list_is_filtered(service: Served) -> None:
+    bisection_id = service.bisected(TUTORIAL)["id"]
+    found = ("finding=changed", "package=tensorflow", "since=2020-01-01", "order=oldest")
+    not_found = ("finding=unchanged", "finding=none", "package=torch", "since=2999-01-01", "until=2020-01-01")
+    for query in found + not_found:
+        assert (bisection_id in service.client.get(f"/bisections?{query}").text) is (query in found), query
+    assert "is not a day; write it as 2026-01-31." in service.client.get("/bisections?since=yesterday").text
+
+
+def test_several_are_deleted_at_once_or_none(service: Served) -> None:
+    ids = [service.bisected(TUTORIAL, releases=f"1.{minor}..1.14")["id"] for minor in (9, 10)]
+    assert service.client.post("/bisections/delete", data={"id": [ids[0], "none"]}).status_code == 404
+    assert len(service.client.get("/api/v1/bisections").json()["items"]) == 2
+    assert service.client.post("/bisections/delete", data={"id": ids}).status_code == 303
+    assert service.client.get("/api/v1/bisections").json()["items"] == []
+
+
+def test_two_selected_bisections_are_compared_with_their_snippets_and_questions(service: Served) -> None:
+    ids = [
+        service.bisected(TUTORIAL.replace("512", str(size)), releases=f"1.9..1.{last}")["id"]
+        for size, last in ((256, 14), (128, 12))
+    ]
+    page = service.client.get("/compare", params={"id": ids}).text
+    assert '<span class="went">-    tf.keras.layers.Dense(256' in page
+    assert '<span class="came">+    tf.keras.layers.Dense(128' in page
+    assert '<td class="mono">1.9..1.12</td>' in page
+    assert page.count('class="legend"') == 2
+    assert "1 bisection selected; two are compared." in service.client.get("/compare", params={"id": ids[:1]}).text
+
+
+def test_the_icon_is_where_browsers_ask_for_it(service: Served) -> None:
+    assert service.client.get("/favicon.ico").content[:4] == b"\0\0\1\0"
+
+
+def test_the_api_page_has_contents_code_and_calls_to_try(service: Served) -> None:
+    page = service.client.get("/docs").text
+    anchors = re.findall(r'<li><a href="#([^"]+)">', page)
+    assert len(anchors) >= 12
+    assert all(f'id="{anchor}"' in page for anchor in anchors)
+    assert "<code>Location</code>" in page
+    assert "`" not in re.sub(r"<pre.*?</pre>|<code>.*?</code>", "", page, flags=re.DOTALL)
+    assert 'data-method="DELETE"' not in page

@@ -15,6 +15,7 @@ from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from PIL import Image
 
 from service.bisection.companions import between
 from service.bisection.outcomes import RunReport
@@ -22,8 +23,10 @@ from service.bisection.verdict import VersionDifference
 from service.cli.terminal import verdict_lines
 from service.reports.links import compare_url, notes_url
 from service.reports.plots import draw, numbers_in
+from service.reports.timeline import Knowledge, timeline_of
 from service.storage.tables import bisections
 from service.web.pages.badges import badge, badge_words
+from service.web.pages.share_card import fitted, letters, share_card
 from tests.web.conftest import Served
 from tests.web.world import TUTORIAL, MadeUpRuns, dropout_report
 
@@ -31,7 +34,7 @@ from tests.web.world import TUTORIAL, MadeUpRuns, dropout_report
 def test_the_report_names_changes_links_and_commands(service: Served) -> None:
     done = service.bisected(TUTORIAL)
     text = service.client.get(f"/b/{done['id']}.md").text
-    assert text.startswith("### Introduced in 1.11.0")
+    assert text.startswith("### Dropout stops working in 1.11.0 and works again in 1.13.1")
     assert "https://github.com/tensorflow/tensorflow/compare/v1.10.0...v1.11.0" in text
     assert f"{service.url}/b/{done['id']}.py | tfbisect run -" in text
     assert "| 1.11.0 | `never-drops` | ● measured | **introduced in 1.11.0** |" in text
@@ -159,10 +162,26 @@ def test_a_badge_says_what_was_found(status: str, changes: list[str], words: str
 def test_pictures_are_well_formed_whatever_stands_in_them(service: Served) -> None:
     ET.fromstring(badge("a<b>&\"'", "x]]>", "#fff"))
     done = service.bisected(TUTORIAL)
-    for path in (f"/b/{done['id']}.svg", f"/b/{done['id']}/card.svg"):
-        answer = service.client.get(path)
-        assert answer.headers["content-type"] == "image/svg+xml"
-        ET.fromstring(answer.text)
+    answer = service.client.get(f"/b/{done['id']}.svg")
+    assert answer.headers["content-type"] == "image/svg+xml"
+    ET.fromstring(answer.text)
+
+
+def test_the_picture_of_a_shared_link_is_a_png_that_other_sites_may_show(service: Served) -> None:
+    answer = service.client.get(f"/b/{service.bisected(TUTORIAL)['id']}/card.png")
+    assert answer.headers["content-type"] == "image/png"
+    assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
+    assert Image.open(io.BytesIO(answer.content)).size == (1200, 630)
+
+
+@pytest.mark.parametrize("title", ["Dropout stops working in 1.11.0", "word " * 200, "x" * 400, "\u4e2d" * 90, ""])
+def test_no_letter_of_a_shared_picture_is_outside_it(title: str) -> None:
+    size, lines = fitted(title)
+    assert all(letters(size).getlength(line) <= 1200 - 2 * 72 for line in lines)
+    assert len(lines) * size * 1.2 <= 300
+    picture = Image.open(io.BytesIO(share_card(title, title, timeline_of({}, Knowledge()))))
+    margin = picture.crop((1200 - 60, 0, 1200, 630))
+    assert margin.getcolors() == [(60 * 630, (0xF5, 0xF5, 0xF2))]
 
 
 def test_environments_are_compared_without_the_release_itself() -> None:

@@ -54,6 +54,21 @@ class Call:
         """Return the name of its place on a page."""
         return re.sub(r"\W+", "-", f"{self.method} {self.path}".lower()).strip("-")
 
+    @property
+    def can_be_tried(self) -> bool:
+        """Say whether the page offers to send it: not what deletes, takes files, or never ends."""
+        return self.method in ("GET", "POST") and not self.form and not self.path.endswith("/events")
+
+    @property
+    def tried_parameters(self) -> list[CallParameter]:
+        """Return the parameters that stand in the address."""
+        return [each for each in self.parameters if each.place in ("path", "query")]
+
+    @property
+    def body_text(self) -> str:
+        """Return the example of the body, as it can be sent."""
+        return json.dumps(self.body, indent=2)
+
     def curl(self, base_url: str) -> str:
         words = ["curl", "-sS"]
         if self.method != "GET":

@@ -50,6 +50,10 @@ class SubmissionBody(BisectionRequest):
         return BisectionRequest.model_validate(self.model_dump(exclude={"visibility"}))
 
 
+FIELDS = frozenset(field.alias or name for name, field in SubmissionBody.model_fields.items())
+"""The names of a request's fields, for messages about one that does not exist."""
+
+
 class ProjectFileBody(BaseModel):
     """One file of a project."""
 
@@ -264,4 +268,5 @@ class EstimateBody(BaseModel):
     runs: int = Field(description="runs where nothing changes; a stored answer costs nothing")
     runs_with_changes: int = Field(description="runs where the behaviour is lost once and comes back")
     images_to_build: int
+    disk_bytes: int = Field(description="of the images to build, from the sizes of the wheels")
     seconds: float = Field(description="rough wall clock")

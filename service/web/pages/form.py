@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -13,6 +15,7 @@ from service.projects.files import Bounds
 from service.web.access import COOKIE
 from service.web.api.bisections import hand_in
 from service.web.pages import form_fields as forms
+from service.web.pages.examples import example_text
 from service.web.problems import Refusal
 from service.web.site import Reader, Submitter, ThisSite
 
@@ -20,9 +23,9 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/")
-async def home(request: Request, site: ThisSite, caller: Reader, like: str = "") -> Response:
+async def home(request: Request, site: ThisSite, caller: Reader, like: str = "", example: str = "") -> Response:
     """Show the form and the latest bisections."""
-    return await run_in_threadpool(forms.form_page, site, request, caller, like=like)
+    return await run_in_threadpool(forms.form_page, site, request, caller, like=like, example=example)
 
 
 @router.post("/")
@@ -31,10 +34,15 @@ async def submit_form(request: Request, site: ThisSite, caller: Submitter) -> Re
     bounds = Bounds(*site.settings.project_bounds)
     async with request.form(max_fields=64, max_files=bounds.most_files + 1) as typed:
         fields = await forms.fields_of(typed)
+        upload = await forms.upload_of(typed)
         sent = await forms.files_of(typed, bounds)
+        example = str(typed.get("example", ""))
 
     def handed_in() -> Response:
         try:
+            if example:
+                forms.with_example(site, fields, example)
+            forms.with_upload(fields, upload)
             forms.with_files(site, fields, sent, bounds)
             bisection_id = hand_in(site, caller, forms.submission_of(fields, site.dependencies.probes))
         except (TfbisectError, Refusal, ValueError) as error:
@@ -62,8 +70,17 @@ async def notebook_script(request: Request, site: ThisSite, caller: Reader) -> R
 
 @router.get("/examples/{name}")
 def example(name: str, site: ThisSite) -> Response:
-    text = forms.example_text(site.surroundings.examples, name)
+    text = example_text(site.surroundings.examples, name)
     return Response(text, media_type="text/plain; charset=utf-8")
+
+
+@router.get("/strip")
+def strip_of_package(
+    request: Request, site: ThisSite, caller: Reader, package: Annotated[str, Query(max_length=128)] = "tensorflow"
+) -> Response:
+    """Return the strip of another package's minors, for the form."""
+    site.access.count_estimate(caller)
+    return site.pages.response(request, "strip.html", picks=forms.picks(site, package.replace("\x00", "")))
 
 
 @router.get("/sign-in")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,17 +14,19 @@ from starlette.responses import Response
 
 from service.bisection.releases import tree_of
 from service.catalog.probes import DEFAULT_PROBE, Probe
-from service.errors import BadInput, NotFound, ProjectError, TfbisectError
+from service.errors import BadInput, ProjectError, TfbisectError
 from service.projects.files import Bounds
 from service.web.access import Caller
 from service.web.api.projects import kept, uploads_in
-from service.web.api.schemas import SubmissionBody
+from service.web.api.schemas import FIELDS, SubmissionBody
 from service.web.pages import parameter_fields
+from service.web.pages.examples import answered_in, example_named, example_text, examples_in
 from service.web.problems import Problem, Refusal, problem_of, problem_of_validation
 from service.web.site import Site
 
 DEFAULTS: Mapping[str, str] = {
     "snippet": "",
+    "name": "",
     "probe": DEFAULT_PROBE,
     "package": "tensorflow",
     "releases": "",
@@ -42,14 +42,41 @@ DEFAULTS: Mapping[str, str] = {
     "command": "",
     "arguments": "",
     "timeout_seconds": "",
+    "python": "",
+    "as_of": "",
     "whole": "",
+    "no_why": "",
     "fresh": "",
     "complete": "",
     "watch": "",
     "visibility": "public",
 }
-PLAIN = frozenset({"snippet", "releases", "hardware"})
+PLAIN = frozenset({"snippet", "releases", "hardware", "package", "name"})
 """Fields that always show; all others are folded until one is used or wrong."""
+LONGEST_NAME = 80
+SHOWN_FIELDS: Mapping[str, str] = {
+    "releases": "Releases",
+    "package": "Package",
+    "hardware": "Hardware",
+    "probe": "What to test",
+    "project": "Files beside the script",
+    "arguments": "Arguments",
+    "command": "Command",
+    "with": "Packages that the script needs",
+    "name": "Name",
+    "python": "Python",
+    "as_of": "Dependencies as of",
+    "input_shape": "Input shape",
+    "variants": "Variants",
+    "branches": "Patch releases",
+    "image_source": "Images",
+    "resolution": "Resolution",
+    "repeats": "Runs per release",
+    "timeout_seconds": "Time limit of one run",
+}
+"""Fields beside which their own fault is shown, each with its label."""
+PACKAGES = ("tensorflow", "keras", "torch", "jax", "numpy", "pandas", "scikit-learn", "tf-nightly")
+"""Offered while a package's name is typed; any other can be typed too."""
 COMMANDS = ("command", "arguments")
 """Fields that hold words as a shell has them."""
 NUMBERS = ("resolution", "repeats", "timeout_seconds")
@@ -57,42 +84,51 @@ BETWEEN_REQUIREMENTS = re.compile(r"\n|,(?=\s*[A-Za-z])(?![^\[]*\])")
 TICKED = ("whole", "fresh", "complete", "watch")
 
 
-@dataclass(frozen=True)
-class Example:
-    """A snippet that the form offers."""
-
-    file: str
-    title: str
-    probe: str = DEFAULT_PROBE
-    """Its request."""
-    package: str = "tensorflow"
-
-
-EXAMPLES = (
-    Example("dropout_tutorial.py", "The 2018 Dropout bug"),
-    Example("dropout_tutorial_fixed.py", "The workaround"),
-    Example("noise_layer.py", "A noise layer"),
-    Example("custom_script.py", "A custom script"),
-    Example("dropout_keras.py", "Standalone Keras", package="keras"),
-    Example("dropout_torch.py", "In PyTorch", package="torch"),
-    Example("dropout_torch_training.py", "A PyTorch training", package="torch"),
-    Example("legacy_version.py", "Another package", package="packaging"),
-)
-
-
 async def fields_of(form: FormData) -> dict[str, str]:
-    """Return the submitted fields, with an uploaded file in place of the snippet."""
+    """Return the submitted fields."""
     fields = dict(DEFAULTS)
     for name in (*DEFAULTS, *(name for name in form if name.startswith("parameters."))):
         values = form.getlist(name)
         texts = [value for value in values if isinstance(value, str) and value]
         if texts:
             fields[name] = (",".join(texts) if name == "variants" else texts[0]).replace("\r\n", "\n")
+    return fields
+
+
+async def upload_of(form: FormData) -> tuple[str, bytes] | None:
+    """Return the file that was chosen in place of typing, with its name; None if there is none."""
     upload = form.get("file")
     if isinstance(upload, UploadFile) and upload.filename:
-        fields["snippet"] = (await upload.read()).decode("utf-8", "replace")
-    fields["snippet"] = fields["snippet"].replace("\r\n", "\n")
-    return fields
+        return upload.filename, await upload.read()
+    return None
+
+
+def with_upload(fields: dict[str, str], upload: tuple[str, bytes] | None) -> None:
+    """Put a chosen file in place of the snippet.
+
+    Raises:
+        BadInput: it is not UTF-8 text.
+    """
+    if upload is None:
+        return
+    name, content = upload
+    try:
+        fields["snippet"] = content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError:
+        raise BadInput(f"{name[:80]} is not UTF-8 text; save it as UTF-8.", field="snippet") from None
+    fields["name"] = fields["name"] or name[:LONGEST_NAME]
+
+
+def with_example(site: Site, fields: dict[str, str], name: str) -> None:
+    """Fill the form with an example and its question.
+
+    Raises:
+        NotFound: there is none of this name.
+    """
+    folder = site.surroundings.examples
+    example = example_named(folder, name)
+    fields |= {"snippet": example_text(folder, name), "releases": example.releases}
+    fields |= {"probe": example.probe, "package": example.package, "name": example.title}
 
 
 def submission_of(fields: Mapping[str, str], probes: Mapping[str, Probe]) -> SubmissionBody:
@@ -108,11 +144,12 @@ def submission_of(fields: Mapping[str, str], probes: Mapping[str, Probe]) -> Sub
     }
     sent |= {
         name: fields[name]
-        for name in ("probe", "package", "releases", "image_source", "visibility")
+        for name in ("name", "probe", "package", "releases", "python", "as_of", "image_source", "visibility")
         if fields[name].strip()
     }
     sent |= {name: fields[name].strip() for name in NUMBERS if fields[name].strip()}
     sent |= {name: bool(fields[name]) for name in TICKED}
+    sent["why"] = not fields["no_why"]
     if shape := fields["input_shape"].strip().strip("()[]"):
         sent["input_shape"] = [size.strip() for size in shape.split(",") if size.strip()]
     if project := fields["project"].strip():
@@ -172,7 +209,7 @@ def problem_in(error: Exception) -> Problem:
     if isinstance(error, TfbisectError):
         return problem_of(error)
     if isinstance(error, ValidationError):
-        return problem_of_validation(error.errors())
+        return problem_of_validation(error.errors(), FIELDS)
     raise error
 
 
@@ -184,11 +221,15 @@ def form_page(
     fields: Mapping[str, str] | None = None,
     problem: Problem | None = None,
     like: str = "",
+    example: str = "",
 ) -> Response:
-    """Show the form: empty, filled from another bisection, or with the input and its errors."""
+    """Show the form: empty, filled from another bisection or an example, or with the input and its errors."""
     if fields is None:
-        fields = _like(site, caller, like) if like else DEFAULTS
+        fields = filled = _like(site, caller, like) if like else dict(DEFAULTS)
+        if example:
+            with_example(site, filled, example)
     recent = site.store.bisections(limit=8, viewer=caller.viewer).rows
+    answered = answered_in(site.surroundings.examples)
     faults = {field_at_fault(fault.field, fields["probe"]): fault for fault in problem.faults} if problem else {}
     return site.pages.response(
         request,
@@ -200,11 +241,21 @@ def form_page(
         probes=site.dependencies.probes,
         parameters=parameter_fields.fields_by_probe(site.dependencies.probes),
         examples=examples_in(site.surroundings.examples),
+        answered=answered and site.views.of_verdict(answered),
+        packages=PACKAGES,
+        has_accelerators=site.surroundings.has_accelerators() or fields["hardware"] == "cuda",
+        shown_fields={**SHOWN_FIELDS, **parameter_labels(site.dependencies.probes)},
         picks=picks(site, fields["package"] or "tensorflow"),
         rows=site.rows(recent),
         has_token=caller.owner is not None,
         is_advanced=is_advanced(fields, faults),
     )
+
+
+def parameter_labels(probes: Mapping[str, Probe]) -> dict[str, str]:
+    """Map the field of each parameter of each probe to its label."""
+    found = parameter_fields.fields_by_probe(probes).values()
+    return {field.name: field.label for fields in found for field in fields}
 
 
 def is_advanced(fields: Mapping[str, str], faults: Iterable[str]) -> bool:
@@ -226,11 +277,12 @@ def _like(site: Site, caller: Caller, bisection_id: str) -> dict[str, str]:
     for name, value in bisection.request.items():
         if name in COMMANDS and value:
             fields[name] = shlex.join(value)
-        elif name in fields and value not in (None, False, [], {}):
+        elif name in fields and name != "why" and value not in (None, False, [], {}):
             fields[name] = parameter_fields.as_typed(value)
     for name, value in bisection.request.get("parameters", {}).items():
         fields[parameter_fields.field_name(bisection.probe, name)] = parameter_fields.as_typed(value)
     fields["snippet"] = site.store.snippet(bisection.snippet_digest)
+    fields["no_why"] = "" if bisection.request.get("why", True) else "1"
     return fields
 
 
@@ -258,24 +310,3 @@ def estimate_fragment(site: Site, request: Request, fields: Mapping[str, str]) -
         problem = None if is_blank else problem_in(error)
         return site.pages.response(request, "estimate.html", estimate=None, problem=problem)
     return site.pages.response(request, "estimate.html", estimate=estimate, problem=None)
-
-
-def examples_in(folder: Path | None) -> list[Example]:
-    """Return the existing examples, the known ones first."""
-    if folder is None or not folder.is_dir():
-        return []
-    found = {path.name for path in folder.glob("*.py")}
-    known = [example for example in EXAMPLES if example.file in found]
-    others = sorted(found - {example.file for example in known})
-    return known + [Example(file, file.removesuffix(".py").replace("_", " ")) for file in others]
-
-
-def example_text(folder: Path | None, name: str) -> str:
-    """Return an example.
-
-    Raises:
-        NotFound: there is none of this name.
-    """
-    if name not in {example.file for example in examples_in(folder)} or folder is None:
-        raise NotFound(f"there is no example {name[:64]!r}.")
-    return (folder / name).read_text(encoding="utf-8")

@@ -19,6 +19,7 @@ from service.reports.foresight import Outlook
 from service.reports.issues import issue_url
 from service.reports.links import notes_url, reproduce_from_page, submit_command
 from service.reports.markdown import REPRODUCED, markdown, table
+from service.reports.naming import called
 from service.reports.plots import numbers_in
 from service.reports.readings import StoredBisection
 from service.reports.reproduction import Side, reproduction_script, side_of, sides_of
@@ -28,8 +29,9 @@ from service.storage.records import Bisection
 from service.web.access import Caller
 from service.web.api import bisections as api
 from service.web.api.bisections import tagged
-from service.web.pages.badges import badge, badge_words, card
+from service.web.pages.badges import badge, badge_words
 from service.web.pages.highlighting import highlighted
+from service.web.pages.share_card import share_card
 from service.web.problems import Problem, Refusal
 from service.web.site import Reader, Site, Submitter, ThisSite
 
@@ -80,21 +82,21 @@ def badge_picture(bisection_id: Id, site: ThisSite, caller: Reader) -> Response:
     return _picture(badge(bisection.package, words, colour), bisection)
 
 
-@router.get("/b/{id}/card.svg")
+@router.get("/b/{id}/card.png")
 def card_picture(bisection_id: Id, site: ThisSite, caller: Reader) -> Response:
     """Return the picture of a shared link."""
     bisection = site.readings.bisection(bisection_id, caller.viewer)
     verdict = bisection.verdict or {}
     timeline = site.views.timeline(bisection, verdict)
     below = f"{title_of(bisection)} · {bisection.probe}"
-    return _picture(card(headline(bisection, verdict), below, timeline), bisection)
+    return _picture(share_card(headline(bisection, verdict), below, timeline), bisection, "image/png")
 
 
-def _picture(svg: str, bisection: Bisection) -> Response:
+def _picture(picture: str | bytes, bisection: Bisection, media_type: str = "image/svg+xml") -> Response:
     """Answer with a picture; caches keep that of a running bisection only briefly, and proxies keep no private one."""
     lasting = "public, max-age=3600" if bisection.public and is_finished(bisection) else "private, no-cache"
     headers = {"cache-control": lasting}
-    return Response(svg, 200, headers, media_type="image/svg+xml")
+    return Response(picture, 200, headers, media_type=media_type)
 
 
 @router.get("/b/{id}.json")
@@ -135,9 +137,6 @@ def result(bisection_id: Id, request: Request, site: ThisSite, caller: Reader) -
         "bisection.html",
         **live_values(site, caller, reading, view, base_url),
         source=highlighted(site.store.snippet(bisection.snippet_digest)),
-        base_url=base_url,
-        curl=submit_command(bisection.request, bisection.id, base_url),
-        may_end=caller.may_end(bisection.owner),
     )
 
 
@@ -147,7 +146,7 @@ def live(bisection_id: Id, request: Request, site: ThisSite, caller: Reader) -> 
     reading = site.readings.reading(bisection_id, caller.viewer)
     view = site.views.of(reading, site.readings.outlook(reading))
     values = live_values(site, caller, reading, view, site.base_url(request))
-    return site.pages.response(request, "live.html", **values, may_end=caller.may_end(reading.bisection.owner))
+    return site.pages.response(request, "live.html", **values)
 
 
 @dataclass(frozen=True)
@@ -191,6 +190,7 @@ def told_of(site: Site, reading: StoredBisection, view: BisectionView, base_url:
 def live_values(
     site: Site, caller: Caller, reading: StoredBisection, view: BisectionView, base_url: str
 ) -> dict[str, Any]:
+    bisection = reading.bisection
     is_over_with_changes = reading.is_finished and bool(view.changes)
     similar = (
         site.store.similar_bisections(reading.bisection.id, limit=6, viewer=caller.viewer)
@@ -204,7 +204,13 @@ def live_values(
         "told": told_of(site, reading, view, base_url),
         "bisection": reading.bisection,
         "base": f"/b/{reading.bisection.id}",
-        "title": title_of(reading.bisection),
+        "title": title_of(bisection),
+        "name": called(bisection.request, site.store.snippet(bisection.snippet_digest)),
+        "base_url": base_url,
+        "curl": submit_command(bisection.request, bisection.id, base_url),
+        "may_end": caller.may_end(bisection.owner),
+        "place": site.store.place_in_queue(bisection.id) if bisection.status == "queued" else 0,
+        "building": building(site, bisection, view.progress["current"]) if view.is_live else (),
         "probe": probe,
         "explained": dict(probe.outcomes) if probe else {},
         "plot": plot,
@@ -214,6 +220,12 @@ def live_values(
         "variants": variants_of(site, reading),
         "similar": site.rows(similar),
     }
+
+
+def building(site: Site, bisection: Bisection, current: Sequence[str]) -> list[str]:
+    """Return which of the releases under way still have no image; none where no image is known here."""
+    known = site.surroundings.warm_releases(bisection.package, str(bisection.request.get("hardware", "cpu")))
+    return [release for release in current if release not in known] if known else []
 
 
 def runs_of(reading: StoredBisection) -> list[dict[str, Any]]:

@@ -43,5 +43,21 @@ document.addEventListener("click", (event) => {
   if ("themeSwitch" in button.dataset) switchTheme();
   else copy(button);
 });
+// A menu closes by a click beside it and by Escape, as menus do.
+function closeMenus(but) {
+  for (const menu of document.querySelectorAll("details.menu[open]")) if (menu !== but) menu.open = false;
+}
+document.addEventListener("click", (event) => closeMenus(event.target.closest("details.menu")));
+document.addEventListener("keydown", (event) => {
+  const menu = event.key === "Escape" && event.target.closest("details.menu[open]");
+  if (!menu) return;
+  menu.open = false;
+  menu.querySelector("summary").focus();
+});
+document.addEventListener("change", (event) => {
+  if (!event.target.matches("[data-pick]")) return;
+  const count = document.querySelectorAll("[data-pick]:checked").length;
+  document.querySelector("[data-picked]").textContent = `${count} selected`;
+});
 document.addEventListener("htmx:afterSwap", (event) => reveal(event.detail.target));
 reveal(document);

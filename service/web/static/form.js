@@ -10,7 +10,10 @@ function stored(action) {
 }
 
 // Drafts: what is typed survives a closed tab.
-const draft = stored((storage) => JSON.parse(storage.getItem(DRAFT) ?? "null"));
+// Who comes back by the browser's button finds what was sent last.
+const cameBack = performance.getEntriesByType("navigation")[0]?.type === "back_forward";
+const sentLast = cameBack ? stored(() => JSON.parse(sessionStorage.getItem(DRAFT) ?? "null")) : null;
+const draft = stored((storage) => JSON.parse(storage.getItem(DRAFT) ?? "null")) ?? sentLast;
 const isBlank = !area.value.trim() && !document.getElementById("problem");
 if (draft && isBlank) {
   for (const [name, value] of Object.entries(draft)) {
@@ -21,12 +24,13 @@ if (draft && isBlank) {
 let saving = 0;
 function saveDraft() {
   clearTimeout(saving);
-  saving = setTimeout(() => {
-    const kept = {};
-    for (const name of ["snippet", "probe", "releases", "hardware", "input_shape", "package", "with"]) kept[name] = form.elements[name].value;
-    for (const field of document.querySelectorAll("[data-parameters] [name]")) if (field.type !== "checkbox") kept[field.name] = field.value;
-    stored((storage) => storage.setItem(DRAFT, JSON.stringify(kept)));
-  }, 300);
+  saving = setTimeout(keepDraft, 300);
+}
+function keepDraft() {
+  const kept = {};
+  for (const name of ["snippet", "name", "probe", "releases", "hardware", "input_shape", "package", "with"]) kept[name] = form.elements[name].value;
+  for (const field of document.querySelectorAll("[data-parameters] [name]")) if (field.type !== "checkbox") kept[field.name] = field.value;
+  stored((storage) => storage.setItem(DRAFT, JSON.stringify(kept)));
 }
 
 // The estimate follows what is typed, at a distance.
@@ -57,6 +61,7 @@ function counted(count, one) {
 function sizeOf(text) {
   const bytes = new TextEncoder().encode(text).length;
   const element = document.querySelector("[data-size]");
+  element.classList.remove("field-error");
   element.textContent = text ? `${counted(text.split("\n").length, "line")}, ${(bytes / 1024).toFixed(1)} of 64 KiB` : "Python source, at most 64 KiB";
 }
 
@@ -81,13 +86,13 @@ sizeOf(area.value);
 for (const link of document.querySelectorAll("[data-example]")) {
   link.addEventListener("click", async (event) => {
     event.preventDefault();
-    editor.setText(await (await fetch(link.href)).text());
-    probe.value = link.dataset.example;
-    if (form.elements.package.value !== link.dataset.package) {
-      form.elements.package.value = link.dataset.package;
-      releases.value = "";
-      probe.closest("details").open = true;
-    }
+    editor.setText(await (await fetch(link.dataset.example)).text());
+    probe.value = link.dataset.probe;
+    form.elements.package.value = link.dataset.package;
+    releases.value = link.dataset.releases;
+    nameIt(link.textContent);
+    form.elements.package.dispatchEvent(new Event("change", { bubbles: true }));
+    form.scrollIntoView();
     if (probe.selectedIndex > 0) probe.closest("details").open = true;
     probe.dispatchEvent(new Event("change", { bubbles: true }));
     editor.focus();
@@ -95,14 +100,41 @@ for (const link of document.querySelectorAll("[data-example]")) {
 }
 document.querySelector("[data-file]").addEventListener("change", async (event) => {
   const [file] = event.target.files;
-  if (!file) return;
-  editor.setText(await sourceOf(file));
+  if (file) await takeSource(file);
   event.target.value = "";
 });
+function nameIt(name) {
+  form.elements.name.value = name;
+  document.querySelector("[data-named]").textContent = name;
+}
+async function takeSource(file) {
+  try {
+    editor.setText(await sourceOf(file));
+    nameIt(file.name.slice(0, 80));
+  } catch (error) {
+    refuse(error.message);
+  }
+}
+// Where the page says what is wrong with a file, before anything is sent.
+function refuse(words) {
+  const place = document.querySelector("[data-size]");
+  place.textContent = words;
+  place.classList.add("field-error");
+}
+
+// As the command line does: what is no UTF-8 is refused, not altered.
+async function textOf(file) {
+  const bytes = await file.arrayBuffer();
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new Error(`${file.name} is not UTF-8 text; save it as UTF-8.`);
+  }
+}
 
 // A notebook becomes a script; what its cells printed is not sent.
 async function sourceOf(file) {
-  const text = await file.text();
+  const text = await textOf(file);
   if (!file.name.endsWith(".ipynb")) return text;
   try {
     const notebook = JSON.parse(text);
@@ -125,7 +157,7 @@ async function takeFiles(dropped) {
   const rest = new DataTransfer();
   for (const file of [...beside.files, ...dropped]) {
     const isSource = /\.(py|ipynb)$/.test(file.name) && !area.value.trim() && !form.elements.command.value.trim();
-    if (isSource) editor.setText(await sourceOf(file));
+    if (isSource) await takeSource(file);
     else rest.items.add(file);
   }
   beside.files = rest.files;
@@ -160,8 +192,12 @@ probe.addEventListener("change", () => {
 // The strip: the first press begins a range, the second ends it; the text field stays the truth.
 const strip = document.querySelector("[data-strip]");
 const releases = document.getElementById("releases");
-if (strip) {
-  strip.hidden = false;
+let readStrip = () => {};
+releases.addEventListener("input", () => readStrip());
+function mountStrip() {
+  const shelf = strip.querySelector(".pick");
+  strip.hidden = !shelf.querySelector("button");
+  shelf.scrollLeft = shelf.scrollWidth; // the newest releases first to hand
   const buttons = [...strip.querySelectorAll("button")];
   const names = buttons.map((button) => button.value);
   let first = -1;
@@ -195,14 +231,21 @@ if (strip) {
   buttons.forEach((button, i) => button.addEventListener("mouseenter", () => {
     if (first >= 0) paint(Math.min(first, i), Math.max(first, i));
   }));
-  strip.addEventListener("keydown", (event) => {
+  shelf.firstElementChild.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     const at = buttons.indexOf(document.activeElement);
     if (step && at >= 0) { event.preventDefault(); buttons[at + step]?.focus(); }
   });
-  releases.addEventListener("input", read);
+  readStrip = read;
   read();
 }
+mountStrip();
+form.elements.package.addEventListener("change", async (event) => {
+  const answer = await fetch(`/strip?package=${encodeURIComponent(event.target.value.trim())}`);
+  if (!answer.ok) return;
+  strip.querySelector(".pick").innerHTML = await answer.text();
+  mountStrip();
+});
 
 form.addEventListener("input", (event) => { if (event.target !== area) changed(); });
 document.addEventListener("keydown", (event) => {
@@ -214,8 +257,12 @@ key.hidden = false;
 form.addEventListener("submit", (event) => {
   if (form.dataset.sent) { event.preventDefault(); return; }
   form.dataset.sent = "yes";
-  stored((storage) => storage.removeItem(DRAFT));
   clearTimeout(saving);
+  keepDraft();
+  stored((storage) => {
+    sessionStorage.setItem(DRAFT, storage.getItem(DRAFT));
+    storage.removeItem(DRAFT);
+  });
 });
 addEventListener("pageshow", () => { delete form.dataset.sent; });
 estimate(50);

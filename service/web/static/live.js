@@ -43,6 +43,22 @@ function isLive() {
 
 if (live.dataset.events) follow();
 
+function duration(seconds) {
+  if (seconds === 1) return "1 second";
+  const [size, unit] = seconds < 90 ? [1, "seconds"] : seconds < 5400 ? [60, "minutes"] : [3600, "hours"];
+  const count = seconds / size;
+  return [size === 3600 ? count.toFixed(1) : Math.round(count), unit].join(" ");
+}
+
+// The time left counts down between two answers, and never below what can still be said.
+setInterval(() => {
+  const place = live.querySelector("[data-seconds-left]");
+  if (!place) return;
+  const left = Math.max(1, Number(place.dataset.secondsLeft) - 1);
+  place.dataset.secondsLeft = left;
+  place.textContent = `about ${duration(left)} left`;
+}, 1000);
+
 // What the reader did to the page outlives a refresh: how far the timeline is scrolled, what is unfolded.
 let scrolled = [];
 let unfolded = new Map();
