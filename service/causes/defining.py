@@ -76,6 +76,8 @@ class Definitions:
         if isinstance(finding, Culprits):
             finding = search.confirmed(finding)
         inquiry.found.update(definitions=[], verified=dict(NOT_VERIFIED))
+        if isinstance(finding, Unresolved) and finding.reason == "candidates" and not candidates.outside:
+            inquiry.found["below_python"] = True
         if isinstance(finding, Culprits):
             inquiry.found["definitions"] = [definition_json(each, candidates, finding) for each in finding.definitions]
             inquiry.found["verified"] = {

@@ -14,7 +14,7 @@ from service.cli.console import err, house, out
 from service.cli.remote import ServerOption, server_at
 from service.errors import BadInput
 from service.printable import printable
-from service.reports.causes import CauseCard, cause_cards, verdict_explained
+from service.reports.causes import CauseCard, cause_cards, changes_like, verdict_explained, with_likes
 from service.storage.records import ADMIN, Bisection
 
 EXAMPLES = """
@@ -79,7 +79,8 @@ def explained_here(
 
     only = None if change is None else change - 1
     found = opened.explaining.explain(row, only=only, budget=budget or opened.settings.causes_budget, tell=tell)
-    return verdict_explained(row.verdict or {}, found)
+    verdict = verdict_explained(row.verdict or {}, found)
+    return with_likes(verdict, changes_like(opened.store, row.id, ADMIN))
 
 
 def card_lines(card: CauseCard, *, diff: bool) -> Iterator[Text]:

@@ -1,16 +1,18 @@
-"""Causes of changes beside a verdict, and what is told of them. Pure."""
+"""Causes of changes beside a verdict, and what is told of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from service.bisection.verdict import change_of
-from service.bisection.words import change_in_short
+from service.bisection.words import change_in_short, counted
+from service.errors import NotFound
 from service.printable import in_code_block, in_code_span, in_markdown
 from service.reports.links import history_command, source_url
-from service.storage.records import Bisection, StoredExplanation
+from service.storage.records import Bisection, StoredExplanation, Viewer
+from service.storage.store import Store
 
 
 def with_causes_found(bisection: Bisection, explanations: Mapping[int, StoredExplanation]) -> Bisection:
@@ -28,6 +30,45 @@ def verdict_explained(verdict: Mapping[str, Any], found: Mapping[int, Mapping[st
         for number, change in enumerate(verdict.get("changes", ()))
     ]
     return {**verdict, "changes": changes}
+
+
+MOST_LIKE = 20
+"""Changes with the same cause that are told at most."""
+
+
+def changes_like(store: Store, bisection_id: str, viewer: Viewer) -> dict[int, list[tuple[str, int]]]:
+    """Return, for each change whose cause is confirmed, other changes with the same cause that a viewer may see.
+
+    Returns:
+        By the change's place in the verdict, 0-based: bisections and places in their verdicts, newest first.
+    """
+    found = {}
+    for number, explanation in store.explanations_of(bisection_id).items():
+        if explanation.fingerprint is not None:
+            others = store.like_explanations(explanation.fingerprint)[: MOST_LIKE + 1]
+            seen = [each for each in others if each != (bisection_id, number) and _sees(store, each[0], viewer)]
+            found[number] = seen[:MOST_LIKE]
+    return found
+
+
+def _sees(store: Store, bisection_id: str, viewer: Viewer) -> bool:
+    try:
+        return store.bisection(bisection_id).seen_by(viewer)
+    except NotFound:
+        return False  # deleted meanwhile
+
+
+def with_likes(verdict: Mapping[str, Any], likes: Mapping[int, Sequence[tuple[str, int]]]) -> dict[str, Any]:
+    """Return a verdict whose causes say where else they are the cause."""
+    found = {
+        number: {
+            **verdict["changes"][number]["cause"],
+            "also": [{"bisection": name, "change": place + 1} for name, place in several],
+        }
+        for number, several in likes.items()
+        if number < len(verdict["changes"]) and verdict["changes"][number].get("cause")
+    }
+    return verdict_explained(verdict, found)
 
 
 @dataclass(frozen=True)
@@ -75,6 +116,9 @@ def _card(number: int, change: Mapping[str, Any]) -> CauseCard:
 def _facts(cause: Mapping[str, Any]) -> Iterator[str]:
     yield _axis(cause)
     yield from (str(stage["said"]) for stage in cause["stages"])
+    if also := cause.get("also"):
+        places = ", ".join(f"{each['bisection']} (change {each['change']})" for each in also)
+        yield f"The same cause as in {counted(len(also), 'other change')}: {places}."
 
 
 def _axis(cause: Mapping[str, Any]) -> str:

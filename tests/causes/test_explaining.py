@@ -10,9 +10,9 @@ import pytest
 from service.causes.explaining import Explaining, Inquiry, environment_cause
 from service.causes.places import places_of
 from service.errors import BadInput
-from service.reports.causes import cause_cards, verdict_explained
+from service.reports.causes import cause_cards, changes_like, verdict_explained, with_likes
 from service.reports.readings import Readings
-from service.storage.records import ADMIN, Bisection
+from service.storage.records import ADMIN, Bisection, Search
 from tests.coordination.test_bridging import BridgedWorld, bisected, by_numpy, by_release
 
 
@@ -96,3 +96,20 @@ def test_there_is_no_cause_of_a_change_that_is_not_there(world_where: Callable[.
     bisected(world)
     with pytest.raises(BadInput, match="no change 4; choose one of 1 to 1"):
         world.explaining.explain(newest(world), only=3)
+
+
+def test_a_cause_that_is_known_from_another_change_says_so_to_those_who_may_see_it(
+    world_where: Callable[..., BridgedWorld],
+) -> None:
+    world = world_where(by_numpy)
+    for _ in range(2):
+        bisected(world)
+        world.explaining.explain(newest(world))
+    older = world.store.bisections(Search(), limit=2, viewer=ADMIN).rows[1].id
+    verdict = newest(world).verdict or {}
+    found = {number: each.found for number, each in world.store.explanations_of(newest(world).id).items()}
+    likes = changes_like(world.store, newest(world).id, ADMIN)
+    (card,) = cause_cards(with_likes(verdict_explained(verdict, found), likes))
+    assert card.facts[-1] == f"The same cause as in 1 other change: {older} (change 1)."
+    world.store.delete_bisection(older)
+    assert changes_like(world.store, newest(world).id, ADMIN) == {0: []}

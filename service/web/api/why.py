@@ -8,8 +8,10 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.errors import NotFound
+from service.reports.causes import changes_like, with_likes
 from service.reports.documents import API, Document
 from service.storage.records import Bisection
+from service.web.access import Caller
 from service.web.api.bisections import Id, json_response, says
 from service.web.site import Reader, Site, Submitter, ThisSite
 
@@ -44,7 +46,7 @@ class WhyRequest(BaseModel):
 )
 def read_why(bisection_id: Id, site: ThisSite, caller: Reader) -> Response:
     """Read what is known of the cause of each change, stage by stage, while it is sought too."""
-    return answer(site, site.readings.bisection(bisection_id, caller.viewer))
+    return answer(site, caller, site.readings.bisection(bisection_id, caller.viewer))
 
 
 @router.post(
@@ -67,13 +69,14 @@ def ask_why(bisection_id: Id, site: ThisSite, caller: Submitter, body: WhyReques
         site.access.count_submission(caller)
         budget = (body or WhyRequest()).budget or site.settings.causes_budget
         site.store.request_explanation(bisection.id, budget)
-    return answer(site, bisection)
+    return answer(site, caller, bisection)
 
 
-def answer(site: Site, bisection: Bisection) -> Response:
+def answer(site: Site, caller: Caller, bisection: Bisection) -> Response:
     """Return what is known; 202 while more is sought."""
     running = site.store.is_explanation_requested(bisection.id)
-    changes = list((bisection.verdict or {}).get("changes", ()))
+    likes = changes_like(site.store, bisection.id, caller.viewer)
+    changes = list(with_likes(bisection.verdict or {}, likes).get("changes", ()))
     known = [change["cause"] for change in changes if "stages" in (change.get("cause") or {})]
     status = "running" if running else "done" if known or not changes else "none"
     words = {
