@@ -101,6 +101,9 @@ class Settings(BaseSettings):
     causes_budget: PositiveInt = Field(
         60, le=1000, description="hypotheses at most for the cause of one change, where a request names no number"
     )
+    causes_seconds: PositiveFloat = Field(
+        600.0, description="how long `tfbisect run` looks for causes after its verdict; `tfbisect why` goes on"
+    )
     false_alarm_rate: float = Field(
         0.01, gt=0, lt=0.5, description="accepted probability of reporting a change that is not one"
     )

@@ -56,10 +56,7 @@ class Definitions:
         try:
             self._search(inquiry, trials)
         except (NotInstallable, Unavailable) as error:
-            # Not done: the next request tries again.
-            inquiry.tell(f"definitions: {error.message}")
-            inquiry.found["unresolved"]["definitions"] = error.message
-            inquiry.keep()
+            inquiry.unfinished(self.name, error.message)
         finally:
             trials.end()
 

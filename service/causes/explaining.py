@@ -48,6 +48,13 @@ class Inquiry:
         self.found["stages"] = [each for each in self.found["stages"] if each["name"] != stage]
         self.found["stages"].append({"name": stage, "said": said, "budget": self.budget, "runs": runs})
         self.found["runs"] += runs - (before["runs"] if before else 0)
+        self.found["unfinished"].pop(stage, None)
+        self.keep()
+
+    def unfinished(self, stage: str, reason: str) -> None:
+        """Note that a stage could not go on; the next request tries again."""
+        self.tell(f"{stage}: {reason}")
+        self.found["unfinished"][stage] = reason
         self.keep()
 
     def stage(self, name: str) -> Mapping[str, Any] | None:
@@ -159,6 +166,7 @@ def environment_cause(place: ChangePlace) -> dict[str, Any]:
         "switches": [],
         "verified": dict(NOT_VERIFIED),
         "unresolved": {},
+        "unfinished": {},
         "stages": [],
     }
 

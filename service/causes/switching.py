@@ -144,10 +144,7 @@ class Switches:
         try:
             self._try(inquiry, trials)
         except Unavailable as error:
-            # Not done: the next request tries again.
-            inquiry.tell(f"switches: {error.message}")
-            inquiry.found["unresolved"]["switches"] = error.message
-            inquiry.keep()
+            inquiry.unfinished(self.name, error.message)
         finally:
             trials.end()
 

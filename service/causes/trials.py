@@ -32,6 +32,7 @@ PARTS = ("tracing", "donors", "swapping")
 MOST_LOST = 3
 TRACED_TIMES = 4.0
 """How much longer a run may take whose calls are noted."""
+STOPPED = "stopped before it was done"
 TRIAL = "trial"
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?")
 
@@ -184,7 +185,7 @@ class Trials:
         return report
 
     def _executed(self, trial: Trial, repeat: int) -> RunReport:
-        report = RunReport("lost", "cancelled")
+        report = RunReport("lost", STOPPED)
         for _ in range(MOST_LOST):
             if self.cancelled.is_set():
                 break
@@ -194,7 +195,7 @@ class Trials:
                 report = RunReport("lost", error.message)
             if report.ending not in UNKEPT - {"timed-out"}:
                 return report
-        raise RunsFail(report.reason or report.ending)
+        raise RunsFail(STOPPED if self.cancelled.is_set() else report.reason or report.ending)
 
     def _identity(self, trial: Trial) -> dict[str, Any]:
         """Return all that the answer depends on."""

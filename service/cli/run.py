@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -99,6 +100,8 @@ verdict; 130 interrupted.
 """
 
 SHOWN_NAMES = 5
+TIME_IS_OVER = "The time for causes (TFBISECT_CAUSES_SECONDS) is over"
+GOES_ON = "`tfbisect why last` goes on where it stopped."
 
 
 def run(
@@ -190,15 +193,24 @@ def with_causes_here(opened: House, finished: Finished, *, quiet: bool) -> Finis
     row = opened.store.bisection(verdict["id"])
     if not row.request.get("why", True):
         return finished
+    over = threading.Event()
+    timer = threading.Timer(opened.settings.causes_seconds, over.set)
+    timer.daemon = True
+    timer.start()
     try:
-        return replace(finished, verdict=explained_here(opened, row, None, None, quiet=quiet))
+        explained = explained_here(opened, row, None, None, quiet=quiet, cancelled=over)
+        if over.is_set() and not quiet:
+            err.print(f"{TIME_IS_OVER}; {GOES_ON}", markup=False)
+        return replace(finished, verdict=explained)
     except KeyboardInterrupt:
-        err.print("The search for causes was stopped; `tfbisect why last` goes on with it.", markup=False)
+        err.print(f"The search for causes was stopped; {GOES_ON}", markup=False)
         return finished
     except TfbisectError as error:
         # The verdict stands without it.
         err.print(f"No cause: {error.message}", markup=False)
         return finished
+    finally:
+        timer.cancel()
 
 
 def get_ready(opened: House, request: BisectionRequest, listener: Listener, *, yes: bool, quiet: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
@@ -69,7 +70,13 @@ def why(
 
 
 def explained_here(
-    opened: House, row: Bisection, change: int | None, budget: int | None, *, quiet: bool
+    opened: House,
+    row: Bisection,
+    change: int | None,
+    budget: int | None,
+    *,
+    quiet: bool,
+    cancelled: threading.Event | None = None,
 ) -> Mapping[str, Any]:
     """Find the causes of a stored bisection's changes on this machine, and return its verdict with them."""
 
@@ -78,7 +85,8 @@ def explained_here(
             err.print(printable(words), style="dim", markup=False, soft_wrap=True)
 
     only = None if change is None else change - 1
-    found = opened.explaining.explain(row, only=only, budget=budget or opened.settings.causes_budget, tell=tell)
+    hypotheses = budget or opened.settings.causes_budget
+    found = opened.explaining.explain(row, only=only, budget=hypotheses, tell=tell, cancelled=cancelled)
     verdict = verdict_explained(row.verdict or {}, found)
     return with_likes(verdict, changes_like(opened.store, row.id, ADMIN))
 

@@ -116,6 +116,8 @@ def _card(number: int, change: Mapping[str, Any]) -> CauseCard:
 def _facts(cause: Mapping[str, Any]) -> Iterator[str]:
     yield _axis(cause)
     yield from (str(stage["said"]) for stage in cause["stages"])
+    for stage, reason in cause.get("unfinished", {}).items():
+        yield f"Not finished, {stage}: {reason}. `tfbisect why` goes on."
     if also := cause.get("also"):
         places = ", ".join(f"{each['bisection']} (change {each['change']})" for each in also)
         yield f"The same cause as in {counted(len(also), 'other change')}: {places}."

@@ -41,7 +41,7 @@ def test_causes_are_asked_for_sought_and_read(service_with: Callable[..., Served
     assert [each["name"] for each in cause["switches"]] == ["input-shape"]
     # No index answers, so there are no sources: that is said, and the stage is left for the next request.
     assert cause["definitions"] == []
-    assert "definitions" in cause["unresolved"]
+    assert "definitions" in cause["unfinished"]
     assert not service.world.asked_causes.work_off(threading.Event())
     shown = client.get(f"/api/v1/bisections/{made['id']}").json()["verdict"]["changes"][0]["cause"]
     assert shown == cause
