@@ -124,7 +124,7 @@ class Explaining:
         self, bisection_id: str, place: ChangePlace, budget: int, tell: Tell, cancelled: threading.Event
     ) -> Mapping[str, Any]:
         known = self._store.explanation(place.key)
-        found = dict(known.found) if known is not None else environment_cause(place)
+        found = {**environment_cause(place), **(known.found if known is not None else {})}
         inquiry = Inquiry(place, budget, cancelled, tell, found)
         inquiry.keep = lambda: self._keep(bisection_id, inquiry)
         inquiry.keep()
