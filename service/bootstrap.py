@@ -54,6 +54,7 @@ from service.execution.limits import limits_of
 from service.execution.local_runner import LocalRunner
 from service.execution.runner import Runner, RunRequest
 from service.execution.sessions import Waits
+from service.images.ahead import Ahead
 from service.images.builder import Images, images_for
 from service.images.datasets import fetch_datasets
 from service.images.disk import free_bytes
@@ -181,6 +182,11 @@ class House:
         return images_for(self.settings, self.environments, DockerImages(connect()))
 
     @made_once
+    def ahead(self) -> Ahead:
+        """Return what begins images early that bisections announce."""
+        return Ahead(self.images)
+
+    @made_once
     def known_images(self) -> KnownImages:
         """Return what knows which releases have an image already."""
         return KnownImages(lambda: DockerImages(connect()).labelled(f"{PART}=release"))
@@ -288,6 +294,8 @@ class House:
         """Say what a bisection asks next, where runs are made here."""
         if "runner" in self.__dict__ and not self.settings.scheduler:
             self.runner.expect(bisection, wanted)
+            if self.runner.name == "docker":
+                self.ahead.expect([target for target, _ in wanted])
 
     def end(self, bisection: str) -> None:
         """End the processes that wait for a bisection, here or on workers."""
@@ -488,6 +496,8 @@ class House:
             for part in ("store", "runner", "cluster"):
                 if part in made:
                     stack.callback(made[part].close)
+            if "ahead" in made:
+                stack.callback(made["ahead"].close)
             if "executor" in made:
                 stack.callback(made["executor"].shutdown, cancel_futures=True)
             if "threads" in made:

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from service.catalog.environments import PINNED, Environment, Environments
+from service.catalog.targets import Target
 from service.errors import DiskFull, NotInstallable, Unavailable
 from service.images.archives import Packed, Tree, context_of
 from service.images.disk import GIB, build_bytes, folder_bytes, require_room, unpacked_bytes
@@ -119,6 +120,46 @@ class Images:
                 image = self._here(environment) or self._made(environment, progress or self.watcher)
         self.used(environment)
         return image
+
+    def python_of(self, target: Target) -> str:
+        """Return the interpreter of a target, before its packages are resolved.
+
+        Raises:
+            ReleaseUntestable: it cannot be had.
+        """
+        return "" if self._environments.source(target) == "official" else self._environments.recipe(target).python
+
+    def make_ground(self, python: str) -> StoredImage:
+        """Make the ground for an interpreter, if it does not exist.
+
+        Raises:
+            Unavailable: it cannot be made.
+        """
+        with held(self.shelf.build_lock, shared=True):
+            return self.grounds.ensure(python)
+
+    def unbuilt(self, target: Target) -> Environment | None:
+        """Return the environment of a target; None if there is an image of it, or an official one below it.
+
+        Raises:
+            ReleaseUntestable: it has none.
+        """
+        environment = self._environments.resolve(target)
+        return None if environment.recipe.image or self._here(environment) else environment
+
+    def fetch(self, environment: Environment) -> None:
+        """Download and unpack the packages of an environment into the cache, from where a build takes them.
+
+        Raises:
+            NotInstallable: a package cannot be installed.
+            DiskFull: too little room; nothing was begun.
+        """
+        self._require_room(environment)
+        parent = self._data_dir / BUILDS
+        parent.mkdir(parents=True, exist_ok=True)
+        with held(self.shelf.build_lock, shared=True), tempfile.TemporaryDirectory(dir=parent) as folder:
+            for each in (environment.below, environment) if environment.added else (environment,):
+                self._environments.install(each, Path(folder) / "packages")
 
     def used(self, environment: Environment) -> None:
         """Note that the image of an environment is used now: pruning starts with the least recently used."""
