@@ -182,7 +182,7 @@ class House:
         return images_for(self.settings, self.environments, DockerImages(connect()))
 
     @made_once
-    def ahead(self) -> Ahead:
+    def early_images(self) -> Ahead:
         """Return what begins images early that bisections announce."""
         return Ahead(self.images)
 
@@ -295,7 +295,7 @@ class House:
         if "runner" in self.__dict__ and not self.settings.scheduler:
             self.runner.expect(bisection, wanted)
             if self.runner.name == "docker":
-                self.ahead.expect([target for target, _ in wanted])
+                self.early_images.expect([target for target, _ in wanted])
 
     def end(self, bisection: str) -> None:
         """End the processes that wait for a bisection, here or on workers."""
@@ -496,8 +496,8 @@ class House:
             for part in ("store", "runner", "cluster"):
                 if part in made:
                     stack.callback(made[part].close)
-            if "ahead" in made:
-                stack.callback(made["ahead"].close)
+            if "early_images" in made:
+                stack.callback(made["early_images"].close)
             if "executor" in made:
                 stack.callback(made["executor"].shutdown, cancel_futures=True)
             if "threads" in made:

@@ -23,7 +23,7 @@ def test_packages_and_ground_of_what_is_announced_are_there_before_anybody_asks(
             assert time.monotonic() < until, (index.asked, list(engine.images))
             time.sleep(0.05)  # nothing tells when it is there
         assert not any("tiny" in name for name in engine.images), "an image that nobody asked for"
-        house.ahead.close()
+        house.early_images.close()
         index.asked.clear()
         house.images.ensure(house.environments.resolve(Target("tiny", "1.0")))
         assert [name for name in index.asked if "tiny-1.0" in name] == []
