@@ -21,7 +21,7 @@ from service.web.api import bisections as api
 from service.web.api import catalog as api_catalog
 from service.web.api import projects as api_projects
 from service.web.api import why as api_why
-from service.web.api.openapi import describe
+from service.web.api.openapi import describe, operation_id
 from service.web.api.schemas import FIELDS
 from service.web.guard import Guard
 from service.web.metrics import Measured
@@ -56,6 +56,7 @@ def create_app(dependencies: Dependencies, surroundings: Surroundings | None = N
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
+        generate_unique_id_function=operation_id,
         middleware=[
             Middleware(Measured, metrics=site.metrics),
             Middleware(Guard, hosts=hosts, body_bytes=site.settings.body_bytes, larger=larger),

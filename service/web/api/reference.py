@@ -15,8 +15,9 @@ from service import __version__
 from service.web.api import bisections as api
 from service.web.api import catalog as api_catalog
 from service.web.api import projects as api_projects
+from service.web.api import why as api_why
 from service.web.api.examples import example_of, resolved
-from service.web.api.openapi import describe
+from service.web.api.openapi import describe, operation_id
 
 JSON = "application/json"
 MULTIPART = "multipart/form-data"
@@ -202,8 +203,9 @@ def _row(each: CallParameter) -> str:
 
 def description() -> dict[str, Any]:
     """Return the description of the API, without a store or a catalog behind it."""
-    app = FastAPI(title="tfbisect", version=__version__)
+    app = FastAPI(title="tfbisect", version=__version__, generate_unique_id_function=operation_id)
     app.include_router(api.router)
+    app.include_router(api_why.router)
     app.include_router(api_projects.router)
     app.include_router(api_catalog.router)
     describe(app)
