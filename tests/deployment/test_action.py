@@ -22,10 +22,12 @@ def run(step: str, folder: Path, inputs: dict[str, str]) -> subprocess.Completed
     contexts = {f"inputs.{name}": value for name, value in given.items()} | {"github.action_path": str(ROOT)}
     variables = {name: filled(text, contexts) for name, text in STEPS[step].get("env", {}).items()}
     runner = {"RUNNER_TEMP": str(folder / "temp"), "HOME": str(folder), "GITHUB_STEP_SUMMARY": str(folder / "summary")}
+    # What says where packages come from is the machine's; no setting of tfbisect is.
+    machine = {name: value for name, value in os.environ.items() if not name.startswith("TFBISECT_")}
     return subprocess.run(
         ["bash", "-c", STEPS[step]["run"]],
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "COLUMNS": "200", **runner, **variables},
+        env={**machine, "COLUMNS": "200", **runner, **variables},
         capture_output=True,
         text=True,
         check=False,
