@@ -233,8 +233,9 @@ def _refused_start(made: World, wanted: tuple[str, ...], advice: str) -> Finding
     """Start a service that cannot work: it must end, and say in words why and what to do."""
     service = made.serve("--port", "0", listens=False)
     try:
-        wait_until("the service gave up", service.is_dead, 30)
+        wait_until("the service gave up", service.is_dead, 120)
     except AssertionError:
+        service.kill()
         return Findings(said=["it serves as if nothing were wrong"])
     words = service.words()
     found = Findings()

@@ -101,6 +101,7 @@ def settings(tmp_path: Path, downloads: Path, index: RelivedIndex, site: Site) -
         cache_dir=downloads,
         index_url=index.url,
         runner="docker",
+        confirmations=2,
         watches_dir=watches,
         webhook_secret=SECRET,
     )

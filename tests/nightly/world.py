@@ -22,6 +22,7 @@ from service.catalog.targets import Target
 from service.clock import Clock, utc_now
 from service.execution.runner import RunRequest
 from service.settings import Settings
+from tests.stores import put_empty_store
 from tests.web.world import TUTORIAL, MadeUpEnvironments, losses
 
 SECRET = "a key of the team"
@@ -149,6 +150,7 @@ class NightlyHouse(House):
         self.behaviour = behaviour
         watches = folder / "watches"
         watches.mkdir(exist_ok=True)
+        put_empty_store(folder / "tfbisect.sqlite3")
         super().__init__(
             Settings(
                 data_dir=folder,

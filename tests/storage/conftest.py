@@ -13,6 +13,7 @@ from service.storage.store import Store
 from service.storage.ulid import new_ulid
 from tests.storage.cluster import binaries, database_url, postgres_cluster
 from tests.storage.worlds import Clock
+from tests.stores import put_empty_store
 
 
 @pytest.fixture(scope="session")
@@ -49,9 +50,8 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a database with the newest tables, nothing in them."""
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'store.sqlite3'}"
-        upgrade(url)
-        return url
+        put_empty_store(file := tmp_path / "store.sqlite3")
+        return f"sqlite:///{file}"
     return str(request.getfixturevalue("postgres_url"))
 
 

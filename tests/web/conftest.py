@@ -55,7 +55,7 @@ def served(world: World) -> Iterator[Served]:
     port = server.servers[0].sockets[0].getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     try:
-        with httpx.Client(base_url=url, timeout=30) as client:
+        with httpx.Client(base_url=url, timeout=30, verify=False) as client:
             yield Served(url, world, client)
     finally:
         server.should_exit = True

@@ -25,6 +25,7 @@ from service.execution.runner import RunRequest
 from service.settings import Settings
 from service.storage.claims import new_owner
 from service.storage.records import Claim
+from tests.stores import put_empty_store
 
 # Release and upload date, as the index has them.
 TENSORFLOW = """
@@ -193,6 +194,8 @@ class World(House):
     """The real house, its containers and its index made up."""
 
     def __init__(self, folder: Path, runs: MadeUpRuns | None = None, **settings: Any) -> None:
+        if "database_url" not in settings:
+            put_empty_store(folder / "tfbisect.sqlite3")
         super().__init__(Settings(**{**OURS, "data_dir": folder, **settings}))
         self.runs = runs or MadeUpRuns()
         key = f"{self.catalog.index.url.rstrip('/')}/tensorflow"
