@@ -1,4 +1,4 @@
-"""Databases with the newest tables and nothing in them, for tests that are not about the tables: migrations run once."""
+"""Databases with the newest tables and nothing in them, for tests that are not about them: migrations run once."""
 
 from __future__ import annotations
 

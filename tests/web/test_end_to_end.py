@@ -45,9 +45,10 @@ def served_for_real(tmp_path: Path) -> Iterator[str]:
     except NoRunner as error:
         pytest.skip(error.message)
     url = f"http://127.0.0.1:{(port := free_port())}"
+    settings = {"DATA_DIR": str(tmp_path), "RUNNER": "docker", "CONFIRMATIONS": "2"}
     with subprocess.Popen(
         [sys.executable, "-m", "service", "serve", "--port", str(port)],
-        env={**os.environ, "TFBISECT_DATA_DIR": str(tmp_path), "TFBISECT_RUNNER": "docker", "TFBISECT_CONFIRMATIONS": "2"},
+        env={**os.environ, **{f"TFBISECT_{name}": value for name, value in settings.items()}},
     ) as process:
         try:
             answers(url)
