@@ -27,6 +27,8 @@ from service.errors import NotInstallable, Unavailable
 
 SEPARATE = ("keras", "tensorflow-estimator", "tf-estimator-nightly")
 """Packages that hold parts of TensorFlow where they are numbered like it."""
+MOST_NAMED = 5
+"""Definitions of a set that is not known to be smallest."""
 CONFIRMING = 1
 """The number of the container that confirms."""
 NOTES: Mapping[Effect, str] = {
@@ -71,7 +73,7 @@ class Definitions:
         search = DefinitionSearch(trials, candidates, inquiry)
         finding = search.finding()
         if isinstance(finding, Culprits):
-            finding = search.confirmed(finding)
+            finding = search.confirmed(finding) if is_narrow(finding) else Unresolved("budget", finding.definitions)
         inquiry.found.update(definitions=[], verified=dict(NOT_VERIFIED))
         if isinstance(finding, Unresolved) and finding.reason == "candidates" and not candidates.outside:
             inquiry.found["below_python"] = True
@@ -182,6 +184,11 @@ class DefinitionSearch:
         return self._trials.shows(Trial(side, tuple(sorted(ids)), asked, fresh=fresh))
 
 
+def is_narrow(found: Culprits) -> bool:
+    """Say whether what was found is small enough to be named: where the budget ended early, most of it is innocent."""
+    return found.minimal or len(found.definitions) <= MOST_NAMED
+
+
 def definition_json(name: str, candidates: Candidates, finding: Culprits) -> dict[str, Any]:
     """Return a culprit in the form of the contract."""
     changed = candidates.by_id[name]
@@ -214,8 +221,11 @@ def side_lines(changed: ChangedDefinition, candidates: Candidates, side: Side) -
 
 def unresolved_json(finding: Culprits | Unresolved, candidates: Candidates) -> dict[str, Any]:
     """Return, by number, what no hypothesis could tell anything of."""
-    left_out = len(finding.left_out) if isinstance(finding, Unresolved) else 0
-    return {"left_out": left_out, "statements_outside_functions": candidates.outside}
+    said = {"left_out": 0, "among": 0, "statements_outside_functions": candidates.outside}
+    if isinstance(finding, Unresolved) and finding.reason != "unconfirmed":
+        # Where the budget ended, what is left of the search holds the culprits; else it could not be tried.
+        said["among" if finding.reason == "budget" else "left_out"] = len(finding.left_out)
+    return said
 
 
 def said_of(finding: Culprits | Unresolved, candidates: Candidates, tried: int, inquiry: Inquiry) -> str:
@@ -235,5 +245,9 @@ def said_of(finding: Culprits | Unresolved, candidates: Candidates, tried: int, 
         "unconfirmed": "Not confirmed: a fresh container does not show what the first one showed",
     }
     left = f"; {len(finding.left_out)} could not have their old text" if finding.left_out else ""
+    if finding.reason == "budget" and finding.left_out:
+        left = f"; it is among {len(finding.left_out)}, and a larger budget narrows them down"
+    if finding.reason == "unconfirmed":
+        left = ""
     outside = f"; {counted(candidates.outside, 'statement')} outside functions differ and cannot be swapped"
     return f"{reasons[finding.reason]}: {pool}{left}{outside if candidates.outside else ''}."
