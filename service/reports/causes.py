@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from service.bisection.aspects import LIKE
 from service.bisection.verdict import change_of
 from service.bisection.words import change_in_short, counted
 from service.errors import NotFound
@@ -108,8 +109,12 @@ def cause_cards(verdict: Mapping[str, Any]) -> tuple[CauseCard, ...]:
 
 def _card(number: int, change: Mapping[str, Any]) -> CauseCard:
     cause = change["cause"]
-    title = f"{change_in_short(change_of(change)).capitalize()}: {change['old']} in {change['before']}, "
-    title += f"{change['new']} in {change['after']}"
+    title = change_in_short(change_of(change)).capitalize()
+    if str(change["old"]).startswith(LIKE) or str(change["new"]).startswith(LIKE):
+        # Such a label is a place, not a behaviour: the aspect says what differs.
+        title += f": {change.get('aspect') or 'another behaviour'}"
+    else:
+        title += f": {change['old']} in {change['before']}, {change['new']} in {change['after']}"
     return CauseCard(number, title, tuple(_facts(cause)), tuple(_culprits(change)))
 
 

@@ -58,6 +58,12 @@ def test_a_card_names_the_definition_with_its_lines_its_licence_and_the_way_to_i
     )
 
 
+def test_a_behaviour_without_a_name_is_told_by_its_aspect() -> None:
+    change = {**CHANGE, "kind": "changed", "old": "as in 1.10.1", "new": "as in 1.11.0", "aspect": "prints"}
+    (card,) = cause_cards({"changes": [change]})
+    assert card.title == "Changed in 1.11.0: prints"
+
+
 def test_a_terminal_shows_the_lines_that_differ_only_if_asked() -> None:
     (card,) = cause_cards(verdict())
     short, long = ("\n".join(line.plain for line in card_lines(card, diff=diff)) for diff in (False, True))
