@@ -56,10 +56,11 @@ truth: setup ## ask the probe behaviour about behaviours that really changed, in
 	@echo "truth: tests/behaviour/truth.toml against the releases whose images are here; prints a table"
 	@$(BIN)/python -m tests.behaviour.truth
 
-causes: setup ## what known changes come from, in real releases: environments (some thirty small images), definitions
-	@echo "causes: tests/main_job/test_causes.py with FULL=1, then tests/causes/truth.toml; prints a table"
+causes: setup ## what known changes come from, in real releases: environments (some thirty small images), definitions, errors
+	@echo "causes: tests/main_job/test_causes.py with FULL=1, then tests/causes/truth.toml and errors.toml; prints tables"
 	@FULL=1 $(BIN)/python -m pytest tests/main_job/test_causes.py
 	@$(BIN)/python -m tests.causes
+	@$(BIN)/python -m tests.causes.errors
 
 additions: setup ## run scripts that need pandas, scikit-learn, LightGBM, OpenCV, … in real releases
 	@echo "additions: tests/behaviour/additions.toml in containers; prints a table; missing images are built"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 SHORT: Mapping[str, Sequence[str]] = {
     "search": (),
+    "lock_files": (),
     "answers": ("--rounds", "2"),
     "runner": ("--rounds", "3"),
     "probes": ("--rounds", "1"),

@@ -28,10 +28,12 @@ from service.catalog.ranges import parse_releases, select
 from service.catalog.releases import Catalog, package_name
 from service.catalog.sources import SourceShelf
 from service.catalog.targets import Hardware, Target
+from service.catalog.wheel_sources import PythonSources
 from service.catalog.wheels import Wheels
 from service.causes.asked import AskedCauses
 from service.causes.defining import Definitions
-from service.causes.explaining import Explaining, Inquiry
+from service.causes.explaining import Explaining, Inquiry, Stage
+from service.causes.raising import Errors
 from service.causes.switching import Switches
 from service.causes.trials import Trials
 from service.clock import Clock, utc_now
@@ -358,7 +360,9 @@ class House:
         """Return what finds the causes of changes."""
         sources = self.settings.download_dir / "sources"
         shelf = SourceShelf(Wheels(self.catalog.index, sources / "wheels"), sources)
-        return Explaining(self.store, self.intake, [Switches(self._trials), Definitions(shelf, self._trials)])
+        errors = Errors(PythonSources(self.catalog.index, sources / "python"), self._trials)
+        stages: list[Stage] = [errors, Switches(self._trials), Definitions(shelf, self._trials)]
+        return Explaining(self.store, self.intake, stages)
 
     @made_once
     def asked_causes(self) -> AskedCauses:

@@ -42,6 +42,11 @@ class Inquiry:
     keep: Callable[[], None] = lambda: None
     """Stores what was found so far."""
 
+    @property
+    def settled(self) -> bool:
+        """Say whether it is known why one side raises: no definition or switch is looked for then."""
+        return str((self.found.get("error") or {}).get("kind", UNKNOWN_AXIS)) != UNKNOWN_AXIS
+
     def done(self, stage: str, said: str, runs: int) -> None:
         """Note that a stage is over, what came of it in a sentence, and on how many runs that rests."""
         before = self.stage(stage)
@@ -131,7 +136,7 @@ class Explaining:
         for stage in self._stages:
             before = inquiry.stage(stage.name)
             # More runs than last time may find more.
-            if (before is None or before["budget"] < budget) and not cancelled.is_set():
+            if (before is None or before["budget"] < budget) and not cancelled.is_set() and not inquiry.settled:
                 stage(inquiry)
         return inquiry.found
 

@@ -26,6 +26,7 @@ from service.bisection.words import answer_text
 from service.bootstrap import WorkerHouse, set_up_logging
 from service.catalog.targets import Hardware
 from service.cli import check as cli_check
+from service.cli import minimise as cli_minimise
 from service.cli import run as cli_run
 from service.cli import tokens as token_commands
 from service.cli import why as cli_why
@@ -60,6 +61,7 @@ app.add_typer(token_commands.app, name="tokens")
 app.command("run", epilog=cli_run.RUN_EXAMPLES)(cli_run.run)
 app.command("check", epilog=cli_check.EXAMPLES)(cli_check.check)
 app.command("why", epilog=cli_why.EXAMPLES)(cli_why.why)
+app.command("minimise", epilog=cli_minimise.EXAMPLES)(cli_minimise.minimise)
 app.command("list")(list_stored)
 app.command("show")(cli_run.show)
 app.command("export")(cli_run.export)

@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
+from service.bisection.upgrades import MOST_RUNS
 from service.bootstrap import House, set_up_logging
 from service.cli.console import err, house, out
 from service.cli.remote import ServerOption, server_at
+from service.cli.why_locks import Compared, why_locks
 from service.errors import BadInput
 from service.printable import printable
 from service.reports.causes import CauseCard, cause_cards, changes_like, verdict_explained, with_likes
 from service.storage.records import ADMIN, Bisection
 
+LOCKS_AND_SCRIPT = 3
 EXAMPLES = """
 **Examples**
 
@@ -26,12 +30,18 @@ EXAMPLES = """
 `tfbisect why last --change 2 --budget 100` : of its second change, with more hypotheses
 
 `tfbisect why last --diff` : with the lines that differ in what is named
+
+`tfbisect why old.txt new.txt my_script.py` : which packages' upgrades between two lock files change the script
 """
 
 
 def why(
-    bisection_id: Annotated[
-        str, typer.Argument(metavar="ID", help="id of the bisection, its beginning, or `last`; see `tfbisect list`")
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="ID | OLD NEW SCRIPT",
+            help="id of the bisection, its beginning, or `last`; see `tfbisect list`. Or two lock files and a script",
+        ),
     ],
     change: Annotated[
         int | None, typer.Option(min=1, help="only the cause of this change, as the verdict counts them")
@@ -42,13 +52,31 @@ def why(
     as_json: Annotated[bool, typer.Option("--json", help="print the changes with their causes as JSON")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="print the lines that differ in what is named")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="show no progress")] = False,
+    package: Annotated[
+        str, typer.Option(help="of two lock files: the package that is imported first; default: a framework")
+    ] = "",
+    aspect: Annotated[
+        str, typer.Option(help="of two lock files: what counts, such as ends or prints; default: what differs")
+    ] = "",
     server: ServerOption = None,
 ) -> None:
     """Say what caused each change of a stored bisection: package, definitions, switches.
 
-    What was found before is told at once; only hypotheses that nobody has run yet are run.
+    What was found before is told at once; only hypotheses that nobody has run yet are run. Of two lock files
+    (requirements, pip freeze, uv.lock, poetry.lock, pylock.toml) it says which packages' upgrades, together, change
+    what a script does.
     """
     set_up_logging(quiet=quiet)
+    if len(words) == LOCKS_AND_SCRIPT:
+        if server or change or diff:
+            raise BadInput("two lock files are compared on this machine, without --server, --change and --diff.")
+        old, new, script = words
+        compared = Compared(package, aspect, budget or MOST_RUNS)
+        why_locks((Path(old), Path(new)), script, compared, as_json=as_json, quiet=quiet)
+        return
+    if len(words) != 1:
+        raise BadInput("name a bisection, or two lock files and a script: tfbisect why old.txt new.txt script.py.")
+    bisection_id = words[0]
     if server:
         with server_at(server, err) as asked:
             verdict: Mapping[str, Any] = asked.why(bisection_id, budget, quiet=quiet)
@@ -103,6 +131,8 @@ def card_lines(card: CauseCard, *, diff: bool) -> Iterator[Text]:
                 yield Text(printable(f"    {words}"), style="dim")
             yield from (Text(printable(f"    {line}"), style=_style(line)) for line in culprit.diff.splitlines())
     yield from (Text(printable(f"  {fact}")) for fact in card.facts)
+    yield from (Text(printable(f"    {release}: {each}"), style="dim") for release, each in card.signatures)
+    yield from (Text(printable(f"    {line}"), style=_style(line)) for line in card.edit.splitlines())
 
 
 def _style(line: str) -> str:

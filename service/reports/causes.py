@@ -96,6 +96,10 @@ class CauseCard:
     title: str
     facts: tuple[str, ...]
     culprits: tuple[Culprit, ...] = ()
+    signatures: tuple[tuple[str, str], ...] = ()
+    """Of what raises: release and signature, the one that works first."""
+    edit: str = ""
+    """A unified diff of the script that makes it run on both sides."""
 
 
 def cause_cards(verdict: Mapping[str, Any]) -> tuple[CauseCard, ...]:
@@ -115,7 +119,10 @@ def _card(number: int, change: Mapping[str, Any]) -> CauseCard:
         title += f": {change.get('aspect') or 'another behaviour'}"
     else:
         title += f": {change['old']} in {change['before']}, {change['new']} in {change['after']}"
-    return CauseCard(number, title, tuple(_facts(cause)), tuple(_culprits(change)))
+    error = cause.get("error") or {}
+    signatures = tuple((str(release), str(each)) for release, each in error.get("signatures", {}).items())
+    edit = str((error.get("edit") or {}).get("diff", ""))
+    return CauseCard(number, title, tuple(_facts(cause)), tuple(_culprits(change)), signatures, edit)
 
 
 def _facts(cause: Mapping[str, Any]) -> Iterator[str]:
@@ -167,7 +174,9 @@ def cause_markdown(verdict: Mapping[str, Any]) -> str:
 def _card_markdown(card: CauseCard) -> str:
     lines = [f"**Cause {card.number}**, {in_markdown(card.title)}", ""]
     lines += [f"- {in_markdown(fact)}" for fact in card.facts]
-    return "\n\n".join(["\n".join(lines), *map(_culprit_markdown, card.culprits)])
+    lines += [f"- {in_markdown(release)}: {in_code_span(signature)}" for release, signature in card.signatures]
+    edit = [in_code_block(card.edit, "diff")] if card.edit else []
+    return "\n\n".join(["\n".join(lines), *edit, *map(_culprit_markdown, card.culprits)])
 
 
 def _culprit_markdown(culprit: Culprit) -> str:
