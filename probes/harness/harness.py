@@ -11,7 +11,7 @@ from harness_answering import respond
 from harness_channel import Lines, channel_to_runner, flush, leave, mark
 from harness_children import become_parent, serve
 from harness_clocks import cpu_seconds, monotonic
-from harness_execution import device_of, imported, version_of
+from harness_execution import has_accelerator, has_opened_accelerator, imported, version_of
 from harness_faults import message_of
 from harness_surroundings import own_memory_bytes
 
@@ -31,7 +31,7 @@ def ready(channel, name, word):
         reason = "cannot import %s: %s: %s" % (name, type(error).__name__, message_of(error))
         channel.send({"event": "result", "result": {"kind": "untestable", "message": reason}, "probe_seconds": 0.0})
         return None
-    forks = bool(word) and become_parent()
+    forks = bool(word) and not has_opened_accelerator() and become_parent()
     if forks:
         flush()
         mark(word)
@@ -44,7 +44,8 @@ def ready(channel, name, word):
             "framework": name,
             "version": version_of(module),
             "python": "%d.%d.%d" % sys.version_info[:3],
-            "device": device_of(name, module) if name else "cpu",
+            # Which one it is, is told with the answer: who asks opens it, and what is open no child can use.
+            "device": "" if name and has_accelerator() else "cpu",
             "memory_bytes": own_memory_bytes(),
         }
     )

@@ -6,7 +6,7 @@ import random
 from harness_channel import flush
 from harness_clocks import cpu_seconds, monotonic
 from harness_context import Context, answer
-from harness_execution import versions
+from harness_execution import device_of, versions
 
 
 def respond(channel, name, framework, request):
@@ -18,6 +18,7 @@ def respond(channel, name, framework, request):
     result = answer(context, request["probe"])
     event = {"event": "result", "result": result, "probe_seconds": monotonic() - began, "packages": versions()}
     event["probe_cpu_seconds"] = cpu_seconds() - began_cpu
+    event["device"] = device_of(name, framework)
     if context.notes:
         event["notes"] = context.notes
         if isinstance(result.get("measurements"), dict):

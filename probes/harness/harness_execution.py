@@ -9,6 +9,8 @@ import sys
 from harness_faults import WORD_CHARACTERS, Untestable
 from harness_values import TEXT
 
+ACCELERATORS = ("/dev/nvidia0", "/dev/dxg", "/dev/kfd")
+OPENED = ("/dev/nvidia", "/dev/dxg", "/dev/kfd", "/dev/dri/")
 VERSIONED = ("tensorflow", "keras", "torch", "numpy", "tf_keras", "h5py")
 
 
@@ -43,9 +45,27 @@ def versions():
     return {name: version for name, version in found.items() if version}
 
 
+def has_accelerator():
+    """Say whether this process can reach an accelerator."""
+    return any(os.path.exists(path) for path in ACCELERATORS)
+
+
+def has_opened_accelerator():
+    """Say whether this process has opened one: no child of it could use it then."""
+    if not has_accelerator():
+        return False
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if os.readlink("/proc/self/fd/" + name).startswith(OPENED):
+                return True
+        except OSError:
+            pass  # what listed the folder is closed again
+    return False
+
+
 def device_of(name, module):
-    """Return what the framework computes on: "cpu" or the accelerator's name."""
-    if not any(os.path.exists(path) for path in ("/dev/nvidia0", "/dev/dxg", "/dev/kfd")):
+    """Return what the framework computes on: "cpu" or the accelerator's name. To ask opens the accelerator."""
+    if not name or not has_accelerator():
         return "cpu"
     try:
         if name == "torch":

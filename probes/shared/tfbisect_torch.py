@@ -173,7 +173,7 @@ def made_inputs(context, torch, model):
 def losses(torch, subject):
     """Return losses of plain forward passes in training, of training steps that move nothing, and of evaluation."""
     subject.module.train()
-    seen = {"train_losses": [float(subject.loss()) for _ in range(REPEATS)]}
+    seen = {"train_losses": [float(subject.loss().detach()) for _ in range(REPEATS)]}
     seen["batch_losses"] = trained(torch, subject)
     seen["evaluate_losses"] = evaluated(torch, subject)
     return seen
@@ -189,13 +189,13 @@ def trained(torch, subject):
         loss = subject.loss()
         loss.backward()
         optimizer.step()
-        seen.append(float(loss))
+        seen.append(float(loss.detach()))
     return seen
 
 
 def evaluated(torch, subject):
     subject.module.eval()
-    return [float(subject.loss()) for _ in range(CALLS)]
+    return [float(subject.loss().detach()) for _ in range(CALLS)]
 
 
 def share(torch, name, layer, attribute):

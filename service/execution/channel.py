@@ -78,6 +78,7 @@ class Ready(BaseModel):
     version: Word = ""
     python: Word = ""
     device: Word = ""
+    """"cpu", or "" where an accelerator is within reach."""
     forks: bool = False
     """Whether it answers any number of questions in children; otherwise it answers one."""
     memory_bytes: Annotated[int, Field(ge=0, lt=1 << 50)] = 0
@@ -91,6 +92,8 @@ class Result(BaseModel):
     result: Annotated[_Measured | _Raised | _Said, Discriminator("kind")]
     probe_seconds: Seconds = 0.0
     packages: dict[Word, Word] = Field(default_factory=dict, max_length=2000)
+    device: Word = ""
+    """What the framework computed on: told with the answer, since to ask opens an accelerator."""
 
 
 class Over(BaseModel):
@@ -172,6 +175,7 @@ class Transcript:
         self.result: Mapping[str, Any] | None = None
         self.probe_seconds = 0.0
         self.packages: Mapping[str, str] = {}
+        self.device = ""
         self.fault = ""
         """Why the protocol lines cannot be trusted; "" if they can.
 
@@ -199,7 +203,7 @@ class Transcript:
         if self.ready and self.ready.forks:
             self._word, self._marks, self._kept = word, Marks(word), KeptOutput(self._output_bytes)
         self.over = self.again = self.result = None
-        self.probe_seconds, self.packages = 0.0, {}
+        self.probe_seconds, self.packages, self.device = 0.0, {}, ""
         self._protocol_bytes = self._received = 0
 
     @property
@@ -300,6 +304,7 @@ class Transcript:
         self.result = event.result.model_dump(exclude_none=True)
         self.probe_seconds = event.probe_seconds
         self.packages = event.packages
+        self.device = event.device
 
     def _blame(self, what: str) -> None:
         self.fault = self.fault or f"something other than the probe wrote to the result channel: {what}"

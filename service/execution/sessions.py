@@ -369,7 +369,7 @@ def _facts(started: Started, place: Place, start: Start, *, is_first: bool) -> R
         image=place.image,
         python=(ready.python if ready else "") or place.environment.python,
         packages=_packages(place.environment, transcript),
-        device=ready.device if ready else "",
+        device=transcript.device or (ready.device if ready else ""),
         seconds=seconds,
         process=started.process,
         forked=bool(ready and ready.forks),
