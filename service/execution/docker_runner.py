@@ -255,10 +255,6 @@ class DockerRunner(SessionRunner):
         environment = environment or self._environments.resolve(target)
         return Place(self._images.ensure(environment).id, environment, target.hardware, dict(target.variables))
 
-    def _can_fork(self, place: Place) -> bool:
-        # Children cannot use an accelerator that their parent opened: one whose import did so says that it does not fork.
-        return True
-
     def _start(self, place: Place, name: str, start: Start) -> ContainerSession:
         self._images.used(place.environment)
         with calling("start a container"):

@@ -93,6 +93,24 @@ def test_another_process_has_another_hash_seed(ask: Ask) -> None:
     assert seen(ask("x = hash('a')")) == seen(here)
 
 
+def test_a_process_whose_import_opened_an_accelerator_answers_by_itself(forking: Stage) -> None:
+    importing = "        module = imported(name) if name else None\n"
+    assert importing in HARNESS
+    # A device that every machine has, in the place of an accelerator.
+    here = HARNESS.replace('("/dev/nvidia0", ', '("/dev/full", ').replace('("/dev/nvidia", ', '("/dev/full", ')
+    assert here.count("/dev/full") == 2
+    opened = here.replace(importing, importing + "        import os\n        os.open('/dev/full', os.O_WRONLY)\n")
+    answers = [
+        forking.ask(RunRequest("q", TARGET, harness, PROBE, "", "x = 1", {}, 30, word))
+        for harness, word in ((here, "near"), (opened, "opened"), (opened, "opened"))
+    ]
+    assert [seen(answer) for answer in answers] == [1, 1, 1]
+    assert [answer.forked for answer in answers] == [True, False, False]
+    assert answers[1].process != answers[2].process
+    for word in ("near", "opened"):
+        forking.runner.end(word)
+
+
 def test_two_submissions_never_share_a_process(forking: Stage) -> None:
     requests = [
         RunRequest("q", TARGET, HARNESS, PROBE, "", "x = 1", {}, 30, word) for word in ("one", "two", "one", "")
