@@ -26,18 +26,7 @@ RELEASES, PROBE, SEARCH, MACHINE, OUTPUT = (
 VARIANT_HELP = "; ".join(f"{name}: {what}" for name, what in VARIANTS.items())
 Words = list[str] | None
 AS_NAMED = (
-    *(
-        "name",
-        "package",
-        "releases",
-        "prereleases",
-        "hardware",
-        "image_source",
-        "probe",
-        "whole",
-        "resolution",
-        "branches",
-    ),
+    *("package", "releases", "prereleases", "hardware", "image_source", "probe", "whole", "resolution", "branches"),
     *("repeats", "fresh", "complete", "why", "python", "as_of", "name"),
 )
 """Options that are fields of a request as they are."""

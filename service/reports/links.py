@@ -76,7 +76,7 @@ def reproduce_from_page(
 
 def submit_command(request: Mapping[str, Any], bisection_id: str, base_url: str) -> str:
     """Return the shell command that sends a bisection again by REST."""
-    left_out = {"snippet"} | {name for name, value in request.items() if value in (None, [], {}, False)}
+    left_out = {"snippet"} | {name for name, value in request.items() if value in (None, "", [], {}, False)}
     left_out |= {"why"} if request.get("why", True) else set()
     body = {name: value for name, value in request.items() if name not in left_out}
     options = " ".join(f"--argjson {name} {shlex.quote(json.dumps(value))}" for name, value in body.items())

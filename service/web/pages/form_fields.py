@@ -51,7 +51,7 @@ DEFAULTS: Mapping[str, str] = {
     "watch": "",
     "visibility": "public",
 }
-PLAIN = frozenset({"snippet", "releases", "hardware", "package", "name"})
+PLAIN = frozenset({"snippet", "releases", "hardware", "package"})
 """Fields that always show; all others are folded until one is used or wrong."""
 LONGEST_NAME = 80
 SHOWN_FIELDS: Mapping[str, str] = {
@@ -260,7 +260,8 @@ def parameter_labels(probes: Mapping[str, Probe]) -> dict[str, str]:
 
 def is_advanced(fields: Mapping[str, str], faults: Iterable[str]) -> bool:
     """Say whether any field that is folded by default is used or wrong."""
-    used = {name for name, text in fields.items() if text.strip() != DEFAULTS.get(name, "")}
+    # A chosen file or an example brings its name along.
+    used = {name for name, text in fields.items() if name != "name" and text.strip() != DEFAULTS.get(name, "")}
     return bool({*used, *faults} - PLAIN)
 
 
