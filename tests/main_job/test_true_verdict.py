@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,10 @@ def changed(verdict: dict[str, Any]) -> list[tuple[str, str]]:
 
 def assert_true(ended: Ended, runner: str) -> None:
     assert ended.code == 0, ended.err
-    verdict = ended.verdict
+    assert_verdict(ended.verdict, runner)
+
+
+def assert_verdict(verdict: dict[str, Any], runner: str) -> None:
     assert verdict["runner"] == runner
     assert outcomes(verdict, "mainline") == {
         "1.9.0": "drops",
@@ -46,6 +50,12 @@ def assert_true(ended: Ended, runner: str) -> None:
     assert outcomes(verdict, "1.12")["1.12.3"] == "never-drops"
     assert verdict["never_fixed"][0]["last"] == "1.12.3"
     assert {"release": "1.13.0", "reason": "not on the package index", "kind": "absent"} in verdict["untestable"]
+
+
+def test_the_answer_that_the_first_page_shows_is_the_true_one() -> None:
+    shipped = json.loads((EXAMPLES / "dropout_tutorial.json").read_text(encoding="utf-8"))
+    assert_verdict(shipped, "docker")
+    assert shipped["runs"]["executed"] + shipped["runs"]["reused"] > 20
 
 
 @pytest.mark.containers
