@@ -132,6 +132,10 @@ class Session:
             lambda: self._parts.store.linked_observations(self._held.claim.bisection_id), "read a bisection"
         )
         self._tracks = {progress.track.name: progress for progress in progress_of(self._case, linked)}
+        if linked:
+            mine = self._held.claim.bisection_id
+            row = self._patiently(lambda: self._parts.store.bisection(mine), "read a bisection")
+            self._planned_at_first = int((row.progress or {}).get("runs_planned_at_first", 0))
 
     def _submit(self, wanted: list[tuple[Progress, PlannedRun]]) -> int:
         """Submit the most valuable questions that have a worker; return how many."""

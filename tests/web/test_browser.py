@@ -130,6 +130,14 @@ def test_a_syntax_error_is_shown_at_its_line(service: Served, page: Page) -> Non
     expect(page.locator(".cm-lintRange-error")).to_have_text("model = = 3")
 
 
+def test_a_file_that_is_no_utf8_is_refused_before_it_is_sent(service: Served, page: Page) -> None:
+    page.goto(service.url)
+    latin = "# größe\nx = 1\n".encode("latin-1")
+    page.locator("[data-file]").set_input_files([{"name": "model.py", "mimeType": "text/x-python", "buffer": latin}])
+    expect(page.locator("[data-size]")).to_have_text("model.py is not UTF-8 text; save it as UTF-8.")
+    assert page.locator("#snippet").input_value() == ""
+
+
 def test_the_form_works_without_scripts(service: Served, browser: Browser) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()

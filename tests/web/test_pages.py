@@ -6,11 +6,14 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from service.bisection.outcomes import RunReport
+from service.reports.dependencies import Surroundings
+from service.web.pages.results import building
 from tests.web.conftest import Served
 from tests.web.world import TUTORIAL, MadeUpRuns
 
@@ -335,6 +338,14 @@ def test_who_waits_is_told_how_many_come_first(service: Served) -> None:
     first, second = (service.submit(TUTORIAL.replace("512", str(size)))["id"] for size in (64, 32))
     assert "next in line" in service.client.get(f"/b/{first}").text
     assert "1 before it" in service.client.get(f"/b/{second}").text
+
+
+def test_a_release_without_an_image_is_told_to_be_built_where_images_are_known() -> None:
+    bisection: Any = SimpleNamespace(package="tensorflow", request={"hardware": "cpu"})
+    for known, built in (({"1.9.0"}, ["1.10.0"]), (set(), [])):
+        surroundings = Surroundings(warm_releases=lambda _package, _hardware, known=known: known)  # type: ignore[misc]
+        site: Any = SimpleNamespace(surroundings=surroundings)
+        assert building(site, bisection, ["1.9.0", "1.10.0"]) == built
 
 
 def test_equal_questions_stand_once_in_a_list(service: Served) -> None:
