@@ -37,11 +37,12 @@ RUNS_SHOWN = 5
 
 TUTORIAL = (EXAMPLES / "dropout_tutorial.py").read_text(encoding="utf-8")
 FIXED = (EXAMPLES / "dropout_tutorial_fixed.py").read_text(encoding="utf-8")
+MISTAKEN = TUTORIAL.replace("x_train / 255", "x_trian / 255")
 LEGACY = (EXAMPLES / "legacy_version.py").read_text(encoding="utf-8")
 DROPOUT = {"snippet": TUTORIAL, "name": "dropout_tutorial.py", "probe": "dropout"}
 ASKED: Mapping[str, dict[str, Any]] = {
     "fixed": {"snippet": FIXED, "name": "dropout_tutorial_fixed.py", "probe": "dropout", "releases": "1.9..1.14"},
-    "failed": {"snippet": TUTORIAL.replace("epochs=5", "epocs=5"), "probe": "dropout", "releases": "1.9..1.14"},
+    "failed": {"snippet": MISTAKEN, "name": "digits.py", "probe": "dropout", "releases": "1.9..1.14"},
     "variants": {**DROPOUT, "variants": ["input-shape"], "input_shape": [28, 28], "releases": "1.9..1.14"},
     "wide": {"snippet": LEGACY, "name": "legacy_version.py", "package": "packaging", "resolution": 2},
     "result": {"snippet": TUTORIAL, "name": "dropout_tutorial.py", "releases": "1.9..1.14"},
