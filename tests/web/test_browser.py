@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, expect, sync_playwright
 
 from service.bisection.outcomes import RunReport
 from service.execution.runner import RunRequest
@@ -133,7 +133,7 @@ def test_a_syntax_error_is_shown_at_its_line(service: Served, page: Page) -> Non
 def test_a_file_that_is_no_utf8_is_refused_before_it_is_sent(service: Served, page: Page) -> None:
     page.goto(service.url)
     latin = "# größe\nx = 1\n".encode("latin-1")
-    page.locator("[data-file]").set_input_files([{"name": "model.py", "mimeType": "text/x-python", "buffer": latin}])
+    page.locator("[data-file]").set_input_files(FilePayload(name="model.py", mimeType="text/x-python", buffer=latin))
     expect(page.locator("[data-size]")).to_have_text("model.py is not UTF-8 text; save it as UTF-8.")
     assert page.locator("#snippet").input_value() == ""
 
