@@ -181,7 +181,7 @@ def smaller(folder: Path) -> None:
     """Keep the folder modest: a picture of a page has few colours."""
     for path in folder.glob("*.png"):
         with Image.open(path) as picture:
-            picture.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+            picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def main(folder: Path) -> None:
