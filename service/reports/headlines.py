@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from service.bisection.outcomes import is_failure
 from service.bisection.releases import MAINLINE
 from service.bisection.verdict import Change, change_of
 from service.bisection.words import counted, named, place_of
@@ -28,14 +30,24 @@ def sentence_of(verdict: Mapping[str, Any], probe: str) -> str:
         verdict: as in the contract.
         probe: its name, where the verdict names no aspect.
     """
-    changes = [change_of(each) for each in verdict.get("changes", ()) if each["line"] == MAINLINE]
-    subject = SUBJECTS.get(str(verdict.get("leading") or probe), "")
+    about = str(verdict.get("leading") or probe)
+    found = [change_of(each) for each in verdict.get("changes", ()) if each["line"] == MAINLINE]
+    changes = [told_by_its_end(change) if about == "ends" else change for change in found]
+    subject = SUBJECTS.get(about, "")
     if not subject or not changes or any(change.kind == "changed" for change in changes):
         return ""
     told = [f"{_verb(changes, index)} {place_of(change, 'short')}" for index, change in enumerate(changes)]
     more = len(told) - TOLD_CHANGES
     shown = [*told[:TOLD_CHANGES], counted(more, "more change")] if more > 0 else told
     return f"{subject} {named(shown)}"
+
+
+def told_by_its_end(change: Change) -> Change:
+    """Return a change of how a script ends as right or wrong: that it fails on one side only says which."""
+    failed, fails = is_failure(change.old), is_failure(change.new)
+    if failed == fails:
+        return change
+    return replace(change, kind="introduced" if fails else "fixed")
 
 
 def _verb(changes: Sequence[Change], index: int) -> str:

@@ -140,7 +140,7 @@ class Views:
     ) -> Timeline:
         """Return the timeline of a bisection; a finished one shows the releases of its time."""
         # Where several aspects were looked at, the timeline shows the leading one.
-        probe = self._probes.get(verdict.get("leading", bisection.probe))
+        probe = self._probes.get(verdict.get("leading", "")) or self._probes.get(bisection.probe)
         tree = outlook.tree if outlook else None
         if tree is not None and is_finished(bisection):
             tree = self._of_its_day(tree, bisection)

@@ -46,3 +46,12 @@ def test_changes_are_told_in_the_order_in_which_they_happen(changes: list[str], 
 
 def test_a_probe_without_a_subject_keeps_its_own_words() -> None:
     assert sentence_of({"changes": [change("introduced", "1.1.0")], "leading": "prints"}, "behaviour") == ""
+
+
+def test_a_script_that_fails_on_one_side_only_works_on_the_other() -> None:
+    ends = [("14.1", "raises:ImportError", "passes"), ("22.0", "passes", "raises:InvalidVersion")]
+    changes = [{**change("changed", after), "old": old, "new": new} for after, old, new in ends]
+    said = sentence_of({"changes": changes, "leading": "ends"}, "behaviour")
+    assert said == "The script works in 14.1 and stops working in 22.0"
+    both = {**change("changed", "2.0.0"), "old": "raises:KeyError", "new": "raises:ValueError"}
+    assert sentence_of({"changes": [both], "leading": "ends"}, "behaviour") == ""
