@@ -249,8 +249,18 @@ class DockerImages:
         if found is None:
             raise refusal(BUILD, _said(answer) or "it accepted a layer but does not have it")
         if isinstance(archive, ContentArchive):
+            self._check_unpacked(found)
             self._layers[found.id] = archive.layers
         return found
+
+    def _check_unpacked(self, image: StoredImage) -> None:
+        """Have the engine unpack an image: while it loads one, it only logs that a layer is broken or has no room."""
+        try:
+            with self._removing(self._created(image.id, ("true",))):
+                pass
+        except BaseException:
+            self.remove(image.id)
+            raise
 
     def _committed(self, order: LayerOrder) -> StoredImage:
         """Fill a container, finish the image in it, and commit it."""
