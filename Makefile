@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 
-.PHONY: help setup demo test truth causes newest cluster hostile faults soak lint format bench screenshots serve sbom audit clean additions
+.PHONY: help setup demo test truth causes newest cluster engine hostile faults soak lint format bench screenshots serve sbom audit clean additions
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -75,6 +75,11 @@ newest: setup ## what depends on the Python that runs the service, on the newest
 cluster: setup ## a real scheduler and real workers: killed, without room, with certificates
 	@echo "cluster: tests/execution/test_cluster.py and test_executors.py with FULL=1"
 	@FULL=1 $(BIN)/python -m pytest tests/execution/test_cluster.py tests/execution/test_executors.py
+
+engine: setup ## images and runs on another engine: TFBISECT_TEST_ENGINE=unix:///run/podman.sock make engine
+	@test -n "$(TFBISECT_TEST_ENGINE)" || { echo "engine: set TFBISECT_TEST_ENGINE to the address of an engine"; exit 2; }
+	@echo "engine: images and runs on $(TFBISECT_TEST_ENGINE)"
+	@DOCKER_HOST="$(TFBISECT_TEST_ENGINE)" $(BIN)/python -m pytest tests/images/test_laying.py tests/execution/test_docker_runner.py
 
 # Both TensorFlow releases take an image and a folder of their own: minutes where they are not there yet.
 HOSTILE_RELEASES = $(if $(filter 1,$(FULL)),1.12.0 2.10.0)

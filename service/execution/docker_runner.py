@@ -24,7 +24,7 @@ from service.errors import EngineLost, ReleaseUntestable
 from service.execution.channel import BOOT, Transcript
 from service.execution.conversation import Exit, exit_of
 from service.execution.docker_engine import calling, engine_description, orders_to_end
-from service.execution.hardening import RUN_LABEL, Accelerators, container_config, missing_protections
+from service.execution.hardening import RUN_LABEL, Accelerators, container_config, counts_files, missing_protections
 from service.execution.limits import Limits
 from service.execution.owners import is_orphan, labels_of_run
 from service.execution.removal import Removals
@@ -220,6 +220,7 @@ class DockerRunner(SessionRunner):
         self._accelerators = accelerators or Accelerators()
         engine = engine_description(client)
         self._missing = missing_protections(engine)
+        self._counts_files = counts_files(engine)
         self._users = RunUsers(container_users(engine))
         self._seccomp = profile_text() if narrow and takes_profiles(engine) else ""
         self._at_work: set[str] = set()
@@ -301,6 +302,7 @@ class DockerRunner(SessionRunner):
             hash_seed=start.hash_seed,
             variables=place.variables,
             init=not start.forks,
+            counts_files=self._counts_files,
         )
         own_name = container_name(name)
         try:

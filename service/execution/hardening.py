@@ -61,6 +61,7 @@ def container_config(
     hash_seed: int = 0,
     variables: Mapping[str, str] | None = None,
     init: bool = True,
+    counts_files: bool = True,
 ) -> dict[str, Any]:
     """Return the body of the engine's call that creates the container of one run.
 
@@ -77,6 +78,7 @@ def container_config(
         variables: of the script; ours win.
         init: whether the engine's own init process comes first; a process that answers in children is the first one
             itself, since the kernel lets no child kill or stop it.
+        counts_files: the engine takes a limit of files for folders in memory.
     """
     if accelerators:
         limits, runtime = replace(limits, memory_bytes=accelerators.memory_bytes), accelerators.runtime or runtime
@@ -100,19 +102,20 @@ def container_config(
         "StdinOnce": True,
         "Tty": False,
         "Healthcheck": {"Test": ["NONE"]},
-        "HostConfig": _host_config(limits, runtime, seccomp, init=init) | _device_requests(accelerators),
+        "HostConfig": _host_config(limits, runtime, seccomp, init=init, counts_files=counts_files)
+        | _device_requests(accelerators),
     }
 
 
-def _host_config(limits: Limits, runtime: str, seccomp: str, *, init: bool) -> dict[str, Any]:
+def _host_config(limits: Limits, runtime: str, seccomp: str, *, init: bool, counts_files: bool) -> dict[str, Any]:
     """Return what the host allows: everything else is denied."""
     config: dict[str, Any] = {
         "NetworkMode": "none",
         "ReadonlyRootfs": True,
         "Tmpfs": {
-            "/tmp": _tmpfs(limits.tmpfs_bytes, limits.tmpfs_files),  # noqa: S108 - in the container, not here
+            "/tmp": _tmpfs(limits.tmpfs_bytes, limits.tmpfs_files if counts_files else 0),  # noqa: S108 - in the container, not here
             # Mounted here because the engine's own limit counts bytes only, and empty files have none.
-            "/dev/shm": _tmpfs(limits.shared_memory_bytes, limits.shared_memory_files),  # noqa: S108 - likewise
+            "/dev/shm": _tmpfs(limits.shared_memory_bytes, limits.shared_memory_files if counts_files else 0),  # noqa: S108 - likewise
         },
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges:true", *([f"seccomp={seccomp}"] if seccomp else [])],
@@ -136,8 +139,9 @@ def _host_config(limits: Limits, runtime: str, seccomp: str, *, init: bool) -> d
 
 
 def _tmpfs(size_bytes: int, files: int) -> str:
-    """Return the mount options of a folder in memory."""
-    return f"rw,nosuid,nodev,noexec,mode=1777,size={size_bytes},nr_inodes={files}"
+    """Return the mount options of a folder in memory; 0 files: the system's own limit."""
+    options = f"rw,nosuid,nodev,noexec,mode=1777,size={size_bytes}"
+    return f"{options},nr_inodes={files}" if files else options
 
 
 def accelerators_of(settings: Settings) -> Accelerators:
@@ -160,13 +164,23 @@ _ENGINE_ABILITIES = {
 }
 
 
+def counts_files(engine: Mapping[str, Any]) -> bool:
+    """Return whether an engine takes a limit of files for a folder in memory; Podman refuses the option."""
+    return "BuildahVersion" not in engine
+
+
 def missing_protections(engine: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the protections that this engine cannot give.
 
     Args:
         engine: the engine's own description of itself (GET /info).
     """
-    missing = [words for ability, words in _ENGINE_ABILITIES.items() if not engine.get(ability)]
-    if not any("seccomp" in option for option in engine.get("SecurityOptions") or ()):
+    options = engine.get("SecurityOptions") or ()
+    # Without root, version 1 of cgroups gives no limits, whatever the engine says of itself.
+    limits_nothing = str(engine.get("CgroupVersion")) == "1" and any("rootless" in option for option in options)
+    missing = [words for ability, words in _ENGINE_ABILITIES.items() if limits_nothing or not engine.get(ability)]
+    if not any("seccomp" in option for option in options):
         missing.append("no system call filter")
+    if not counts_files(engine):
+        missing.append("no limit of empty files in memory")
     return tuple(missing)

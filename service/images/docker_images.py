@@ -376,7 +376,10 @@ class DockerImages:
 
         Those of its own builder are among them, which have no owner that would look for them.
         """
-        for row in self._api.containers(all=True, filters={"label": PART, "status": "dead"}):
+        dead: Sequence[Mapping[str, Any]] = ()
+        with suppress(docker.errors.APIError):  # Podman knows no such state
+            dead = self._api.containers(all=True, filters={"label": PART, "status": "dead"})
+        for row in dead:
             with suppress(*CLIENT_ERRORS):  # a failed removal must not prevent a build
                 self._api.remove_container(row["Id"], force=True)
 

@@ -42,7 +42,8 @@ NEWER = DEBIAN | {
             },
             (
                 "Podman 5.8.6, rootless; images in the driver overlay; cgroup version 1 by cgroupfs. "
-                "Missing: no memory limit, no swap limit, no CPU limit, no limit of processes"
+                "Missing: no memory limit, no swap limit, no CPU limit, no limit of processes, "
+                "no limit of empty files in memory"
             ),
         ),
     ],

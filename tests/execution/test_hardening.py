@@ -55,6 +55,17 @@ def test_a_container_is_started_with(option: str, value: object) -> None:
     assert host()[option] == value
 
 
+def test_an_engine_that_refuses_a_limit_of_files_is_not_given_one() -> None:
+    assert all("nr_inodes" not in options for options in host(counts_files=False)["Tmpfs"].values())
+    assert "no limit of empty files in memory" in missing_protections(ABLE | {"BuildahVersion": "1.42"})
+
+
+def test_a_rootless_engine_on_version_1_of_cgroups_limits_nothing_although_it_says_so() -> None:
+    engine = ABLE | {"SecurityOptions": ["name=seccomp", "name=rootless"], "CgroupVersion": "1"}
+    assert missing_protections(engine) == ("no memory limit", "no swap limit", "no CPU limit", "no limit of processes")
+    assert missing_protections(engine | {"CgroupVersion": "2"}) == ()
+
+
 def test_a_container_dumps_no_core_and_opens_a_bounded_number_of_files() -> None:
     assert {limit["Name"]: limit["Hard"] for limit in host()["Ulimits"]} == {"nofile": 100, "core": 0}
 
