@@ -27,6 +27,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "program"))  # the rules of the probe that this bundle was made with
 
 LIMIT_SECONDS = 1800
+HINT = "; uv needs Python {python} for it, and downloads none older than 3.8: install it, or use --docker"
 CLOSE = 1e-3
 """Relative: sums in single precision differ by less between processors."""
 
@@ -46,7 +47,7 @@ def _tell(bundle: Mapping[str, Any], side: Mapping[str, Any], *, in_containers: 
     name = f"{side['requirement']} (Python {side['python']})"
     event = _answer(side, in_containers=in_containers)
     if event is None:
-        sys.stdout.write(f"{name}: could not be run\n")
+        sys.stdout.write(f"{name}: could not be run{'' if in_containers else HINT.format(**side)}\n")
         return 2
     shown = _shown(bundle, event["result"])
     expected = side["expected"]

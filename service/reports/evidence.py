@@ -43,7 +43,8 @@ Evidence of a bisection by tfbisect: {summary}
   uv run reproduce.py            measure both sides again; needs uv, nothing else
   uv run reproduce.py --docker   the same in containers of the official Python image
 
-It runs snippet.py on this machine, so read it first. The first run downloads the packages.
+It runs snippet.py on this machine, so read it first. The first run downloads the packages. uv downloads interpreters
+from Python 3.8 on; for older ones (TensorFlow before 2.2 needs 3.6 or 3.7) install them, or use --docker.
 
   snippet.py       what was bisected
   report.md        the report; verdict.json is the same as JSON

@@ -19,6 +19,7 @@ from service.storage.records import LinkedObservation
 
 LINE_CHARACTERS = 160
 PRINTS = "prints: "
+OLDEST_OF_UV = (3, 8)
 NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 PYTHON_MINOR = re.compile(r"[23]\.[0-9]{1,2}")
 USABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
@@ -184,6 +185,12 @@ def _printed(lines: Sequence[str]) -> str:
     return f"{PRINTS}{lines[0][:LINE_CHARACTERS]}" if lines else "does not print the other side's line"
 
 
+def uv_downloads(python: str) -> bool:
+    """Say whether uv gets an interpreter by itself; older ones it only uses where they are installed."""
+    major, _, minor = python.partition(".")
+    return (int(major), int(minor)) >= OLDEST_OF_UV
+
+
 def command_with_uv(side: Side, request: Mapping[str, Any]) -> str:
     """Return the command that runs the script on one side with uv; the packages lie in a file beside it."""
     words = ["uv", "run", "--no-project", "--isolated", "--python", side.python, "--with", side.requirement]
@@ -236,6 +243,9 @@ def reproduction_script(
     for side in sides:
         # What a script prints must not end the comment that it stands in.
         said, expected = printable(side.outcome), printable(expectation(side))
-        lines += ["", f"# {side.requirement}, Python {side.python}: {said}", command_with_uv(side, request)]
-        lines += [f"#   or: {command_with_docker(side, request)}", f"# expected: {expected}"]
+        ways = [command_with_uv(side, request), command_with_docker(side, request)]
+        first, other = ways if uv_downloads(side.python) else ways[::-1]
+        needed = "" if uv_downloads(side.python) else f", where Python {side.python} is installed"
+        lines += ["", f"# {side.requirement}, Python {side.python}: {said}", first]
+        lines += [f"#   or{needed}: {other}", f"# expected: {expected}"]
     return "\n".join(lines).strip()
