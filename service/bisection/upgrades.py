@@ -55,6 +55,16 @@ class _Search:
     shown: dict[Combination, Behaviour] = field(default_factory=dict)
     closures: dict[Combination, Combination] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # What both locks show is known: that is why there is a search.
+        self.shown |= {frozenset(): "old", self.everything: "new"}
+        self.known = len(self.shown)
+
+    @property
+    def runs(self) -> int:
+        """Return the combinations that were run."""
+        return len(self.shown) - self.known
+
     @property
     def everything(self) -> Combination:
         return frozenset(self.parts)
@@ -81,7 +91,7 @@ class _Search:
             Exhausted: nothing more may be run.
         """
         if moved not in self.shown:
-            if len(self.shown) >= self.most_runs:
+            if self.runs >= self.most_runs:
                 raise Exhausted
             self.shown[moved] = self.shows(moved)
         return self.shown[moved]
@@ -105,10 +115,10 @@ def upgrades_behind(
     try:
         found = search.closed(frozenset(_explain(search, (), False, tuple(parts))))
         if search.run(found) != "new":
-            return Unexplained("neither", len(search.shown))
+            return Unexplained("neither", search.runs)
         return _told_apart(search, found)
     except Exhausted:
-        return Unexplained("budget", len(search.shown))
+        return Unexplained("budget", search.runs)
 
 
 def _explain(search: _Search, kept: Sequence[str], grown: bool, suspects: Sequence[str]) -> list[str]:
@@ -140,10 +150,10 @@ def _told_apart(search: _Search, found: Combination) -> Upgrades:
         each for part in unclear for each in search.closed(frozenset({part})) if search.closed(frozenset({part})) < kept
     }
     if needed:
-        return Upgrades(tuple(needed), tuple(unclear), False, _reverting(search, kept), len(search.shown))
+        return Upgrades(tuple(needed), tuple(unclear), False, _reverting(search, kept), search.runs)
     packages = tuple(part for part in unclear if part not in along)
     came = tuple(part for part in unclear if part in along)
-    return Upgrades(packages, came, len(packages) > 1, _reverting(search, kept), len(search.shown))
+    return Upgrades(packages, came, len(packages) > 1, _reverting(search, kept), search.runs)
 
 
 def _smaller(search: _Search, kept: Combination) -> Combination | None:
