@@ -1,6 +1,6 @@
 """`make faults`: every way that a service of this kind breaks, for real, and a table of what came of it.
 
-python -m tests.faults [--only WORDS] [--list] [--stride N]
+python -m tests.faults [--only WORDS] [--list] [--stride N] [--resume]
 """
 
 from __future__ import annotations
@@ -8,12 +8,13 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Set
 from contextlib import ExitStack
 from pathlib import Path
 
 from tests.faults import databases, engines, kills, surroundings
-from tests.faults.table import Fault, Row, is_good, line_of, rows_of, summary, write
+from tests.faults.findings import Findings
+from tests.faults.table import Fault, Row, good_before, is_good, line_of, rows_of, summary, write
 from tests.faults.world import temporary_folder
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "faults"
@@ -31,7 +32,7 @@ def main() -> int:
                 print(f"{fault.group:<12} {fault.name}")
             return 0
         rows: list[Row] = []
-        for row in rows_of(wanted):
+        for row in rows_of(_pending(wanted, good_before(RESULTS) if asked.resume else set(), rows)):
             rows.append(row)
             print(line_of(row), flush=True)
             if not asked.only:
@@ -47,8 +48,18 @@ def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
     parser.add_argument("--only", default="", help="rows whose group or name contains these words")
     parser.add_argument("--list", action="store_true", help="name the rows and run none")
+    parser.add_argument("--resume", action="store_true", help="keep rows that the last table has as expected")
     parser.add_argument("--stride", type=int, default=1, help="kill in place of every N-th write of a bisection")
     return parser.parse_args()
+
+
+def _pending(wanted: Iterable[Fault], kept: Set[tuple[str, str]], rows: list[Row]) -> Iterator[Fault]:
+    """Yield what is still to be run; what an earlier run did goes to the rows in its place."""
+    for fault in wanted:
+        if (fault.group, fault.name) in kept:
+            rows.append(Row(fault, Findings(), 0.0))
+        else:
+            yield fault
 
 
 def _all_faults(stack: ExitStack, folder: Path, asked: argparse.Namespace) -> Iterator[Fault]:

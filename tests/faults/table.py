@@ -136,6 +136,13 @@ def summary(rows: Sequence[Row], *, whole: bool = True) -> str:
     return f"{good} of {len(rows) - left_out} faults did no harm: nothing lost, doubled, orphaned or blamed{tail}"
 
 
+def good_before(stem: Path) -> set[tuple[str, str]]:
+    """Return group and name of each row that a table has as expected; none where there is no table."""
+    file = stem.with_suffix(".json")
+    told = json.loads(file.read_text(encoding="utf-8"))["rows"] if file.exists() else []
+    return {(row["group"], row["fault"]) for row in told if row["as_expected"]}
+
+
 def write(rows: Sequence[Row], stem: Path, *, whole: bool = True) -> None:
     """Write the rows as JSON and as a Markdown table."""
     stem.parent.mkdir(parents=True, exist_ok=True)
