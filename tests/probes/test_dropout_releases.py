@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,10 +33,14 @@ TUTORIAL = (EXAMPLES / "dropout_tutorial.py").read_text("utf-8")
 FIXED = (EXAMPLES / "dropout_tutorial_fixed.py").read_text("utf-8")
 
 
-@pytest.mark.parametrize(
-    ("version", "tutorial"),
-    [("1.7.1", "raises:ValueError"), ("1.10.1", "drops"), ("1.12.0", "never-drops"), ("1.13.1", "drops")],
-)
+SEEN = {"1.12.0": "never-drops"}
+"""Release -> what its users saw."""
+if os.environ.get("FULL") == "1":
+    # An environment each; tests/main_job asks the same of these releases in containers.
+    SEEN |= {"1.7.1": "raises:ValueError", "1.10.1": "drops", "1.13.1": "drops"}
+
+
+@pytest.mark.parametrize(("version", "tutorial"), SEEN.items())
 def test_the_tutorial_answers_as_it_did_for_its_users(release: Release, version: str, tutorial: str) -> None:
     python = release("tensorflow", version)
     assert label(python, TUTORIAL) == tutorial
