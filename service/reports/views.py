@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +12,7 @@ from service.bisection.companions import EnvironmentDifference, between
 from service.bisection.releases import MAINLINE, ReleaseTree
 from service.bisection.verdict import change_of
 from service.bisection.words import additions_in_words, change_in_short
+from service.catalog.probes import Probe
 from service.catalog.releases import Catalog, CatalogRelease
 from service.errors import TfbisectError
 from service.reports.aspect_table import AspectTable, aspect_table
@@ -124,7 +125,7 @@ class Views:
         """Return a verdict that no store holds, such as a shipped one, as the first page shows it."""
         probe = self._probes.get(verdict.get("leading", verdict["probe"]["name"]))
         knowledge = Knowledge(
-            expected=verdict.get("expected", probe.expected if probe else ()),
+            expected=_expected(verdict, probe),
             outcomes=tuple(probe.outcomes) if probe else (),
             dates=self.releases.dates(verdict["package"]),
         )
@@ -147,7 +148,7 @@ class Views:
         knowledge = Knowledge(
             tree=tree,
             running=running,
-            expected=verdict.get("expected", probe.expected if probe else ()),
+            expected=_expected(verdict, probe),
             outcomes=tuple(probe.outcomes) if probe else (),
             dates=self.releases.dates(bisection.package) if outlook else {},
         )
@@ -186,6 +187,13 @@ class Views:
             )
             for change in verdict.get("changes", ())
         ]
+
+
+def _expected(verdict: Mapping[str, Any], probe: Probe | None) -> Collection[str]:
+    """Return the outcomes that are right; a script that ends well is, though no verdict expects it."""
+    known = probe.expected if probe else ()
+    said: Collection[str] = verdict.get("expected", known)
+    return said or (known if verdict.get("leading") == "ends" else ())
 
 
 def _environment(
