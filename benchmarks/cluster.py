@@ -157,7 +157,7 @@ def planned(workers: int, folder: Path) -> dict[str, float]:
 
 def _worked_off(world: World, workers: int) -> dict[str, float]:
     """Queue enough bisections for all workers and wait until the first finds no other to begin."""
-    bisections = max(4, 3 * workers)
+    bisections = max(2, 2 * workers)
     for number in range(bisections):
         body = {"snippet": world_snippet(number), "probe": "dropout", "releases": "1.8..2.6", "resolution": 1}
         world.submission.submit(BisectionRequest.model_validate(body))
@@ -245,9 +245,10 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        points = [] if given.only == "workers" else [planned(workers, folder) for workers in SIMULATED]
-        for point in points:
-            print(f"  {point}", file=sys.stderr, flush=True)
+        points = []
+        for workers in () if given.only == "workers" else SIMULATED:
+            points.append(planned(workers, folder))
+            print(f"  {points[-1]}", file=sys.stderr, flush=True)
         seconds = {} if given.only == "planned" else real_workers(given.releases, given.rounds, folder)
     report = report_of(seconds, points)
     RESULTS.mkdir(exist_ok=True)
