@@ -142,8 +142,8 @@ class Explaining:
 
     def _keep(self, bisection_id: str, inquiry: Inquiry) -> None:
         place, found = inquiry.place, inquiry.found
-        self._store.put_explanation(place.key, place.identity, found, fingerprint_of(found))
-        self._store.use_explanation(bisection_id, place.number, place.key)
+        used_by = (bisection_id, place.number)
+        self._store.put_explanation(place.key, place.identity, found, fingerprint_of(found), used_by=used_by)
 
 
 def no_such_change(number: int, count: int) -> str:

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, delete, select
+from sqlalchemy.exc import IntegrityError
 
 from service.bisection.outcomes import RunReport
+from service.errors import NotFound
 from service.storage.connected import Connected
 from service.storage.records import ExplanationRequest, StoredExplanation, report_as_json, report_from_json
 from service.storage.tables import documents, explanation_requests, explanation_uses, explanations, hypothesis_runs
 
 
 class Explanations(Connected):
+    @contextmanager
+    def _writing_of_what_is_there(self) -> Iterator[Connection]:
+        """Write something that belongs to a bisection; NotFound where that was deleted meanwhile."""
+        try:
+            with self._writing() as connection:
+                yield connection
+        except IntegrityError as error:
+            raise NotFound("the bisection was deleted meanwhile.") from error
+
     def put_explanation(
-        self, key: str, identity: Mapping[str, Any], found: Mapping[str, Any], fingerprint: str | None = None
+        self,
+        key: str,
+        identity: Mapping[str, Any],
+        found: Mapping[str, Any],
+        fingerprint: str | None = None,
+        *,
+        used_by: tuple[str, int] | None = None,
     ) -> None:
         """Keep what is known of a cause so far, in place of what was known before.
 
@@ -24,20 +42,21 @@ class Explanations(Connected):
             identity: all that the cause depends on.
             found: the cause.
             fingerprint: of package and culprits, once they are confirmed.
+            used_by: a bisection, and the change of its verdict (0-based) that it explains.
+
+        Raises:
+            NotFound: that bisection was deleted; nothing is kept then.
         """
         row = {"key": key, "identity": dict(identity), "found": dict(found), "fingerprint": fingerprint}
         uses = select(explanation_uses.c.bisection_id).where(explanation_uses.c.explanation_key == key)
-        with self._writing() as connection:
+        with self._writing_of_what_is_there() as connection:
             connection.execute(self._upsert(explanations, {**row, "updated_at": self._now()}))
+            if used_by is not None:
+                bisection_id, change = used_by
+                use = {"bisection_id": bisection_id, "change": change, "explanation_key": key}
+                connection.execute(self._upsert(explanation_uses, use))
             # Answers that were rendered before do not say it.
             connection.execute(delete(documents).where(documents.c.bisection_id.in_(uses)))
-
-    def use_explanation(self, bisection_id: str, change: int, key: str) -> None:
-        """Note which explanation belongs to the n-th change of a bisection's verdict, 0-based."""
-        row = {"bisection_id": bisection_id, "change": change, "explanation_key": key}
-        with self._writing() as connection:
-            connection.execute(self._upsert(explanation_uses, row))
-            connection.execute(delete(documents).where(documents.c.bisection_id == bisection_id))
 
     def explanation(self, key: str) -> StoredExplanation | None:
         with self._reading() as connection:
@@ -85,6 +104,9 @@ class Explanations(Connected):
             repeat: which run of the hypothesis, 0-based.
             identity: all that the answer depends on.
             report: what happened.
+
+        Raises:
+            NotFound: the explanation was deleted with the last bisection that used it.
         """
         row = {
             "key": key,
@@ -94,13 +116,13 @@ class Explanations(Connected):
             "identity": dict(identity),
             "report": report_as_json(report),
         }
-        with self._writing() as connection:
+        with self._writing_of_what_is_there() as connection:
             connection.execute(self._insert_unless_there(hypothesis_runs, row))
 
     def request_explanation(self, bisection_id: str, budget: int) -> None:
         """Ask for the causes of a bisection's changes, once; a later request replaces the budget."""
         row = {"bisection_id": bisection_id, "asked_at": self._now(), "budget": budget}
-        with self._writing() as connection:
+        with self._writing_of_what_is_there() as connection:
             connection.execute(self._upsert(explanation_requests, row))
 
     def requested_explanations(self) -> Sequence[ExplanationRequest]:

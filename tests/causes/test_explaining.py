@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from service.causes.asked import AskedCauses
 from service.causes.explaining import Explaining, Inquiry, environment_cause
 from service.causes.places import places_of
 from service.errors import BadInput
@@ -89,6 +91,28 @@ def test_a_cause_that_comes_later_is_in_the_answer_that_was_rendered_before(
     after = readings.document(name, ADMIN)
     assert after.etag != before.etag
     assert b'"stages"' in after.plain().content
+
+
+def test_a_bisection_that_is_deleted_while_its_causes_are_sought_ends_the_search_and_leaves_nothing(
+    world_where: Callable[..., BridgedWorld],
+) -> None:
+    world = world_where(by_release)
+    bisected(world)
+    name = newest(world).id
+    keys = [place.key for place in places_of(world.store, world.intake, newest(world))]
+
+    class Deleting:
+        name = "deleting"
+
+        def __call__(self, inquiry: Inquiry) -> None:
+            world.store.delete_bisection(name)
+            inquiry.done(self.name, "it was looked at", 1)
+
+    world.store.request_explanation(name, 10)
+    asked = AskedCauses(world.store, lambda: Explaining(world.store, world.intake, [Deleting()]))
+    assert asked.work_off(threading.Event())
+    assert world.store.requested_explanations() == []
+    assert [world.store.explanation(key) for key in keys] == [None]
 
 
 def test_there_is_no_cause_of_a_change_that_is_not_there(world_where: Callable[..., BridgedWorld]) -> None:

@@ -12,8 +12,7 @@ KEY, HYPOTHESIS = "sha256:a", "sha256:h"
 
 def explained(store: Store) -> str:
     one = store.create_bisection(REQUEST, SNIPPET).bisection.id
-    store.put_explanation(KEY, {"before": "1.10.1"}, {"axis": "release"})
-    store.use_explanation(one, 0, KEY)
+    store.put_explanation(KEY, {"before": "1.10.1"}, {"axis": "release"}, used_by=(one, 0))
     return one
 
 
