@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Literal
 
 from service.bisection.reduction import Exhausted, minimal
@@ -20,6 +20,8 @@ Behaviour = Literal["old", "new", "other", "cannot"]
 Goes = Callable[[Combination], bool]
 Shows = Callable[[Combination], Behaviour]
 MOST_RUNS = 60
+MOST_PARTS = 128
+"""How many parts of a combination a resolver is asked about: all of them for seven packages."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,13 @@ class _Search:
         if moved not in self.closures:
             rest = [part for part in self.parts if part not in moved]
             extra = minimal(rest, lambda more: self.fits(moved | frozenset(more)))
-            self.closures[moved] = moved | frozenset(extra)
+            self.closures[moved] = moved | self._fewest(moved, extra)
         return self.closures[moved]
+
+    def _fewest(self, moved: Combination, extra: Sequence[str]) -> Combination:
+        """Return the fewest of the extra packages that suffice: some that need each other go only together."""
+        parts = (frozenset(some) for size in range(1, len(extra)) for some in combinations(extra, size))
+        return next((some for some in islice(parts, MOST_PARTS) if self.fits(moved | some)), frozenset(extra))
 
     def run(self, moved: Combination) -> Behaviour:
         """Say what a combination that can be installed shows.
@@ -157,17 +164,18 @@ def _told_apart(search: _Search, found: Combination) -> Upgrades:
 
 
 def _smaller(search: _Search, kept: Combination) -> Combination | None:
-    """Return a smaller combination that shows the new behaviour too: one left out, or one alone, or two left out."""
+    """Return a smaller combination that shows the new behaviour too: without one, one alone, or without several."""
     parts = [part for part in search.parts if part in kept]
     rests = [rest for part in parts if search.fits(rest := kept - {part})]
     alone = [each for part in parts if (each := search.closed(frozenset({part}))) < kept]
     found = next((each for each in [*rests, *alone] if search.run(each) == "new"), None)
     if found is not None:
         return found
-    # Two that need each other: without one of them it cannot be installed, or breaks in a way of its own.
+    # Some that need each other: without one of them it cannot be installed, or breaks in a way of its own.
     torn = [part for part in parts if (rest := kept - {part}) not in search.shown or search.shown[rest] == "other"]
-    pairs = (kept - set(pair) for pair in combinations(torn, 2))
-    return next((rest for rest in pairs if search.fits(rest) and search.run(rest) == "new"), None)
+    groups = (kept - set(some) for size in range(2, len(torn) + 1) for some in combinations(torn, size))
+    rests = [rest for rest in islice(groups, MOST_PARTS) if rest and search.fits(rest)]
+    return next((rest for rest in rests if search.run(rest) == "new"), None)
 
 
 def _reverting(search: _Search, found: Combination) -> bool | None:

@@ -53,10 +53,10 @@ def width_of_lines() -> int | None:
 
 
 @contextmanager
-def house(kind: type[House] = House, **overrides: Any) -> Iterator[House]:
+def house(kind: type[House] | None = None, **overrides: Any) -> Iterator[House]:
     """Open the house with some settings overridden, and always close it."""
     settings = Settings(**{name: value for name, value in overrides.items() if value is not None})
-    opened = kind(settings)
+    opened = (kind or House)(settings)
     try:
         yield opened
     finally:

@@ -41,6 +41,8 @@ LOST_SCHEDULER = frozenset(
 )
 """Reasons for which Dask closes a worker that lost its scheduler; for others it was told to end."""
 HOMES_KEPT = 10_000
+RETURNING_SECONDS = 60.0
+"""How long a worker that is gone is expected back: it looks for its scheduler every few seconds."""
 
 End = Callable[[str], None]
 Home = tuple[str, object, int]
@@ -65,6 +67,8 @@ class DaskCluster:
         self._lock = threading.RLock()
         self._offers: Offers = {}
         self._looked_at = float("-inf")
+        self._most = 0, float("-inf")
+        """The most workers of late, and when they were seen."""
         self._busy: Counter[str] = Counter()
         self._resting: dict[str, float] = {}
         self._homes: dict[Home, str] = {}
@@ -117,6 +121,9 @@ class DaskCluster:
                     raise NoRunner(f"the Dask scheduler at {self._address} does not answer ({error})") from error
                 self._offers = {address: dict(facts["resources"]) for address, facts in workers.items()}
                 self._looked_at = time.monotonic()
+                count, seen_at = self._most
+                if len(workers) >= count or self._looked_at - seen_at > RETURNING_SECONDS:
+                    self._most = len(workers), self._looked_at
             return self._offers
 
     def count(self) -> int:
@@ -135,8 +142,9 @@ class DaskCluster:
             chosen = choose_worker(able, self._busy, resting.union(avoided), self._homes.get(home, ""))
             if chosen:
                 self._busy[chosen] += 1
-        # A preference: a run whose worker has died must go to another one.
-        wish = {"workers": [chosen], "allow_other_workers": True} if chosen else {}
+        # A preference: a run whose worker has died must go to another one. But never to one that has lost it.
+        others = sorted(able.keys() - set(avoided)) if avoided else []
+        wish = {"workers": others or [chosen], "allow_other_workers": not others} if chosen else {}
         pool = self.client.get_executor(resources=needs(hardware), pure=False, **wish)
         future: Future[Ran] = pool.submit(run_on_worker, request, ticket)
         future.add_done_callback(lambda done: self._note(done, home, chosen))
@@ -190,6 +198,12 @@ class DaskCluster:
             return bool(slots(self.offers(), hardware).keys() - set(avoided))
         except Unavailable:
             return False
+
+    def expects_others(self) -> bool:
+        """Return whether there were more workers a moment ago: they may follow their scheduler back."""
+        with self._lock:
+            count, seen_at = self._most
+            return len(self._offers) < count and time.monotonic() - seen_at < RETURNING_SECONDS
 
     def problem(self) -> str | None:
         """Return what prevents runs, or None."""

@@ -33,6 +33,8 @@ ASKED: dict[str, Any] = {
     "whole": True,
     "arguments": ("--epochs", "1"),
 }
+LABELS = {"name"}
+"""What says nothing about runs."""
 IN_THE_USERS_FOLDER = {"snippet", "project", "command"}
 FOR_ALL_RELEASES = {
     "why",
@@ -59,14 +61,14 @@ def parsed(command: str, source: str, monkeypatch: pytest.MonkeyPatch) -> Bisect
         made.append(build_request(**fields))
         raise Stopped
 
-    monkeypatch.setattr("service.cli.run.build_request", stop)
+    monkeypatch.setattr("service.cli.options.build_request", stop)
     CliRunner().invoke(app, shlex.split(command)[1:], input=source)
     return made[0]
 
 
 def test_the_command_line_reads_it_as_the_same_question(monkeypatch: pytest.MonkeyPatch) -> None:
     request = BisectionRequest(snippet="x = 1", **ASKED)
-    assert set(request.model_dump()) - FOR_ALL_RELEASES - IN_THE_USERS_FOLDER == set(ASKED)
+    assert set(request.model_dump()) - FOR_ALL_RELEASES - IN_THE_USERS_FOLDER - LABELS == set(ASKED)
     command = reproduce_command(request.model_dump(mode="json"), "3.1.0", snippet="-", variant="eager")
     again = parsed(command, "x = 1", monkeypatch)
     expected = request.model_copy(update={"releases": "3.1.0", "variants": ("eager",), "fresh": True})

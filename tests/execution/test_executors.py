@@ -110,6 +110,9 @@ class _Broken:
     def others(self, hardware: Hardware, avoided: Collection[str]) -> bool:
         return False
 
+    def expects_others(self) -> bool:
+        return False
+
 
 def test_an_engine_that_fails_makes_a_run_lost() -> None:
     report = RemoteRuns(_Broken())(request_for(0), threading.Event())
@@ -134,6 +137,9 @@ class _Elsewhere:
         return self._lacking
 
     def others(self, hardware: Hardware, avoided: Collection[str]) -> bool:
+        return False
+
+    def expects_others(self) -> bool:
         return False
 
 
@@ -199,6 +205,9 @@ class _Workers(_Broken):
 
     def others(self, hardware: Hardware, avoided: Collection[str]) -> bool:
         return bool(self.answers.keys() - set(avoided))
+
+    def expects_others(self) -> bool:
+        return False
 
 
 FULL, ANSWER = RunReport("lost", "the disk is full", hopeless=True), RunReport("exited", "ended with 1", exit_code=1)

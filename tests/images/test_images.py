@@ -11,7 +11,6 @@ from service.catalog.targets import Target
 from service.errors import DiskFull, NoInterpreter, NotInstallable
 from service.images.builder import reference_of
 from service.images.docker_images import DockerImages
-from service.images.engine import StoredImage
 from service.images.known import KnownImages
 from service.images.progress import BuildProgress
 from tests.images.worlds import Workshop, all_images, said_by, scratch
@@ -133,20 +132,20 @@ def test_a_full_disk_is_found_out_once_and_not_by_each_release(
     tmp_path: Path, engine: DockerImages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workshop = Workshop(tmp_path, engine, disk_reserve_bytes=10**18)
-    begun: list[object] = []
-    build = workshop.images._build
+    looked: list[object] = []
+    look = workshop.images._require_room
 
-    def counted(*words: Any) -> StoredImage:
-        begun.append(words)
-        return build(*words)
+    def counted(*words: Any) -> None:
+        looked.append(words)
+        look(*words)
 
-    monkeypatch.setattr(workshop.images, "_build", counted)
+    monkeypatch.setattr(workshop.images, "_require_room", counted)
     said = set()
     for _ in range(3):
         with pytest.raises(DiskFull) as refused:
             workshop.images.ensure(workshop.six())
         said.add(refused.value.message)
-    assert (len(begun), len(said)) == (1, 1)
+    assert (len(looked), len(said)) == (1, 1)
 
 
 def test_a_base_that_neither_registry_nor_host_gives_is_no_interpreter(tmp_path: Path, engine: DockerImages) -> None:
