@@ -230,8 +230,13 @@ class Laboratory:
         """
         while True:
             measurement, outage, problem = self._try(question, cancelled)
-            if outage is None or problem is None or cancelled.is_set() or not outage.wait(problem, cancelled):
+            if outage is None or problem is None:
                 return measurement
+            while problem is not None:
+                if cancelled.is_set() or not outage.wait(problem, cancelled):
+                    return measurement
+                # Looked at before another run is lost to it.
+                problem = self._engine_problem() if outage is self._engine else None
 
     def _try(self, question: Question, cancelled: threading.Event) -> tuple[Measurement, Outage | None, str | None]:
         """Answer once; if something does not respond, return what, and the message."""

@@ -281,26 +281,28 @@ def test_what_runs_is_stopped_on_every_way_out(tmp_path: Path, error: BaseExcept
 # What is away
 
 
-def away_for(world: QuickWorld, asks: int, problem: str) -> Callable[[RunRequest], RunReport | None]:
-    """Lose every run until the engine was asked for so many times."""
-    left = iter(range(asks))
+def test_an_engine_that_is_away_for_a_while_is_waited_for_and_costs_no_more_runs_than_were_under_way(
+    tmp_path: Path,
+) -> None:
+    looks = iter(range(40))
 
-    def report(request: RunRequest) -> RunReport | None:
-        world.problem = problem if next(left, None) is not None else None
-        return RunReport("lost", problem, runner="docker") if world.problem else None
+    class Away(QuickWorld):
+        problem: str | None = "no container engine answers"
 
-    return report
+        def engine_problem(self) -> str | None:
+            if next(looks, None) is None:
+                self.problem = None
+            return self.problem
 
-
-def test_an_engine_that_is_away_for_a_while_is_waited_for(tmp_path: Path) -> None:
-    world = QuickWorld(tmp_path)
-    world.runs.report = away_for(world, 40, "no container engine answers")
+    world = Away(tmp_path)
+    world.runs.report = lambda _: RunReport("lost", "gone", runner="docker") if world.problem else None
     with capture_logs() as logs:
         finished = run(world)
     assert finished.status == "done"
     assert finished.verdict is not None
     assert finished.verdict["runs"]["lost"] == 0
-    assert world.runs.calls == finished.verdict["runs"]["executed"] + 40
+    assert next(looks, None) is None
+    assert world.runs.calls <= finished.verdict["runs"]["executed"] + world.settings.parallel
     assert any(log["event"] == "waiting" for log in logs)
     told = [event.payload.get("problem") for event in world.store.events_after(finished.verdict["id"])]
     assert told[-1] is None, "what is over is not said any more"
