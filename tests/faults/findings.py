@@ -11,6 +11,8 @@ from typing import Any
 
 from tests.faults.world import CHANGES, TRUTH, Service, World
 
+CAUSES_SECONDS = 180.0
+"""How long causes are waited for: some runs for each change of a small history."""
 SETTLING_SECONDS = 20.0
 """How long what a dead service left may still be there once another one works."""
 TRACEBACK_SHOWN = 3000
@@ -59,6 +61,7 @@ def of_bisections(service: Service, ids: Iterable[str], *, runs_lost: int = 0) -
         ended = service.ended(bisection_id)
         found.add(_of_verdict(ended))
         found.add(_of_events(service.world, bisection_id))
+    found.add(_of_causes(service.world))
     found.add(_of_runs(service.world, runs_lost))
     found.add(of_leftovers(service.world))
     return found
@@ -108,9 +111,23 @@ def _payload(stored: Any) -> dict[str, Any]:
 def _of_runs(world: World, runs_lost: int) -> Findings:
     """Hold the runs that began against the answers that are kept."""
     begun = world.runs.read_text(encoding="utf-8").split() if world.runs.exists() else []
-    (kept,) = world.rows("SELECT count(*) AS number FROM observations")
-    over = len(begun) - int(kept.number) - runs_lost
-    return Findings(doubled=[f"{over} runs too many: {len(begun)} for {kept.number} answers"] if over > 0 else [])
+    kept = sum(_count(world, table) for table in ("observations", "hypothesis_runs"))
+    over = len(begun) - kept - runs_lost
+    return Findings(doubled=[f"{over} runs too many: {len(begun)} for {kept} answers"] if over > 0 else [])
+
+
+def _of_causes(world: World) -> Findings:
+    """Wait until the causes of the changes are no longer sought, which begins after a verdict."""
+    end = time.monotonic() + CAUSES_SECONDS
+    while _count(world, "explanation_requests") and time.monotonic() < end:
+        time.sleep(0.5)
+    left = _count(world, "explanation_requests")
+    return Findings(lost=[f"the causes of {left} bisections are still sought"] if left else [])
+
+
+def _count(world: World, table: str) -> int:
+    ((number,),) = world.rows(f"SELECT count(*) FROM {table}")
+    return int(number)
 
 
 def of_tracebacks(service: Service) -> Findings:
