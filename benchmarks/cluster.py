@@ -101,7 +101,7 @@ def wait_for(house: House, workers: int) -> None:
     while house.cluster.count() < workers:
         if time.monotonic() > until:
             raise RuntimeError(f"{workers} workers did not come")
-        time.sleep(0.1)
+        time.sleep(0.1)  # a scheduler tells nobody who joins
 
 
 def real_workers(releases: str, rounds: int, folder: Path) -> dict[str, list[float]]:
@@ -168,7 +168,7 @@ def _worked_off(world: World, workers: int) -> dict[str, float]:
     try:
         queued = runs = 0
         while True:
-            time.sleep(0.1)
+            time.sleep(0.1)  # there is no event for what the coordinator's thread stores
             rows = world.store.bisections(limit=100).rows
             queued = sum(row.status == "queued" for row in rows)
             runs = sum((row.progress or {}).get("runs_done", 0) for row in rows)

@@ -121,7 +121,8 @@ def new_names(cause: ErrorCause, tables: UpgradeTables) -> list[str]:
 
 
 def _signatures(cause: ErrorCause) -> tuple[Signature | None, Signature | None]:
-    return tuple(each.signature if each else None for each in (cause.before, cause.after))  # type: ignore[return-value]
+    before, after = cause.before, cause.after
+    return before.signature if before else None, after.signature if after else None
 
 
 def is_alike(one: str, other: str) -> bool:

@@ -175,7 +175,7 @@ def explained_ending(ending: str, works: ErrorSide, raises: ErrorSide) -> ErrorC
     return None
 
 
-def _resource(raised: Raised, source: str, works: ErrorSide, raises: ErrorSide) -> ErrorCause | None:  # noqa: ARG001
+def _resource(raised: Raised, source: str, works: ErrorSide, raises: ErrorSide) -> ErrorCause | None:  # noqa: ARG001 - all rules are called alike
     if raised.exception in RESOURCES or NO_ROOM.search(raised.message):
         return ErrorCause("resource", f"a resource is used up in {raises.release}: {in_one_line(raised.message)}.")
     return None
